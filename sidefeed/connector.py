@@ -1,0 +1,367 @@
+"""What a connector is: the contract between the core and the module that speaks one outside system's API.
+
+Words used here (the whole vocabulary stands in ``docs/architecture.md``):
+
+object
+    A kind of thing in the outside system, by the system's own name: ``Opportunity``, ``deals``, ``calendar``.
+partition
+    A part of an object that is read and written on its own, for systems that keep one per person: a mailbox
+    address. Empty for systems that hold an object in one piece. Each partition has its own cursor and its own links.
+raw value
+    A field's value in the system's own terms: ``str``, ``bool``, ``int``, ``None``, or lists and dicts of these.
+    Numbers with a fraction are decimal strings, dates and times are the system's own text: never a float, never a
+    ``datetime``. ``None`` is blank. A field that is *missing* from a mapping is unknown, which is not blank.
+cursor
+    Opaque text that only the connector reads. The core stores it in the transaction that stores the page.
+
+What a connector promises
+    It gives plain data and the error classes below; it never leaks a type of the library it uses, never logs a secret
+    or a private subject, never decides a policy, and never repeats a call that may have had an effect.
+
+The errors, ordered by what the caller should do::
+
+    ConnectorError
+    |-- AuthenticationFailed      stop this system; a person must renew the credentials
+    |-- PermissionDenied          stop this object; an administrator must grant a right
+    |-- QuotaExhausted            stop this system until `until`
+    |-- RateLimited               wait `retry_after` seconds, then repeat
+    |-- Locked                    repeat this record later
+    |-- Unavailable               repeat later; the call had no effect
+    |-- UnknownOutcome            the call may have had an effect: look before anything else
+    |-- CursorExpired             read everything again
+    |-- Conflict                  the record moved since it was read: read it again, decide again
+    |-- Gone                      the record is not there any more
+    |-- Duplicate                 the system says this record exists already (`of`)
+    `-- Invalid                   the system refuses this value (`field`, `rule`); a person must act
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal, Protocol, runtime_checkable
+
+Raw = Mapping[str, Any]
+
+
+class ConnectorError(Exception):
+    """Base of everything a connector raises. ``message`` is for the person who must act.
+
+    ``code`` is stable text for programs (the class's own code, or the system's, such as ``DUPLICATES_DETECTED``);
+    ``owner`` says who can mend it: ``ops``, ``admin`` or ``rep``.
+    """
+
+    code = "connector-error"
+    owner = "ops"
+
+    def __init__(self, message: str, *, code: str | None = None, owner: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        if code is not None:
+            self.code = code
+        if owner is not None:
+            self.owner = owner
+
+
+class AuthenticationFailed(ConnectorError):
+    code = "authentication-failed"
+
+
+class PermissionDenied(ConnectorError):
+    code = "permission-denied"
+    owner = "admin"
+
+
+class QuotaExhausted(ConnectorError):
+    code = "quota-exhausted"
+
+    def __init__(self, message: str, *, until: datetime | None = None, code: str | None = None) -> None:
+        super().__init__(message, code=code)
+        self.until = until
+
+
+class RateLimited(ConnectorError):
+    code = "rate-limited"
+
+    def __init__(self, message: str, *, retry_after: float | None = None, code: str | None = None) -> None:
+        super().__init__(message, code=code)
+        self.retry_after = retry_after
+
+
+class Locked(ConnectorError):
+    code = "locked"
+
+
+class Unavailable(ConnectorError):
+    code = "unavailable"
+
+
+class UnknownOutcome(ConnectorError):
+    code = "unknown-outcome"
+
+
+class CursorExpired(ConnectorError):
+    code = "cursor-expired"
+
+
+class Conflict(ConnectorError):
+    code = "conflict"
+
+
+class Gone(ConnectorError):
+    code = "gone"
+
+
+class Duplicate(ConnectorError):
+    code = "duplicate"
+    owner = "rep"
+
+    def __init__(self, message: str, *, of: Sequence[str] = (), code: str | None = None) -> None:
+        super().__init__(message, code=code)
+        self.of = tuple(of)
+
+
+class Invalid(ConnectorError):
+    code = "invalid"
+    owner = "rep"
+
+    def __init__(
+        self, message: str, *, field: str | None = None, rule: str | None = None, code: str | None = None,
+        owner: str | None = None,
+    ) -> None:
+        super().__init__(message, code=code, owner=owner)
+        self.field = field
+        self.rule = rule
+
+
+State = Literal["live", "deleted"]
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """One observation of one object of the outside system.
+
+    ``values`` is None where the feed told only that the id changed (the core fetches it by id). ``merged_into`` is the
+    surviving id where the system merged this one away; such a record is never reported as a plain deletion.
+    ``version`` is the system's own concurrency token (modification stamp, ETag, change key) or empty.
+    ``actor`` is the system's own id or address of the person who changed it last, where known.
+    """
+
+    id: str
+    values: Raw | None = None
+    version: str = ""
+    modified: datetime | None = None
+    state: State = "live"
+    merged_into: str | None = None
+    actor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some changed records, and the cursor that is true once they are stored.
+
+    ``last`` is true on the page that reaches the present. ``complete_to`` is the instant, by the server's clock, up
+    to which the feed is complete once this page is stored (None when not known before the last page).
+    """
+
+    records: tuple[Remote, ...]
+    cursor: str
+    last: bool = False
+    complete_to: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One intended create, update or delete.
+
+    ``key`` correlates the outcome (unique in one batch). On a create ``external_key`` is the idempotency key,
+    ``<record id>:<generation>``, that the connector stores in the system's key field. On an update or delete
+    ``external_id`` names the target, ``version`` the version the change was decided on, and ``expected`` the raw values
+    that the fields written (and only those) were last seen to hold.
+    ``values`` holds raw values by field; None clears a field.
+    """
+
+    key: str
+    op: Literal["create", "update", "delete"]
+    values: Raw = field(default_factory=dict)
+    external_id: str | None = None
+    external_key: str | None = None
+    version: str = ""
+    expected: Raw = field(default_factory=dict)
+
+
+OutcomeStatus = Literal["done", "refused", "stale", "retry", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the system said to one write. Every write given has exactly one.
+
+    done     the effect is there; ``seen`` holds what the system answered it now holds, where it answers that
+    refused  the system will not; ``error`` says why (Invalid, Duplicate, Gone, PermissionDenied)
+    stale    not written, because the record moved since it was read (``seen`` and ``version`` when known)
+    retry    no effect, and the same write may succeed later (Locked, Unavailable, RateLimited)
+    unknown  the call may have had an effect; look by key or id, never resend
+    """
+
+    key: str
+    status: OutcomeStatus
+    external_id: str | None = None
+    version: str = ""
+    seen: Raw | None = None
+    error: ConnectorError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FieldSchema:
+    """One field as the live system describes it; what `sidefeed check` holds a mapping against."""
+
+    name: str
+    type: str
+    label: str = ""
+    length: int | None = None
+    scale: int | None = None
+    createable: bool = True
+    updateable: bool = True
+    required: bool = False
+    unique: bool = False
+    options: tuple[str, ...] = ()
+    restricted: bool = False
+    references: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectSchema:
+    name: str
+    label: str
+    fields: Mapping[str, FieldSchema]
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What this system can and cannot do; the engine and the contract tests both read it.
+
+    conditional   an update is refused by the system itself when the record moved (else the core reads first)
+    history       values overwritten in the moment between reading and writing can be read back afterwards
+    settles       a write's answer (`Outcome.seen`) tells what the system made of the values
+    deletes       deletions appear in the change feed
+    merges        the system merges records of this object
+    """
+
+    conditional: bool = False
+    history: bool = False
+    settles: bool = False
+    deletes: bool = True
+    merges: bool = False
+    write_batch: int = 1
+    read_batch: int = 100
+    writable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """One readable feed: an object, and the partition of it where the system keeps one per person."""
+
+    object: str
+    partition: str = ""
+
+    @property
+    def name(self) -> str:
+        return f"{self.object}/{self.partition}" if self.partition else self.object
+
+
+@dataclass(slots=True)
+class Calls:
+    """How many requests a connector has sent since it was made, and the least it would have needed.
+
+    ``minimum`` grows by the number of requests that the batch sizes allow for what was asked, so that
+    ``used - minimum`` is exactly the waste (retries, probes, reading before writing is in the minimum).
+    """
+
+    used: int = 0
+    minimum: int = 0
+
+
+@runtime_checkable
+class Connector(Protocol):
+    """The port. ``fields`` always names the raw fields wanted, so that a read is as narrow as the mapping.
+
+    A connector is made by ``from_settings`` from one table of settings (see its docstring for the keys) and makes no
+    call before the first method is used.
+    """
+
+    system: str
+    calls: Calls
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any]) -> Connector: ...
+
+    def marker(self) -> str:
+        """Which organisation, portal or server this is; another one than at set-up stops everything."""
+        ...
+
+    def streams(self, object: str) -> Sequence[Stream]:
+        """The feeds of one object: one, or one per mailbox."""
+        ...
+
+    def capabilities(self, object: str) -> Capabilities: ...
+
+    def describe(self, object: str) -> ObjectSchema: ...
+
+    def changes(
+        self, stream: Stream, fields: Sequence[str], cursor: str | None, *, scope: Any = None
+    ) -> Iterator[Page]:
+        """Everything that may have changed since ``cursor`` (None: everything there is), oldest work first.
+
+        At least once, never at most once: windows overlap. Deletions and merges are part of the feed where
+        ``capabilities(object).deletes``. ``scope`` is the mapping's scope for this object, pushed down to the system
+        where the connector can; records out of scope that it knows of may still appear.
+        Raises CursorExpired where the system no longer honours the cursor.
+        """
+        ...
+
+    def fetch(self, stream: Stream, fields: Sequence[str], ids: Sequence[str]) -> Iterable[Remote]:
+        """State by id, never from a lagging index. An id that is not there comes back with state ``deleted``, one that
+        was merged away with ``merged_into``; every id asked for gets exactly one answer."""
+        ...
+
+    def find(self, stream: Stream, keys: Sequence[str]) -> Mapping[str, Sequence[str]]:
+        """The ids of live objects that carry these idempotency keys; several where an item was copied."""
+        ...
+
+    def write(self, stream: Stream, writes: Sequence[Write]) -> Iterator[Outcome]:
+        """Send writes at the system's batch sizes and yield each outcome as soon as it is known.
+
+        Creates carry the key; the connector never repeats a create whose answer was lost. The core calls ``find``
+        before it creates anything whose earlier outcome is unknown.
+        """
+        ...
+
+    def overwritten(
+        self, stream: Stream, outcomes: Mapping[str, Write]
+    ) -> Mapping[str, Raw]:
+        """For systems with ``history``: by external id, values other people wrote between our read and our write."""
+        ...
+
+    def ids(self, stream: Stream) -> Iterator[tuple[str, str]]:
+        """Every live id with its version, for the census."""
+        ...
+
+    def prepare(self, objects: Sequence[str], *, apply: bool) -> Sequence[str]:
+        """Create the key fields that idempotent creates need (``apply``), and say what was or must be done."""
+        ...
+
+    def close(self) -> None: ...
+
+
+def chunked(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
+    """Split into lists of at most ``size`` items, keeping the order."""
+    chunk: list[Any] = []
+    for item in items:
+        chunk.append(item)
+        if len(chunk) == size:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
