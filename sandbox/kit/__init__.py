@@ -1,0 +1,28 @@
+"""The kit that every practice server is built from."""
+
+from .clock import Clock
+from .counters import Counters
+from .faults import Fault, FaultBook, FaultHit
+from .http import BadJson, Connection, DropConnection, Headers, Request, Response
+from .log import RequestLog, replay
+from .server import Crash, PracticeServer
+from .tls import CertificateAuthority
+
+__all__ = [
+    "BadJson",
+    "CertificateAuthority",
+    "Clock",
+    "Connection",
+    "Counters",
+    "Crash",
+    "DropConnection",
+    "Fault",
+    "FaultBook",
+    "FaultHit",
+    "Headers",
+    "PracticeServer",
+    "Request",
+    "RequestLog",
+    "Response",
+    "replay",
+]

@@ -1,0 +1,442 @@
+"""Base of each practice server: one event loop in one thread, one request at a time, and every bad day on demand.
+
+Handlers are synchronous and run on the loop's thread, so each request is atomic and clients may be as concurrent as
+they like. What the protocols share lives here: sockets, TLS, compression, faults, counters, the request log, the clock
+and snapshots. A subclass says what the system says.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import threading
+import time
+import traceback
+import uuid
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, ParamSpec, TypeVar
+
+from aiohttp import web
+
+from .clock import Clock
+from .counters import Counters
+from .faults import Fault, FaultBook, refusal
+from .http import BadJson, Connection, DropConnection, Request, Response
+from .log import RequestLog
+from .tls import CertificateAuthority
+from .wire import Door, Refused, hang_up, pack, read_request, send
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Self = TypeVar("Self", bound="PracticeServer")
+
+FaultKind = Callable[[Request, Fault], "Response | None"]
+Hook = Callable[[int, Request, str], None]
+
+DEFAULT_MAX_BODY = 160 * 1024 * 1024
+"""Bytes of a request body, unpacked. Salesforce Bulk API 2.0 takes 150 MB once encoded; nothing else takes more."""
+
+
+@dataclass(frozen=True)
+class Crash:
+    """A handler that raised: a bug of the practice server. Tests assert that there are none."""
+
+    correlation_id: str
+    method: str
+    path: str
+    traceback: str
+
+
+class PracticeServer:
+    """A local stand-in for one outside system.
+
+    Subclasses implement `handle`, `endpoint`, `snapshot`, `restore` and `connection_info`; and, where they have them,
+    `populate`, `load_data`, `load_schema`, `fault_kinds` and `conditions`. `start()` binds (port 0: any free port) and
+    keeps that port over a stop and a new start, so that an outage can be rehearsed.
+    """
+
+    name: ClassVar[str] = "practice"
+    max_body: int = DEFAULT_MAX_BODY
+    head_as_get: ClassVar[bool] = True
+    """Whether HEAD reaches `handle` as GET, its body left out by the kit. False: the handler sees HEAD itself."""
+
+    def __init__(
+        self,
+        *,
+        clock: Clock | None = None,
+        seed: int = 0,
+        tls: bool = False,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        control: bool = True,
+        control_port: int = 0,
+        record: Path | None = None,
+        ca: CertificateAuthority | None = None,
+    ) -> None:
+        self.clock = clock if clock is not None else Clock()
+        self.seed = seed
+        self.host = host
+        self.counters = Counters()
+        self.log = RequestLog(record)
+        self.fault_kinds: dict[str, FaultKind] = {}
+        self.conditions: dict[str, str] = {}
+        self.crashes: list[Crash] = []
+        self.on_request: Hook | None = None
+        self.snapshots: dict[str, object] = {}
+        self._faults: FaultBook | None = None
+        self._tls = tls or ca is not None
+        self._ca = ca
+        self._owns_ca = False
+        self._port = port
+        self._control_port = control_port
+        self._wants_control = control
+        self._ordinals = itertools.count(1)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._door: Door | None = None
+        self._control_door: Door | None = None
+
+    # -- what a system implements ---------------------------------------------------------------------------------
+
+    def handle(self, request: Request) -> Response:
+        """Answer one request. Runs alone, on the server's thread."""
+        raise NotImplementedError
+
+    def endpoint(self, request: Request) -> str:
+        """A normalised label for counters and fault matching, such as `PATCH /sobjects/{type}/{id}`."""
+        return f"{request.method} {request.path}"
+
+    def snapshot(self) -> object:
+        """The whole state of the system, apart from what later requests change. Takes milliseconds."""
+        raise NotImplementedError(f"the {self.name} practice server takes no snapshots")
+
+    def restore(self, snapshot: object) -> None:
+        """Go back to a snapshot, which stays usable. Takes milliseconds."""
+        raise NotImplementedError(f"the {self.name} practice server takes no snapshots")
+
+    def condition(self, name: str, **args: Any) -> Any:
+        """Switch a system-specific bad day on or off. Raises KeyError, naming the valid ones, for an unknown name.
+
+        `conditions` maps each name to what it does and takes; the control API shows it.
+        """
+        raise KeyError(f"no condition {name!r}; known: {', '.join(sorted(self.conditions)) or 'none'}")
+
+    def connection_info(self) -> dict[str, Any]:
+        """What a client needs to connect: url, tokens, users. Shown by `sandbox up`."""
+        return {"url": self.url}
+
+    def populate(self, seed: int) -> dict[str, int]:
+        """Fill the system with a small, believable population, the same for the same seed.
+
+        Returns how many records of each object were made. Called before `start` or through `call`.
+        """
+        raise NotImplementedError(f"the {self.name} practice server has no built-in population; load data instead")
+
+    def load_data(self, objects: Mapping[str, list[dict[str, Any]]]) -> dict[str, int]:
+        """Insert records given per object name, fields by their names in this system, defaults and rules applied.
+
+        Records of one object may refer to those of another; insert in an order that makes this work. Returns how many
+        records of each object were made. Raises ValueError naming the object, the record and the field that is wrong.
+        """
+        raise NotImplementedError(f"the {self.name} practice server cannot load data files")
+
+    def load_schema(self, schema: Mapping[str, Any]) -> None:
+        """Add objects and fields beyond the built-in ones, from the parsed schema file's section for this system.
+
+        Raises ValueError naming the entry that is wrong.
+        """
+        raise NotImplementedError(f"the {self.name} practice server takes no schema file")
+
+    def bad_request(self, request: Request, error: BadJson) -> Response:
+        """Answer a body that is not JSON where a handler let `BadJson` pass. Systems override this with their shape."""
+        return Response.of_text(f"The request body is not valid JSON: {error}", 400)
+
+    # -- what the kit provides ------------------------------------------------------------------------------------
+
+    @property
+    def faults(self) -> FaultBook:
+        """Faults in force. Kinds beyond those of every server come from `fault_kinds`."""
+        if self._faults is None:
+            self._faults = FaultBook(self.seed, self.fault_kinds)
+        return self._faults
+
+    @property
+    def port(self) -> int:
+        """The port served on; 0 until the first start if none was chosen."""
+        return self._port
+
+    @property
+    def scheme(self) -> str:
+        """`https` with TLS, else `http`."""
+        return "https" if self._tls else "http"
+
+    @property
+    def url(self) -> str:
+        """Root URL, without a trailing slash."""
+        return f"{self.scheme}://{_reachable(self.host)}:{self._port}"
+
+    @property
+    def control_url(self) -> str:
+        """Root URL of the control API (always plain http)."""
+        if not self._wants_control:
+            raise RuntimeError(f"this {self.name} practice server was made without a control API")
+        return f"http://{_reachable(self.host)}:{self._control_port}"
+
+    @property
+    def ca_file(self) -> Path | None:
+        """Certificate of the authority that signed this server's, for clients; None without TLS."""
+        return self._ca.ca_file if self._ca is not None else None
+
+    @property
+    def running(self) -> bool:
+        """Whether the server answers."""
+        return self._thread is not None
+
+    def start(self: Self) -> Self:
+        """Serve, in a thread of its own. Raises OSError if the port is taken."""
+        if self._thread is not None:
+            return self
+        if self._tls and self._ca is None:
+            self._ca, self._owns_ca = CertificateAuthority(), True
+        if self._ca is not None:
+            self._ca.open()
+        started: Future[None] = Future()
+        self._thread = threading.Thread(target=self._run, args=(started,), name=f"practice-{self.name}", daemon=True)
+        self._thread.start()
+        try:
+            started.result()
+        except BaseException:
+            self._thread.join()
+            self._thread = None
+            raise
+        return self
+
+    def stop(self) -> None:
+        """Close every connection and end the thread. The state stays; `start` serves it again on the same port."""
+        thread, loop = self._thread, self._loop
+        if thread is not None and loop is not None:
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join()
+            self._thread = None
+        self.log.close()
+        if self._owns_ca and self._ca is not None:
+            self._ca.close()
+
+    def __enter__(self: Self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a function on the server's thread, between two requests, and return its result.
+
+        The safe way for a test to read or change the system's state. On the server's own thread (in a hook), and
+        when the server is not running, the function simply runs.
+        """
+        if self._loop is None or self._thread is None or threading.current_thread() is self._thread:
+            return function(*args, **kwargs)
+        result: Future[T] = Future()
+
+        def run() -> None:
+            try:
+                result.set_result(function(*args, **kwargs))
+            except BaseException as error:  # handed to the caller, whatever it is
+                result.set_exception(error)
+
+        self._loop.call_soon_threadsafe(run)
+        return result.result()
+
+    def save_snapshot(self, name: str = "default") -> None:
+        """Keep the present state under a name."""
+        self.snapshots[name] = self.call(self.snapshot)
+
+    def restore_snapshot(self, name: str = "default") -> None:
+        """Go back to the state kept under a name. Raises KeyError naming those there are."""
+        if name not in self.snapshots:
+            raise KeyError(f"no snapshot {name!r}; there are: {', '.join(sorted(self.snapshots)) or 'none'}")
+        self.call(self.restore, self.snapshots[name])
+
+    # -- one request ----------------------------------------------------------------------------------------------
+
+    async def _answer(self, base: web.BaseRequest, connection: Connection) -> web.StreamResponse:
+        """One request from end to end: read, suffer faults, handle, count, log, reply."""
+        started = time.perf_counter()
+        ordinal = next(self._ordinals)
+        try:
+            request = await read_request(base, connection, self.max_body)
+        except Refused as refused:
+            self.counters.add(f"{base.method} (unreadable)", refused.response.status)
+            return (await send(base, refused.response, pack(refused.response, ""), self.clock.now()))[0]
+        label = request.state["endpoint"] = self._label(request)
+        fault = await self._delays(self.faults.strike(request, label, ordinal, self.clock.now()))
+        try:
+            response = self._outcome(ordinal, request, fault)
+        except DropConnection:
+            response = None
+        if fault is not None and fault.kind == "slow":
+            await asyncio.sleep(float(fault.args.get("seconds", 1)))
+        packed = pack(response, request.headers.get("Accept-Encoding", "")) if response is not None else b""
+        dropped = response is None or (fault is not None and fault.kind == "drop_after")
+        counted_as = str(request.state.get("counted_as", label))
+        self.counters.add(
+            counted_as,
+            0 if dropped or response is None else response.status,
+            records=response.records if response is not None else 0,
+            bytes_in=len(request.body),
+            bytes_out=0 if dropped else len(packed or b""),
+        )
+        self.log.add(
+            request,
+            ordinal=ordinal,
+            at=self.clock.now().isoformat(),
+            status=0 if dropped or response is None else response.status,
+            ms=(time.perf_counter() - started) * 1000,
+            bytes_out=0 if dropped else len(packed or b""),
+            fault=fault.kind if fault is not None else None,
+        )
+        if dropped or response is None:
+            return hang_up(base, reset=bool(fault is not None and fault.args.get("reset")))
+        return await self._reply(base, request, response, packed, fault, counted_as)
+
+    async def _delays(self, struck: list[Fault]) -> Fault | None:
+        """Wait out the delays that come before the handler; the fault that decides the outcome, if any."""
+        last = struck[-1] if struck else None
+        for fault in struck:
+            if fault.kind != "slow":
+                continue
+            if fault is last and fault.args.get("after"):
+                return fault
+            await asyncio.sleep(float(fault.args.get("seconds", 1)))
+        return last if last is not None and last.kind != "slow" else None
+
+    def _outcome(self, ordinal: int, request: Request, fault: Fault | None) -> Response:
+        """What the request comes to, on the server's side. Raises `DropConnection` where nothing is to be said."""
+        if self.on_request is not None:
+            self.on_request(ordinal, request, "before")
+        kind = fault.kind if fault is not None else ""
+        if fault is not None and kind in ("status", "html"):
+            response = refusal(fault)
+        elif kind == "drop_before":
+            raise DropConnection
+        else:
+            response = self._safely(request, fault)
+        if self.on_request is not None:
+            self.on_request(ordinal, request, "after")
+        return response
+
+    def _safely(self, request: Request, fault: Fault | None) -> Response:
+        """The handler's answer, or a fault kind's; a bug in either is kept in `crashes` and answered with a 500."""
+        method = request.method
+        if method == "HEAD" and self.head_as_get:
+            request.method = "GET"
+        try:
+            own_kind = self.fault_kinds.get(fault.kind) if fault is not None else None
+            response = own_kind(request, fault) if own_kind is not None and fault is not None else None
+            if response is None:
+                response = self.handle(request)
+            return _disfigured(response, fault) if fault is not None else response
+        except BadJson as error:
+            return self.bad_request(request, error)
+        except DropConnection:
+            raise
+        except Exception:  # whatever a bug raises, the client gets an answer and the test a record
+            return self.crash(request)
+        finally:
+            request.method = method
+
+    async def _reply(
+        self,
+        base: web.BaseRequest,
+        request: Request,
+        response: Response,
+        packed: bytes | None,
+        fault: Fault | None,
+        counted_as: str,
+    ) -> web.StreamResponse:
+        keep = None
+        if fault is not None and fault.kind == "truncate" and packed is not None:
+            share = float(fault.args.get("keep", 0.5))
+            keep = min(int(share if share >= 1 else len(packed) * share), max(len(packed) - 1, 0))
+        try:
+            sent, size = await send(base, response, packed, self.clock.now(), keep)
+        except (ConnectionError, asyncio.CancelledError):
+            raise
+        except Exception:  # a stream that broke: its client sees it end early
+            self.crash(request)
+            return hang_up(base)
+        if packed is None:
+            self.counters.endpoints[counted_as].bytes_out += size
+            self.counters.total.bytes_out += size
+        return sent
+
+    def _label(self, request: Request) -> str:
+        try:
+            return self.endpoint(request)
+        except Exception:  # a label must never decide what a client is told; `handle` meets the same request next
+            return f"{request.method} (unknown)"
+
+    def crash(self, request: Request) -> Response:
+        """Record the exception being handled and answer a plain 500 that names it."""
+        crash = Crash(str(uuid.uuid4()), request.method, request.path, traceback.format_exc())
+        self.crashes.append(crash)
+        return Response.of_text(f"Practice server error, correlation id {crash.correlation_id}\n", 500)
+
+    # -- the thread -----------------------------------------------------------------------------------------------
+
+    def _run(self, started: Future[None]) -> None:
+        loop = self._loop = asyncio.new_event_loop()
+        try:
+            try:
+                loop.run_until_complete(self._open())
+            except BaseException as error:
+                loop.run_until_complete(self._close())
+                started.set_exception(error)
+                return
+            started.set_result(None)
+            loop.run_forever()
+            loop.run_until_complete(self._close())
+        finally:
+            self._loop = None
+            loop.close()
+
+    async def _open(self) -> None:
+        context = self._ca.server_context(self.host) if self._tls and self._ca is not None else None
+        self._door = Door(self._answer)
+        self._port = await self._door.open(self.host, self._port, context)
+        if self._wants_control:
+            from .control import ControlServer
+
+            self._control_door = Door(ControlServer(self).answer)
+            self._control_port = await self._control_door.open(self.host, self._control_port, None)
+
+    async def _close(self) -> None:
+        for door in (self._door, self._control_door):
+            if door is not None:
+                await door.close()
+        self._door = self._control_door = None
+        with contextlib.suppress(Exception):
+            await asyncio.get_running_loop().shutdown_asyncgens()
+
+
+def _reachable(host: str) -> str:
+    """The host to put in a URL: loopback for a server that listens everywhere."""
+    if host in ("0.0.0.0", "::", ""):  # noqa: S104 - shown to a person who asked to listen everywhere
+        return "127.0.0.1"
+    return f"[{host}]" if ":" in host else host
+
+
+
+def _disfigured(response: Response, fault: Fault) -> Response:
+    """A right answer made wrong in the way of the kinds `content_type` and `empty`."""
+    if fault.kind == "content_type":
+        kept = [(name, value) for name, value in response.headers if name.lower() != "content-type"]
+        response.headers = [("Content-Type", str(fault.args.get("content_type", "text/html;charset=UTF-8"))), *kept]
+    elif fault.kind == "empty":
+        kept = [(name, value) for name, value in response.headers if name.lower() != "content-type"]
+        return Response(int(fault.args.get("status", response.status)), str(fault.args.get("body", "")).encode(), kept)
+    return response
