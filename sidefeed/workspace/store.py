@@ -1,0 +1,661 @@
+"""The workspace: an append-only log of field changes, and everything derived from it, in one database.
+
+SQLite is the default (one file, WAL, one writer); PostgreSQL by giving a URL. A `Transaction` is a unit of work: it
+loads records once, applies changes in memory by the rule of `merge`, and writes everything at its end, so that a batch
+of a thousand changes costs a handful of statements. No transaction may be open across a network call.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import Connection, Engine
+
+from sidefeed.workspace import tables as t
+from sidefeed.workspace.clock import HybridClock, Now, new_record_id, system_now, utc_instant, utc_text
+from sidefeed.workspace.merge import DELETED, Change, Head, RecordState, apply, replay
+
+CLOCK_TOLERANCE = timedelta(minutes=5)
+"""A clock further ahead than this is refused: one wrong laptop must not win every `latest` for years."""
+
+_IN = 500
+"""Ids per IN list: below every database's limit on bound parameters."""
+
+NaturalKeys = Callable[[str, Mapping[str, Any]], Iterable[str]]
+
+
+class StoreError(Exception):
+    """The workspace cannot do what was asked; the message says why and what to do."""
+
+
+class ClockAhead(StoreError):
+    """A change is stamped further in the future than clocks may differ."""
+
+
+class LeaseHeld(StoreError):
+    """Another run holds the lease."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A change before it is appended. ``base`` maps each field to the revisions it was based on; a field that is
+    missing from ``base`` is based on the current heads."""
+
+    entity: str
+    record: str
+    fields: Mapping[str, Any]
+    actor: str
+    source: str
+    at: datetime | None = None
+    base: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    reason: str | None = None
+
+
+@dataclass(slots=True)
+class Link:
+    """This record is that object in that system, and what the system was last known to hold of it.
+
+    The system's value of a field corresponds to the record's heads as of ``synced_rev``, except for the fields in
+    ``exceptions``, which name the revisions the system has seen. ``sent`` holds raw values written and not yet seen
+    again: ``{"rev", "sure", "values"}``. States: wanted, creating, live, gone, detached.
+    """
+
+    system: str
+    object: str
+    record: str
+    entity: str
+    external_id: str | None = None
+    state: str = "live"
+    version: str = ""
+    synced_rev: int = 0
+    exceptions: dict[str, list[int]] = field(default_factory=dict)
+    sent: dict[str, Any] | None = None
+    digest: bytes | None = None
+    generation: int = 0
+    due: bool = False
+
+    @property
+    def key(self) -> str:
+        """The idempotency key of the create that made, or will make, the remote object."""
+        return f"{self.record}:{self.generation}"
+
+
+@dataclass(frozen=True, slots=True)
+class InboxItem:
+    system: str
+    object: str
+    external_id: str
+    payload: dict[str, Any] | None
+    attempts: int = 0
+    waiting_for: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    position: str | None = None
+    planned_rev: int = 0
+    complete_to: str | None = None
+    fingerprint: str | None = None
+
+
+def _chunks(items: Collection[Any]) -> Iterator[list[Any]]:
+    listed = list(items)
+    for start in range(0, len(listed), _IN):
+        yield listed[start:start + _IN]
+
+
+def database_url(place: str | Path) -> str:
+    """A database URL from a URL or from the path of an SQLite file."""
+    text = str(place)
+    if "://" in text:
+        return text.replace("postgresql://", "postgresql+psycopg://", 1)
+    return f"sqlite:///{text}"
+
+
+class Store:
+    """One workspace. ``now`` is the wall clock; ``natural_keys`` names the keys a record can be matched by."""
+
+    def __init__(self, engine: Engine, *, now: Now = system_now) -> None:
+        self.engine = engine
+        self.now = now
+        self.natural_keys: NaturalKeys = lambda _entity, _values: ()
+        self.run: str | None = None
+        self._site = ""
+        self._clock: HybridClock | None = None
+
+    @classmethod
+    def open(cls, place: str | Path, *, now: Now = system_now) -> Store:
+        """Open or create a workspace, migrating it to this version's tables.
+
+        Raises StoreError when the database was written by a newer Sidefeed.
+        """
+        from sidefeed.workspace.migrate import migrate
+
+        url = database_url(place)
+        if url.startswith("sqlite"):
+            engine = sa.create_engine(url, connect_args={"timeout": 30, "check_same_thread": False})
+            _configure_sqlite(engine)
+        else:
+            engine = sa.create_engine(url)
+        migrate(engine)
+        return cls(engine, now=now)
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+    @property
+    def site(self) -> str:
+        """The name of this replica, made once."""
+        if not self._site:
+            with self.engine.begin() as connection:
+                found = connection.execute(
+                    sa.select(t.setting.c.value).where(t.setting.c.name == "site")).scalar_one_or_none()
+                if found is None:
+                    found = secrets.token_hex(4)
+                    connection.execute(t.setting.insert(), {"name": "site", "value": found})
+            self._site = found
+        return self._site
+
+    @contextmanager
+    def read(self) -> Iterator[Transaction]:
+        with self.engine.connect() as connection:
+            yield Transaction(self, connection)
+
+    @contextmanager
+    def write(self) -> Iterator[Transaction]:
+        """A unit of work: everything is stored at the end, or nothing."""
+        self.site  # noqa: B018  made outside the transaction, once
+        with self.engine.connect() as connection:
+            if connection.dialect.name == "sqlite":
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            else:
+                # Revisions are given out in Python: one appender at a time, and no late commit below a known revision.
+                connection.execute(sa.text("SELECT pg_advisory_xact_lock(7310)"))
+            transaction = Transaction(self, connection)
+            try:
+                yield transaction
+                transaction.flush()
+                connection.commit()
+            except BaseException:
+                connection.rollback()
+                raise
+
+    def hybrid_clock(self, connection: Connection) -> HybridClock:
+        if self._clock is None:
+            last = connection.execute(sa.select(sa.func.max(t.change.c.hlc)).where(
+                t.change.c.rev > sa.select(sa.func.coalesce(sa.func.max(t.change.c.rev), 0) - 100).scalar_subquery()
+            )).scalar() or ""
+            self._clock = HybridClock(self.now, self.site, last)
+        return self._clock
+
+    @contextmanager
+    def lease(self, name: str, owner: str, *, seconds: int = 900) -> Iterator[None]:
+        """Hold a name that only one run may hold. Raises LeaseHeld, naming the holder and when it ends."""
+        with self.write() as tx:
+            tx.take_lease(name, owner, seconds)
+        try:
+            yield
+        finally:
+            with self.write() as tx:
+                tx.drop_lease(name, owner)
+
+
+def _configure_sqlite(engine: Engine) -> None:
+    @sa.event.listens_for(engine, "connect")
+    def configure(dbapi_connection: Any, _record: Any) -> None:
+        dbapi_connection.isolation_level = None  # transactions are begun explicitly, as IMMEDIATE
+        cursor = dbapi_connection.cursor()
+        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "cache_size=-32000"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+
+class Transaction:
+    """A unit of work over one connection; see `Store.write` and `Store.read`."""
+
+    def __init__(self, store: Store, connection: Connection) -> None:
+        self.store = store
+        self.connection = connection
+        self._records: dict[str, RecordState] = {}
+        self._dirty: set[str] = set()
+        self._changes: list[dict[str, Any]] = []
+        self._links: dict[tuple[str, str, str], Link] = {}
+        self._images: dict[tuple[str, str, str], Any] = {}
+        self._remotes: dict[tuple[str, str, str], dict[str, Any]] = {}
+        self._rev: int | None = None
+        self._seq = 0
+
+    # -- the log ------------------------------------------------------------------------------------------------
+
+    def last_rev(self) -> int:
+        if self._rev is not None:
+            return self._rev
+        return self.connection.execute(sa.select(sa.func.max(t.change.c.rev))).scalar() or 0
+
+    def new_id(self) -> str:
+        return new_record_id(self.store.now())
+
+    def append(self, drafts: Sequence[Draft]) -> list[Change]:
+        """Append changes in order and apply each to its record. Raises ClockAhead and appends none of them when one
+        is stamped too far in the future."""
+        now = self.store.now()
+        for draft in drafts:
+            if draft.at is not None and draft.at - now > CLOCK_TOLERANCE:
+                raise ClockAhead(
+                    f"{draft.entity} {draft.record}: the change from {draft.source} by {draft.actor} is stamped "
+                    f"{utc_text(draft.at)}, {int((draft.at - now).total_seconds())} seconds ahead of this machine "
+                    f"({utc_text(now)}). Nothing was stored. Set the clock of the machine that made the change, or of "
+                    f"this one, and run again.")
+        states = self.records([draft.record for draft in drafts])
+        full = self._full_heads(drafts, states)
+        if self._rev is None:
+            self._rev = self.last_rev()
+            self._seq = self.connection.execute(
+                sa.select(sa.func.max(t.change.c.seq)).where(t.change.c.site == self.store.site)).scalar() or 0
+        clock = self.store.hybrid_clock(self.connection)
+        appended = []
+        for draft in drafts:
+            state = states.get(draft.record) or self._new_state(draft)
+            states[draft.record] = state
+            self._rev += 1
+            self._seq += 1
+            base = {name: tuple(draft.base.get(name, state.heads_of(name))) for name in draft.fields}
+            change = Change(self._rev, clock.stamp(), utc_text(draft.at or now), draft.actor, draft.source,
+                            draft.entity, draft.record, dict(draft.fields), base, draft.reason)
+            apply(state, change, full.get(draft.record))
+            self._remember_heads(full, state, change)
+            self._dirty.add(draft.record)
+            self._changes.append({
+                "rev": change.rev, "site": self.store.site, "seq": self._seq, "hlc": change.hlc, "at": change.at,
+                "actor": change.actor, "source": change.source, "run": self.store.run, "entity": change.entity,
+                "record": change.record, "fields": change.fields, "base": change.base, "reason": change.reason,
+            })
+            appended.append(change)
+        return appended
+
+    def _new_state(self, draft: Draft) -> RecordState:
+        state = RecordState(draft.record, draft.entity)
+        self._records[draft.record] = state
+        return state
+
+    def _full_heads(
+        self, drafts: Sequence[Draft], states: Mapping[str, RecordState]
+    ) -> dict[str, dict[str, list[Head]]]:
+        """Who wrote the heads that a draft has not seen: needed only where a conflict begins."""
+        wanted: dict[int, list[tuple[str, str]]] = {}
+        for draft in drafts:
+            state = states.get(draft.record)
+            if state is None:
+                continue
+            for name, seen in draft.base.items():
+                if name in draft.fields and name not in state.conflicts:
+                    for rev in state.heads.get(name, ()):
+                        if rev not in seen:
+                            wanted.setdefault(rev, []).append((draft.record, name))
+        full: dict[str, dict[str, list[Head]]] = {}
+        for rev, change in self._changes_by_rev(wanted).items():
+            for record, name in wanted[rev]:
+                if name in change["fields"]:
+                    head = _head(change, name)
+                    heads = full.setdefault(record, {}).setdefault(name, [])
+                    if head not in heads:
+                        heads.append(head)
+        return full
+
+    @staticmethod
+    def _remember_heads(
+        full: dict[str, dict[str, list[Head]]], state: RecordState, change: Change
+    ) -> None:
+        for name, value in change.fields.items():
+            if name not in state.conflicts and len(state.heads[name]) == 1:
+                full.setdefault(state.id, {})[name] = [
+                    Head(change.rev, value, change.actor, change.source, change.at, change.hlc)]
+
+    def _changes_by_rev(self, revs: Collection[int]) -> dict[int, Any]:
+        found: dict[int, Any] = {row["rev"]: row for row in self._changes if row["rev"] in revs}
+        for chunk in _chunks([rev for rev in revs if rev not in found]):
+            for row in self.connection.execute(sa.select(t.change).where(t.change.c.rev.in_(chunk))).mappings():
+                found[row["rev"]] = row
+        return found
+
+    def changes_of(self, record: str, *, upto: int | None = None) -> list[Change]:
+        """Every change of one record, oldest first."""
+        query = sa.select(t.change).where(t.change.c.record == record).order_by(t.change.c.rev)
+        if upto is not None:
+            query = query.where(t.change.c.rev <= upto)
+        stored = [_change(row) for row in self.connection.execute(query).mappings()]
+        pending = [_change(row) for row in self._changes
+                   if row["record"] == record and (upto is None or row["rev"] <= upto)]
+        return stored + pending
+
+    def head_details(self, revs: Collection[int]) -> dict[int, Change]:
+        return {rev: _change(row) for rev, row in self._changes_by_rev(revs).items()}
+
+    def heads_as_of(self, state: RecordState, name: str, rev: int) -> tuple[int, ...]:
+        """The heads of one field as they were at a revision. Free while nothing newer was written."""
+        if state.field_rev(name) <= rev:
+            return state.heads_of(name)
+        return replay(self.changes_of(state.id, upto=rev), state.id, state.entity).heads_of(name)
+
+    # -- records ------------------------------------------------------------------------------------------------
+
+    def records(self, ids: Collection[str]) -> dict[str, RecordState]:
+        missing = {id for id in ids if id not in self._records}
+        for chunk in _chunks(missing):
+            for row in self.connection.execute(sa.select(t.record).where(t.record.c.id.in_(chunk))).mappings():
+                self._records[row["id"]] = _state(row)
+        return {id: self._records[id] for id in ids if id in self._records}
+
+    def record(self, id: str) -> RecordState | None:
+        return self.records([id]).get(id)
+
+    def each_record(self, entity: str, *, since: int = 0) -> Iterator[RecordState]:
+        """Every stored record of an entity whose revision is above ``since``."""
+        query = sa.select(t.record).where(t.record.c.entity == entity, t.record.c.rev > since).order_by(t.record.c.rev)
+        for row in self.connection.execution_options(yield_per=1000).execute(query).mappings():
+            yield self._records.get(row["id"]) or _state(row)
+
+    def changed_ids(self, entity: str, *, since: int) -> list[str]:
+        """Ids of records of an entity whose revision is above ``since``, oldest first."""
+        return list(self.connection.execute(
+            sa.select(t.record.c.id).where(t.record.c.entity == entity, t.record.c.rev > since)
+            .order_by(t.record.c.rev)).scalars())
+
+    def conflicted(self, entity: str | None = None) -> list[RecordState]:
+        query = sa.select(t.record).where(t.record.c.conflicts.is_not(None)).order_by(t.record.c.id)
+        if entity:
+            query = query.where(t.record.c.entity == entity)
+        return [_state(row) for row in self.connection.execute(query).mappings()]
+
+    def by_natural_keys(self, entity: str, keys: Collection[str]) -> dict[str, list[str]]:
+        """Ids of live records by natural key. Sees what this transaction has appended."""
+        self._flush_records()
+        found: dict[str, list[str]] = {}
+        for chunk in _chunks(set(keys)):
+            for key, record in self.connection.execute(
+                sa.select(t.natural_key.c.key, t.natural_key.c.record)
+                .where(t.natural_key.c.entity == entity, t.natural_key.c.key.in_(chunk))
+                .order_by(t.natural_key.c.record)
+            ):
+                found.setdefault(key, []).append(record)
+        return found
+
+    def mark_merged(self, loser: str, winner: str) -> None:
+        self.records([loser])[loser].merged_into = winner
+        self._dirty.add(loser)
+
+    # -- identity -----------------------------------------------------------------------------------------------
+
+    def known_as(self, system: str, object: str, external_ids: Collection[str]) -> dict[str, tuple[str, str]]:
+        """External id -> (record, role), for every id ever seen: identity is append-only."""
+        found = {id: (row["record"], row["role"]) for id in external_ids
+                 if (row := self._remotes.get((system, object, id)))}
+        for chunk in _chunks([id for id in set(external_ids) if id not in found]):
+            rows = self.connection.execute(
+                sa.select(t.remote.c.external_id, t.remote.c.record, t.remote.c.role)
+                .where(t.remote.c.system == system, t.remote.c.object == object, t.remote.c.external_id.in_(chunk)))
+            found.update({id: (record, role) for id, record, role in rows})
+        return found
+
+    def records_known_as(self, system: str, entity: str, external_ids: Collection[str]) -> dict[str, str]:
+        """External id -> record, over every object of a system that holds this entity: how references travel in."""
+        found = {key[2]: row["record"] for key, row in self._remotes.items()
+                 if key[0] == system and row["entity"] == entity and key[2] in external_ids and row["role"] != "gone"}
+        for chunk in _chunks([id for id in set(external_ids) if id not in found]):
+            rows = self.connection.execute(
+                sa.select(t.remote.c.external_id, t.remote.c.record)
+                .where(t.remote.c.system == system, t.remote.c.entity == entity, t.remote.c.external_id.in_(chunk)))
+            for row in rows:
+                found[row.external_id] = row.record
+        return found
+
+    def external_ids(self, system: str, records: Collection[str]) -> dict[str, str]:
+        """Record -> the id of its live primary object in a system: how references travel out."""
+        found = {link.record: link.external_id for link in self._links.values()
+                 if link.system == system and link.state == "live" and link.external_id and link.record in records}
+        for chunk in _chunks([id for id in set(records) if id not in found]):
+            rows = self.connection.execute(
+                sa.select(t.link.c.record, t.link.c.external_id)
+                .where(t.link.c.system == system, t.link.c.state == "live", t.link.c.record.in_(chunk)))
+            found.update({record: external for record, external in rows if external})
+        return found
+
+    def remember(self, system: str, object: str, external_id: str, entity: str, record: str, role: str) -> None:
+        """Identity is append-only: a role may change, an id is never forgotten."""
+        self._remotes[(system, object, external_id)] = {
+            "system": system, "object": object, "external_id": external_id, "entity": entity, "record": record,
+            "role": role}
+
+    def roles_of(self, record: str) -> list[tuple[str, str, str, str]]:
+        """(system, object, external id, role) of everything this record was ever known as."""
+        self._flush_links()
+        return [tuple(row) for row in self.connection.execute(
+            sa.select(t.remote.c.system, t.remote.c.object, t.remote.c.external_id, t.remote.c.role)
+            .where(t.remote.c.record == record).order_by(t.remote.c.system, t.remote.c.object))]
+
+    # -- links --------------------------------------------------------------------------------------------------
+
+    def links(self, system: str, object: str, records: Collection[str]) -> dict[str, Link]:
+        """Links of one feed by record."""
+        found = {record: self._links[(system, object, record)] for record in records
+                 if (system, object, record) in self._links}
+        for chunk in _chunks([record for record in set(records) if record not in found]):
+            for row in self.connection.execute(sa.select(t.link).where(
+                    t.link.c.system == system, t.link.c.object == object, t.link.c.record.in_(chunk))).mappings():
+                found[row["record"]] = _link(row)
+        return found
+
+    def links_of(self, record: str) -> list[Link]:
+        self._flush_links()
+        return [_link(row) for row in self.connection.execute(
+            sa.select(t.link).where(t.link.c.record == record).order_by(t.link.c.system, t.link.c.object)).mappings()]
+
+    def digests(self, system: str, object: str, external_ids: Collection[str]) -> dict[str, bytes]:
+        """External id -> digest of the image last absorbed: what lets an unchanged record be dropped at capture."""
+        found: dict[str, bytes] = {}
+        for chunk in _chunks(external_ids):
+            for row in self.connection.execute(sa.select(t.link.c.external_id, t.link.c.digest).where(
+                    t.link.c.system == system, t.link.c.object == object, t.link.c.external_id.in_(chunk),
+                    t.link.c.state == "live", t.link.c.digest.is_not(None), t.link.c.sent.is_(None))):
+                found[row.external_id] = row.digest
+        return found
+
+    def due(self, system: str, object: str) -> list[str]:
+        """Records whose link has work left from an earlier run."""
+        return list(self.connection.execute(sa.select(t.link.c.record).where(
+            t.link.c.system == system, t.link.c.object == object, t.link.c.due)).scalars())
+
+    def count_links(self, system: str, object: str, *, state: str = "live") -> int:
+        return self.connection.execute(sa.select(sa.func.count()).select_from(t.link).where(
+            t.link.c.system == system, t.link.c.object == object, t.link.c.state == state)).scalar_one()
+
+    def save_link(self, link: Link) -> None:
+        self._links[(link.system, link.object, link.record)] = link
+
+    def bases(self, system: str, object: str, records: Collection[str]) -> dict[str, dict[str, Any]]:
+        """The raw image each linked object was last seen to hold."""
+        found = {record: self._images[(system, object, record)] for record in records
+                 if (system, object, record) in self._images}
+        for chunk in _chunks([record for record in set(records) if record not in found]):
+            for row in self.connection.execute(sa.select(t.base.c.record, t.base.c.image).where(
+                    t.base.c.system == system, t.base.c.object == object, t.base.c.record.in_(chunk))):
+                found[row.record] = row.image
+        return found
+
+    def save_base(self, system: str, object: str, record: str, image: Mapping[str, Any]) -> None:
+        self._images[(system, object, record)] = dict(image)
+
+    # -- inbox and cursors --------------------------------------------------------------------------------------
+
+    def put_inbox(self, system: str, object: str, items: Mapping[str, dict[str, Any] | None]) -> None:
+        now = utc_text(self.store.now())
+        self.upsert(t.inbox, [
+            {"system": system, "object": object, "external_id": id, "payload": payload, "first_seen": now,
+             "attempts": 0, "not_before": None, "waiting_for": None}
+            for id, payload in items.items()
+        ], keep=("first_seen",))
+
+    def inbox_ids(self, system: str, object: str) -> list[str]:
+        """Everything to be absorbed now, oldest first."""
+        now = utc_text(self.store.now())
+        return list(self.connection.execute(
+            sa.select(t.inbox.c.external_id).where(
+                t.inbox.c.system == system, t.inbox.c.object == object,
+                sa.or_(t.inbox.c.not_before.is_(None), t.inbox.c.not_before <= now))
+            .order_by(t.inbox.c.first_seen, t.inbox.c.external_id)).scalars())
+
+    def inbox_items(self, system: str, object: str, ids: Collection[str]) -> list[InboxItem]:
+        rows = {}
+        for chunk in _chunks(ids):
+            for row in self.connection.execute(sa.select(t.inbox).where(
+                    t.inbox.c.system == system, t.inbox.c.object == object,
+                    t.inbox.c.external_id.in_(chunk))).mappings():
+                rows[row["external_id"]] = InboxItem(system, object, row["external_id"], row["payload"],
+                                                     row["attempts"], row["waiting_for"])
+        return [rows[id] for id in ids if id in rows]
+
+    def inbox_size(self, system: str, object: str | None = None) -> int:
+        query = sa.select(sa.func.count()).select_from(t.inbox).where(t.inbox.c.system == system)
+        if object is not None:
+            query = query.where(t.inbox.c.object == object)
+        return self.connection.execute(query).scalar_one()
+
+    def drop_inbox(self, system: str, object: str, ids: Collection[str]) -> None:
+        for chunk in _chunks(ids):
+            self.connection.execute(t.inbox.delete().where(
+                t.inbox.c.system == system, t.inbox.c.object == object, t.inbox.c.external_id.in_(chunk)))
+
+    def postpone(
+        self, system: str, object: str, external_id: str, *, until: datetime | None, waiting_for: str
+    ) -> None:
+        self.connection.execute(t.inbox.update().where(
+            t.inbox.c.system == system, t.inbox.c.object == object, t.inbox.c.external_id == external_id,
+        ).values(attempts=t.inbox.c.attempts + 1, not_before=utc_text(until) if until else "9999",
+                 waiting_for=waiting_for))
+
+    def wake(self, system: str, object: str | None = None) -> None:
+        """Let everything parked in the inbox be tried again at the next run."""
+        update = t.inbox.update().where(t.inbox.c.system == system).values(not_before=None)
+        self.connection.execute(update if object is None else update.where(t.inbox.c.object == object))
+
+    def forget_payloads(self, system: str, object: str, external_ids: Collection[str]) -> None:
+        """What the inbox told of these objects is older than a write of ours: they must be read by id."""
+        for chunk in _chunks(external_ids):
+            self.connection.execute(t.inbox.update().where(
+                t.inbox.c.system == system, t.inbox.c.object == object, t.inbox.c.external_id.in_(chunk),
+            ).values(payload=None))
+
+    def cursor(self, system: str, object: str) -> Cursor:
+        row = self.connection.execute(sa.select(t.cursor).where(
+            t.cursor.c.system == system, t.cursor.c.object == object)).mappings().one_or_none()
+        return Cursor() if row is None else Cursor(
+            row["position"], row["planned_rev"], row["complete_to"], row["fingerprint"])
+
+    def move_cursor(self, system: str, object: str, **values: Any) -> None:
+        current = self.cursor(system, object)
+        row = {"position": current.position, "planned_rev": current.planned_rev,
+               "complete_to": current.complete_to, "fingerprint": current.fingerprint, **values}
+        self.upsert(t.cursor, [{"system": system, "object": object, **row}])
+
+    # -- leases -------------------------------------------------------------------------------------------------
+
+    def take_lease(self, name: str, owner: str, seconds: int) -> None:
+        now = self.store.now()
+        row = self.connection.execute(sa.select(t.lease).where(t.lease.c.name == name)).mappings().one_or_none()
+        if row is not None and row["owner"] != owner and utc_instant(row["expires"]) > now:
+            raise LeaseHeld(
+                f"another run ({row['owner']}) is at work on {name!r} until {row['expires']} at the latest. Wait for "
+                f"it to end; if it died, its lease ends by itself at that time.")
+        self.upsert(t.lease, [{"name": name, "owner": owner,
+                               "expires": utc_text(now + timedelta(seconds=seconds))}])
+
+    def drop_lease(self, name: str, owner: str) -> None:
+        self.connection.execute(t.lease.delete().where(t.lease.c.name == name, t.lease.c.owner == owner))
+
+    # -- writing ------------------------------------------------------------------------------------------------
+
+    def upsert(self, table: sa.Table, rows: Sequence[Mapping[str, Any]], *, keep: Collection[str] = ()) -> None:
+        """Insert rows or replace those with the same key, except the columns to ``keep``."""
+        if not rows:
+            return
+        insert: Any = (sqlite if self.connection.dialect.name == "sqlite" else postgresql).insert(table)
+        key = [column.name for column in table.primary_key]
+        update = {name: insert.excluded[name] for name in rows[0] if name not in key and name not in keep}
+        statement = insert.on_conflict_do_update(index_elements=key, set_=update) if update \
+            else insert.on_conflict_do_nothing(index_elements=key)
+        self.connection.execute(statement, list(rows))
+
+    def flush(self) -> None:
+        self._flush_records()
+        self._flush_links()
+
+    def _flush_records(self) -> None:
+        if self._changes:
+            self.connection.execute(t.change.insert(), self._changes)
+            self._changes = []
+        if not self._dirty:
+            return
+        states = [self._records[id] for id in self._dirty]
+        self.upsert(t.record, [{
+            "id": state.id, "entity": state.entity, "rev": state.rev, "values": state.values, "heads": state.heads,
+            "conflicts": {name: [head.as_json() for head in heads] for name, heads in state.conflicts.items()} or None,
+            "deleted": state.deleted, "merged_into": state.merged_into,
+        } for state in states])
+        for chunk in _chunks(self._dirty):
+            self.connection.execute(t.natural_key.delete().where(t.natural_key.c.record.in_(chunk)))
+        keys = [{"entity": state.entity, "key": key, "record": state.id} for state in states
+                if not state.deleted and state.merged_into is None
+                for key in dict.fromkeys(self.store.natural_keys(state.entity, state.values))]
+        if keys:
+            self.connection.execute(t.natural_key.insert(), keys)
+        self._dirty.clear()
+
+    def _flush_links(self) -> None:
+        if self._links:
+            self.upsert(t.link, [{
+                "system": link.system, "object": link.object, "record": link.record, "entity": link.entity,
+                "external_id": link.external_id, "state": link.state, "version": link.version,
+                "synced_rev": link.synced_rev, "exceptions": link.exceptions or None, "sent": link.sent,
+                "digest": link.digest, "generation": link.generation, "due": link.due,
+            } for link in self._links.values()])
+            self._links = {}
+        if self._images:
+            self.upsert(t.base, [{"system": system, "object": object, "record": record, "image": image}
+                                 for (system, object, record), image in self._images.items()])
+            self._images = {}
+        if self._remotes:
+            self.upsert(t.remote, list(self._remotes.values()))
+            self._remotes = {}
+
+
+def _head(row: Any, name: str) -> Head:
+    return Head(row["rev"], row["fields"][name], row["actor"], row["source"], row["at"], row["hlc"])
+
+
+def _change(row: Any) -> Change:
+    return Change(row["rev"], row["hlc"], row["at"], row["actor"], row["source"], row["entity"], row["record"],
+                  row["fields"], {name: tuple(revs) for name, revs in row["base"].items()}, row["reason"])
+
+
+def _state(row: Any) -> RecordState:
+    conflicts = {name: [Head(**head) for head in heads] for name, heads in (row["conflicts"] or {}).items()}
+    return RecordState(row["id"], row["entity"], row["rev"], row["values"], row["heads"], conflicts,
+                       row["merged_into"])
+
+
+def _link(row: Any) -> Link:
+    return Link(row["system"], row["object"], row["record"], row["entity"], row["external_id"], row["state"],
+                row["version"], row["synced_rev"], row["exceptions"] or {}, row["sent"], row["digest"],
+                row["generation"], row["due"])
+
+
+__all__ = ["DELETED", "ClockAhead", "Cursor", "Draft", "InboxItem", "LeaseHeld", "Link", "Store", "StoreError",
+           "Transaction", "database_url"]
