@@ -1,5 +1,6 @@
 """The kit that every practice server is built from."""
 
+from .client import Control, ControlError
 from .clock import Clock
 from .counters import Counters
 from .faults import Fault, FaultBook, FaultHit
@@ -13,6 +14,8 @@ __all__ = [
     "CertificateAuthority",
     "Clock",
     "Connection",
+    "Control",
+    "ControlError",
     "Counters",
     "Crash",
     "DropConnection",

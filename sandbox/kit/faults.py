@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Iterable
+from collections.abc import Container
 from dataclasses import dataclass, field
 from datetime import datetime
 from fnmatch import fnmatchcase
@@ -89,10 +89,10 @@ class FaultBook:
     A request suffers every matching `slow` fault and then the first matching fault of another kind.
     """
 
-    def __init__(self, seed: int = 0, kinds: Iterable[str] = ()) -> None:
+    def __init__(self, seed: int = 0, kinds: Container[str] = ()) -> None:
         self._random = random.Random(seed)
         self._ids = itertools.count(1)
-        self._kinds = {**dict.fromkeys(kinds), **TRANSPORT_KINDS}
+        self._own_kinds = kinds
         self._active: list[Fault] = []
         self.hits: list[FaultHit] = []
 
@@ -105,8 +105,9 @@ class FaultBook:
             args = dict(details.pop("args", None) or {})
             known = {key: details.pop(key) for key in list(details) if key in _FIELDS}
             fault = Fault(fault, **known, args={**args, **details})
-        if fault.kind not in self._kinds:
-            raise ValueError(f"no fault kind {fault.kind!r} here; known: {', '.join(sorted(self._kinds))}")
+        if fault.kind not in TRANSPORT_KINDS and fault.kind not in self._own_kinds:
+            known_kinds = sorted({*TRANSPORT_KINDS, *getattr(self._own_kinds, "keys", tuple)()})
+            raise ValueError(f"no fault kind {fault.kind!r} here; known: {', '.join(known_kinds)}")
         fault.id = next(self._ids)
         self._active.append(fault)
         return fault

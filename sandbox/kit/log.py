@@ -22,9 +22,10 @@ HIDDEN = "[redacted]"
 
 _SECRET_NAMES = (
     "access_token|refresh_token|id_token|token|auth_token|session_?id|sid|client_secret|secret|password|passwd|pwd|"
-    "pw|assertion|client_assertion|code|code_verifier|hapikey|api_?key|private_?key|new_?password|authorization"
+    "pw|assertion|client_assertion|code_verifier|hapikey|api_?key|private_?key|new_?password|authorization"
 )
-_SECRET_NAME = re.compile(rf"(?:{_SECRET_NAMES})", re.IGNORECASE)
+_SECRET_PARAMETER = re.compile(rf"(?:{_SECRET_NAMES}|code)", re.IGNORECASE)  # `code` in a record is data
+_TOKEN_IN_PATH = re.compile(r"(/(?:access|refresh)-tokens/)[^/]+")
 _SECRET_HEADER = re.compile(
     r"authorization|proxy-authorization|cookie|set-cookie|.*token.*|.*secret.*|.*password.*|.*api-?key.*|.*signature.*|"
     r".*session.*",
@@ -32,7 +33,7 @@ _SECRET_HEADER = re.compile(
 )
 _IN_JSON = re.compile(rf'("(?:{_SECRET_NAMES})"\s*:\s*)"(?:[^"\\]|\\.)*"', re.IGNORECASE)
 _IN_XML = re.compile(rf"(<((?:[\w.-]+:)?(?:{_SECRET_NAMES}))(?:\s[^>]*)?>)[^<]*(</\2\s*>)", re.IGNORECASE)
-_IN_FORM = re.compile(rf"(^|[&?;])((?:{_SECRET_NAMES})=)[^&\s]*", re.IGNORECASE)
+_IN_FORM = re.compile(rf"(^|[&?;])((?:{_SECRET_NAMES}|code)=)[^&\s]*", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +77,9 @@ class RequestLog:
             ordinal=ordinal,
             at=at,
             method=request.method,
-            path=_without(request.path, secrets),
+            path=_TOKEN_IN_PATH.sub(rf"\1{HIDDEN}", _without(request.path, secrets)),
             query=[
-                (name, HIDDEN if _SECRET_NAME.fullmatch(name) else _without(value, secrets))
+                (name, HIDDEN if _SECRET_PARAMETER.fullmatch(name) else _without(value, secrets))
                 for name, value in request.query
             ],
             headers=[(name, HIDDEN if _is_secret_header(name) else value) for name, value in request.headers.items()],

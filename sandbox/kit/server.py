@@ -56,7 +56,8 @@ class PracticeServer:
 
     Subclasses implement `handle`, `endpoint`, `snapshot`, `restore` and `connection_info`; and, where they have them,
     `populate`, `load_data`, `load_schema`, `fault_kinds` and `conditions`. `start()` binds (port 0: any free port) and
-    keeps that port over a stop and a new start, so that an outage can be rehearsed.
+    keeps that port over a stop and a new start, so that an outage can be rehearsed. `control_port` may be set before the
+    first start, in the same way.
     """
 
     name: ClassVar[str] = "practice"
@@ -73,7 +74,6 @@ class PracticeServer:
         host: str = "127.0.0.1",
         port: int = 0,
         control: bool = True,
-        control_port: int = 0,
         record: Path | None = None,
         ca: CertificateAuthority | None = None,
     ) -> None:
@@ -92,7 +92,7 @@ class PracticeServer:
         self._ca = ca
         self._owns_ca = False
         self._port = port
-        self._control_port = control_port
+        self.control_port = 0
         self._wants_control = control
         self._ordinals = itertools.count(1)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -184,7 +184,7 @@ class PracticeServer:
         """Root URL of the control API (always plain http)."""
         if not self._wants_control:
             raise RuntimeError(f"this {self.name} practice server was made without a control API")
-        return f"http://{_reachable(self.host)}:{self._control_port}"
+        return f"http://{_reachable(self.host)}:{self.control_port}"
 
     @property
     def ca_file(self) -> Path | None:
@@ -412,7 +412,7 @@ class PracticeServer:
             from .control import ControlServer
 
             self._control_door = Door(ControlServer(self).answer)
-            self._control_port = await self._control_door.open(self.host, self._control_port, None)
+            self.control_port = await self._control_door.open(self.host, self.control_port, None)
 
     async def _close(self) -> None:
         for door in (self._door, self._control_door):
@@ -428,7 +428,6 @@ def _reachable(host: str) -> str:
     if host in ("0.0.0.0", "::", ""):  # noqa: S104 - shown to a person who asked to listen everywhere
         return "127.0.0.1"
     return f"[{host}]" if ":" in host else host
-
 
 
 def _disfigured(response: Response, fault: Fault) -> Response:
