@@ -49,4 +49,6 @@ class Clock:
 def _moment(at: datetime | str) -> datetime:
     if isinstance(at, str):
         at = datetime.fromisoformat(at)
+    if not isinstance(at, datetime):
+        raise TypeError(f"a time is ISO 8601 text or a datetime, not {at!r}")
     return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)

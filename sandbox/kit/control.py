@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _MAX_BODY = 16 * 1024 * 1024
 
 
-class Refusal(Exception):  # noqa: N818 - an answer, not a failure
+class Refusal(Exception):
     """The control request is wrong; status and message for its sender."""
 
     def __init__(self, status: int, message: str) -> None:

@@ -18,11 +18,11 @@ from multidict import CIMultiDictProxy
 Headers: TypeAlias = CIMultiDictProxy[str]
 
 
-class BadJson(ValueError):  # noqa: N818 - named for what the client sent
+class BadJson(ValueError):
     """The body is not the JSON it says it is. The message names the position, as the parsers of real servers do."""
 
 
-class DropConnection(Exception):  # noqa: N818 - a command, not an error: raised by a handler or a hook to hang up
+class DropConnection(Exception):
     """Raised by a handler, a fault or an `on_request` hook: close the connection without a reply."""
 
 

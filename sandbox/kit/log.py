@@ -83,7 +83,7 @@ class RequestLog:
                 for name, value in request.query
             ],
             headers=[(name, HIDDEN if _is_secret_header(name) else value) for name, value in request.headers.items()],
-            endpoint=str(request.state.get("endpoint", "")),
+            endpoint=_TOKEN_IN_PATH.sub(rf"\1{HIDDEN}", _without(str(request.state.get("endpoint", "")), secrets)),
             status=status,
             ms=round(ms, 3),
             bytes_in=len(request.body),
@@ -159,7 +159,7 @@ def replay(file: Path, url: str, *, headers: dict[str, str] | None = None, verif
                 method, path, query = entry["method"], entry["path"], entry["query"]
             except (ValueError, KeyError, TypeError) as error:
                 raise ValueError(f"{file}, line {number}: not a record of a request ({error})") from error
-            target = path + ("?" + urlencode(query) if query else "")
+            target = path + ("?" + urlencode([tuple(pair) for pair in query]) if query else "")
             answer = client.request(
                 method, target, content=_recorded_body(entry), headers=_replay_headers(entry["headers"], headers or {})
             )

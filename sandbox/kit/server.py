@@ -56,8 +56,8 @@ class PracticeServer:
 
     Subclasses implement `handle`, `endpoint`, `snapshot`, `restore` and `connection_info`; and, where they have them,
     `populate`, `load_data`, `load_schema`, `fault_kinds` and `conditions`. `start()` binds (port 0: any free port) and
-    keeps that port over a stop and a new start, so that an outage can be rehearsed. `control_port` may be set before the
-    first start, in the same way.
+    keeps that port over a stop and a new start, so that an outage can be rehearsed. `control_port` may be set before
+    the first start, in the same way.
     """
 
     name: ClassVar[str] = "practice"
@@ -275,9 +275,11 @@ class PracticeServer:
         label = request.state["endpoint"] = self._label(request)
         fault = await self._delays(self.faults.strike(request, label, ordinal, self.clock.now()))
         try:
-            response = self._outcome(ordinal, request, fault)
+            response: Response | None = self._outcome(ordinal, request, fault)
         except DropConnection:
             response = None
+        except Exception:  # of an `on_request` hook: handlers and fault kinds are caught closer by
+            response = self.crash(request)
         if fault is not None and fault.kind == "slow":
             await asyncio.sleep(float(fault.args.get("seconds", 1)))
         packed = pack(response, request.headers.get("Accept-Encoding", "")) if response is not None else b""

@@ -35,7 +35,7 @@ _GRACE = 0.05
 Answer = Callable[[web.BaseRequest, Connection], Awaitable[web.StreamResponse]]
 
 
-class Refused(Exception):  # noqa: N818 - an answer that is due, not a failure of this program
+class Refused(Exception):
     """The request cannot be read; the answer to give is in it."""
 
     def __init__(self, status: int, text: str) -> None:
