@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sandbox.kit import Connection, DropConnection, Fault, PracticeServer, Request, Response
@@ -72,6 +72,20 @@ class EchoServer(PracticeServer):
 
     def connection_info(self) -> dict[str, Any]:
         return {"url": self.url, "token": "echo-token"}
+
+    def populate(self, seed: int) -> dict[str, int]:
+        self.value = seed
+        return {"Value": 1}
+
+    def load_data(self, objects: Mapping[str, list[dict[str, Any]]]) -> dict[str, int]:
+        for record in objects.get("Value", []):
+            if "value" not in record:
+                raise ValueError(f"Value: a record has no value: {record}")
+            self.value += int(record["value"])
+        return {"Value": len(objects.get("Value", []))}
+
+    def load_schema(self, schema: Mapping[str, Any]) -> None:
+        self.generous = bool(schema["generous"])
 
     def _quota(self, request: Request, fault: Fault) -> Response | None:
         """Answer 403 with a body of this system. Args: limit."""
