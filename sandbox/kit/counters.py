@@ -51,6 +51,12 @@ class Counters:
         tally.add(status, records, bytes_in, bytes_out)
         self.total.add(status, records, bytes_in, bytes_out)
 
+    def add_bytes_out(self, endpoint: str, size: int) -> None:
+        """Count the bytes of a streamed answer, known only at its end."""
+        if endpoint in self.endpoints:
+            self.endpoints[endpoint].bytes_out += size
+        self.total.bytes_out += size
+
     @property
     def calls(self) -> int:
         """Requests in all."""

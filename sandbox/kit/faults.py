@@ -53,6 +53,10 @@ class Fault:
             raise ValueError(f"probability is a share between 0 and 1, not {self.probability}")
         if self.skip < 0 or (self.count is not None and self.count < 1):
             raise ValueError("skip is 0 or more; count is 1 or more, or None for ever")
+        for name in ("seconds", "keep", "status"):
+            value = self.args.get(name, 0)
+            if self.kind in TRANSPORT_KINDS and (isinstance(value, bool) or not isinstance(value, int | float)):
+                raise ValueError(f"{name} is a number, not {value!r}")
 
     @property
     def spent(self) -> bool:
@@ -72,7 +76,7 @@ class Fault:
 
 @dataclass(frozen=True)
 class FaultHit:
-    """One request that a fault has hit. `ordinal` is the number of the request since the server started, from 1."""
+    """One request that a fault has hit. `ordinal` is the number of the request since the server was made, from 1."""
 
     fault: int
     kind: str

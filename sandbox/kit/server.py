@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import threading
-import time
 import traceback
 import uuid
 from collections.abc import Callable, Mapping
@@ -20,15 +18,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, ParamSpec, TypeVar
 
-from aiohttp import web
-
 from .clock import Clock
 from .counters import Counters
-from .faults import Fault, FaultBook, refusal
-from .http import BadJson, Connection, DropConnection, Request, Response
+from .faults import Fault, FaultBook
+from .http import BadJson, Request, Response
 from .log import RequestLog
+from .pipeline import Pipeline
 from .tls import CertificateAuthority
-from .wire import Door, Refused, hang_up, pack, read_request, send
+from .wire import Door
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -94,7 +91,7 @@ class PracticeServer:
         self._port = port
         self.control_port = 0
         self._wants_control = control
-        self._ordinals = itertools.count(1)
+        self._pipeline = Pipeline(self)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._door: Door | None = None
@@ -261,127 +258,6 @@ class PracticeServer:
             raise KeyError(f"no snapshot {name!r}; there are: {', '.join(sorted(self.snapshots)) or 'none'}")
         self.call(self.restore, self.snapshots[name])
 
-    # -- one request ----------------------------------------------------------------------------------------------
-
-    async def _answer(self, base: web.BaseRequest, connection: Connection) -> web.StreamResponse:
-        """One request from end to end: read, suffer faults, handle, count, log, reply."""
-        started = time.perf_counter()
-        ordinal = next(self._ordinals)
-        try:
-            request = await read_request(base, connection, self.max_body)
-        except Refused as refused:
-            self.counters.add(f"{base.method} (unreadable)", refused.response.status)
-            return (await send(base, refused.response, pack(refused.response, ""), self.clock.now()))[0]
-        label = request.state["endpoint"] = self._label(request)
-        fault = await self._delays(self.faults.strike(request, label, ordinal, self.clock.now()))
-        try:
-            response: Response | None = self._outcome(ordinal, request, fault)
-        except DropConnection:
-            response = None
-        except Exception:  # of an `on_request` hook: handlers and fault kinds are caught closer by
-            response = self.crash(request)
-        if fault is not None and fault.kind == "slow":
-            await asyncio.sleep(float(fault.args.get("seconds", 1)))
-        packed = pack(response, request.headers.get("Accept-Encoding", "")) if response is not None else b""
-        dropped = response is None or (fault is not None and fault.kind == "drop_after")
-        counted_as = str(request.state.get("counted_as", label))
-        self.counters.add(
-            counted_as,
-            0 if dropped or response is None else response.status,
-            records=response.records if response is not None else 0,
-            bytes_in=len(request.body),
-            bytes_out=0 if dropped else len(packed or b""),
-        )
-        self.log.add(
-            request,
-            ordinal=ordinal,
-            at=self.clock.now().isoformat(),
-            status=0 if dropped or response is None else response.status,
-            ms=(time.perf_counter() - started) * 1000,
-            bytes_out=0 if dropped else len(packed or b""),
-            fault=fault.kind if fault is not None else None,
-        )
-        if dropped or response is None:
-            return hang_up(base, reset=bool(fault is not None and fault.args.get("reset")))
-        return await self._reply(base, request, response, packed, fault, counted_as)
-
-    async def _delays(self, struck: list[Fault]) -> Fault | None:
-        """Wait out the delays that come before the handler; the fault that decides the outcome, if any."""
-        last = struck[-1] if struck else None
-        for fault in struck:
-            if fault.kind != "slow":
-                continue
-            if fault is last and fault.args.get("after"):
-                return fault
-            await asyncio.sleep(float(fault.args.get("seconds", 1)))
-        return last if last is not None and last.kind != "slow" else None
-
-    def _outcome(self, ordinal: int, request: Request, fault: Fault | None) -> Response:
-        """What the request comes to, on the server's side. Raises `DropConnection` where nothing is to be said."""
-        if self.on_request is not None:
-            self.on_request(ordinal, request, "before")
-        kind = fault.kind if fault is not None else ""
-        if fault is not None and kind in ("status", "html"):
-            response = refusal(fault)
-        elif kind == "drop_before":
-            raise DropConnection
-        else:
-            response = self._safely(request, fault)
-        if self.on_request is not None:
-            self.on_request(ordinal, request, "after")
-        return response
-
-    def _safely(self, request: Request, fault: Fault | None) -> Response:
-        """The handler's answer, or a fault kind's; a bug in either is kept in `crashes` and answered with a 500."""
-        method = request.method
-        if method == "HEAD" and self.head_as_get:
-            request.method = "GET"
-        try:
-            own_kind = self.fault_kinds.get(fault.kind) if fault is not None else None
-            response = own_kind(request, fault) if own_kind is not None and fault is not None else None
-            if response is None:
-                response = self.handle(request)
-            return _disfigured(response, fault) if fault is not None else response
-        except BadJson as error:
-            return self.bad_request(request, error)
-        except DropConnection:
-            raise
-        except Exception:  # whatever a bug raises, the client gets an answer and the test a record
-            return self.crash(request)
-        finally:
-            request.method = method
-
-    async def _reply(
-        self,
-        base: web.BaseRequest,
-        request: Request,
-        response: Response,
-        packed: bytes | None,
-        fault: Fault | None,
-        counted_as: str,
-    ) -> web.StreamResponse:
-        keep = None
-        if fault is not None and fault.kind == "truncate" and packed is not None:
-            share = float(fault.args.get("keep", 0.5))
-            keep = min(int(share if share >= 1 else len(packed) * share), max(len(packed) - 1, 0))
-        try:
-            sent, size = await send(base, response, packed, self.clock.now(), keep)
-        except (ConnectionError, asyncio.CancelledError):
-            raise
-        except Exception:  # a stream that broke: its client sees it end early
-            self.crash(request)
-            return hang_up(base)
-        if packed is None:
-            self.counters.endpoints[counted_as].bytes_out += size
-            self.counters.total.bytes_out += size
-        return sent
-
-    def _label(self, request: Request) -> str:
-        try:
-            return self.endpoint(request)
-        except Exception:  # a label must never decide what a client is told; `handle` meets the same request next
-            return f"{request.method} (unknown)"
-
     def crash(self, request: Request) -> Response:
         """Record the exception being handled and answer a plain 500 that names it."""
         crash = Crash(str(uuid.uuid4()), request.method, request.path, traceback.format_exc())
@@ -408,7 +284,7 @@ class PracticeServer:
 
     async def _open(self) -> None:
         context = self._ca.server_context(self.host) if self._tls and self._ca is not None else None
-        self._door = Door(self._answer)
+        self._door = Door(self._pipeline.answer)
         self._port = await self._door.open(self.host, self._port, context)
         if self._wants_control:
             from .control import ControlServer
@@ -430,14 +306,3 @@ def _reachable(host: str) -> str:
     if host in ("0.0.0.0", "::", ""):  # noqa: S104 - shown to a person who asked to listen everywhere
         return "127.0.0.1"
     return f"[{host}]" if ":" in host else host
-
-
-def _disfigured(response: Response, fault: Fault) -> Response:
-    """A right answer made wrong in the way of the kinds `content_type` and `empty`."""
-    if fault.kind == "content_type":
-        kept = [(name, value) for name, value in response.headers if name.lower() != "content-type"]
-        response.headers = [("Content-Type", str(fault.args.get("content_type", "text/html;charset=UTF-8"))), *kept]
-    elif fault.kind == "empty":
-        kept = [(name, value) for name, value in response.headers if name.lower() != "content-type"]
-        return Response(int(fault.args.get("status", response.status)), str(fault.args.get("body", "")).encode(), kept)
-    return response

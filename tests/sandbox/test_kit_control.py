@@ -145,6 +145,7 @@ def test_connection_and_health_say_where_and_who(server: EchoServer, control: Co
         ("POST", "/faults", b'{"kind":"status","count":0}', 400, "count is 1 or more"),
         ("POST", "/faults", b'{"kind":"status","pth":"/x"}', 400, "a fault has no 'pth'"),
         ("POST", "/faults", b'{"kind":"status","args":[]}', 400, "args is an object"),
+        ("POST", "/faults", b'{"kind":"slow","args":{"seconds":"long"}}', 400, "seconds is a number"),
         ("DELETE", "/faults/9", None, 404, "no fault 9 in force"),
         ("DELETE", "/faults/x", None, 404, "no fault x in force"),
         ("POST", "/clock", b"{}", 400, "give one or more of"),
