@@ -123,7 +123,11 @@ class PracticeServer:
         raise KeyError(f"no condition {name!r}; known: {', '.join(sorted(self.conditions)) or 'none'}")
 
     def connection_info(self) -> dict[str, Any]:
-        """What a client needs to connect: url, tokens, users. Shown by `sandbox up`."""
+        """What a client needs to connect; shown by `sandbox up`.
+
+        By convention `url`, `access_token` (a bearer token that works at once) and `users` (a list of objects with at
+        least `username` and `password`), where the system has them; further keys as it needs.
+        """
         return {"url": self.url}
 
     def populate(self, seed: int) -> dict[str, int]:
