@@ -1,0 +1,435 @@
+"""From mapping files to a `Mapping`: every name checked, every lens built once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable
+from collections.abc import Mapping as Map
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from .files import (
+    TYPES,
+    Document,
+    EntitiesFile,
+    EntityFile,
+    FieldFile,
+    MappingError,
+    MappingErrors,
+    ObjectFile,
+    Path_,
+    PreferRule,
+    SystemFile,
+    explain,
+    nearest,
+    read_yaml,
+)  # fmt: skip
+from .lenses import DEFAULT, Choice, Lens, Options, Writer, library
+from .model import Entity, FieldMap, FieldSpec, Mapping, ObjectMap, Policy
+from .values import Value
+
+FORMAT = "1"
+"""Part of every fingerprint: raised when the meaning of a mapping changes without its text changing."""
+
+_REFERRING = ("ref", "refs", "related")
+
+
+def load(folder: Path | str) -> Mapping:
+    """Read, check and compile a folder of mapping files: ``entities.yaml`` and one file per system.
+
+    Raises MappingErrors with every mistake found, each at its file, line and column.
+    """
+    folder = Path(folder)
+    documents = [read_yaml(path, f"{folder.name}/{path.name}") for path in sorted(folder.glob("*.yaml"))]
+    described = next((each for each in documents if each.file.endswith("/entities.yaml")), None)
+    if described is None:
+        raise MappingErrors([MappingError(f"{folder.name}/entities.yaml", 0, 0, f"there is no such file in {folder}.")])
+    systems = [each for each in documents if each is not described]
+    entities = _entities(described, {str(each.data.get("system")) for each in systems if isinstance(each.data, dict)})
+    objects: list[ObjectMap] = []
+    for document in systems:
+        objects.extend(_Compiler(document, entities).objects())
+    _refuse_twice_mapped(systems)
+    errors = [error for document in documents for error in document.errors]
+    if errors:
+        raise MappingErrors(errors)
+    order = _dependency_order(entities)
+    objects.sort(key=lambda each: order[each.entity])
+    return Mapping(entities, tuple(objects), _fingerprint([each.fingerprint for each in objects], _spoken(entities)))
+
+
+def _fingerprint(*parts: Any) -> str:
+    told = json.dumps([FORMAT, *parts], sort_keys=True, default=str, ensure_ascii=False)
+    return hashlib.blake2b(told.encode(), digest_size=12).hexdigest()
+
+
+def _spoken(entities: Map[str, Entity]) -> Any:
+    """What of the entities changes behaviour: everything but labels."""
+    return {
+        name: [entity.deletes, {each.name: _told(each) for each in entity.fields.values()}]
+        for name, entity in entities.items()
+    }
+
+
+def _told(spec: FieldSpec) -> list[Any]:
+    return [spec.type, spec.entity, spec.entities, spec.choices, spec.policy, spec.lines]
+
+
+def _validated(document: Document, model: type[Any], data: Any, path: Path_ = ()) -> Any:
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        explain(document, error, path, [model])
+        return None
+
+
+# --- entities --------------------------------------------------------------------------------------------------------
+
+
+def _entities(document: Document, systems: set[str]) -> dict[str, Entity]:
+    if document.errors:
+        return {}
+    parsed: EntitiesFile | None = _validated(document, EntitiesFile, document.data)
+    if parsed is None:
+        return {}
+    found = {}
+    for name, entity in parsed.entities.items():
+        path: Path_ = ("entities", name)
+        _check_name(document, path, name, "entity")
+        fields = {
+            field: _spec(document, (*path, "fields", field), field, told) for field, told in entity.fields.items()
+        }
+        found[name] = Entity(name, fields, entity.label or _words(name), entity.deletes)
+    _check_entities(document, parsed.entities, found, systems)
+    return found
+
+
+def _check_name(document: Document, path: Path_, name: str, what: str) -> None:
+    if not name.isidentifier() or name != name.lower():
+        document.report(path, f"{name!r} cannot name a {what}: use lower-case letters, digits and `_`.", key=True)
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ").capitalize()
+
+
+def _spec(document: Document, path: Path_, name: str, told: str | FieldFile) -> FieldSpec:
+    _check_name(document, path, name, "field")
+    if isinstance(told, str):
+        kind, *to = told.split()
+        if kind not in TYPES:
+            document.report(path, f"unknown type {kind!r}.", nearest(kind, TYPES))
+            kind = "text"
+        told = FieldFile.model_validate({"type": kind, "to": to or None})
+    entities = (told.to,) if isinstance(told.to, str) else tuple(told.to or ())
+    if (told.type in _REFERRING) != bool(entities):
+        document.report(
+            path,
+            f"{name!r} refers to no entity: write it as `{told.type} <entity>`."
+            if told.type in _REFERRING
+            else f"{name!r} is {told.type} and cannot refer to {', '.join(entities)}.",
+        )
+    if (told.type == "choice") != bool(told.choices):
+        wrong = "needs `choices`" if told.type == "choice" else f"is {told.type}, without choices"
+        document.report(path, f"{name!r} {wrong}.")
+    return FieldSpec(
+        name=name,
+        type=told.type,
+        entity=entities[0] if told.type in ("ref", "refs") and entities else None,
+        entities=entities,
+        choices=tuple(told.choices or ()),
+        policy=_policy(told),
+        label=told.label or _words(name),
+        lines=told.lines,
+    )
+
+
+def _policy(told: FieldFile) -> Policy:
+    if isinstance(told.policy, PreferRule):
+        return Policy("prefer", told.policy.prefer, told.never_blank)
+    if told.policy == "never-blank":
+        return Policy("latest", None, True)
+    return Policy(told.policy, None, told.never_blank)
+
+
+def _check_entities(
+    document: Document, parsed: Map[str, EntityFile], found: Map[str, Entity], systems: set[str]
+) -> None:
+    for name, entity in found.items():
+        for spec in entity.fields.values():
+            path: Path_ = ("entities", name, "fields", spec.name)
+            for other in spec.entities:
+                if other not in parsed:
+                    hint = nearest(other, parsed)
+                    document.report(path, f"{spec.name!r} refers to the unknown entity {other!r}.", hint)
+            if spec.policy.system is not None and spec.policy.system not in systems:
+                document.report(
+                    (*path, "policy"),
+                    f"{spec.name!r} prefers {spec.policy.system!r}, and no file here maps that system.",
+                    nearest(spec.policy.system, systems),
+                )
+
+
+def _dependency_order(entities: Map[str, Entity]) -> dict[str, int]:
+    """What is referred to comes first; the order of the file decides the rest, and everything in a circle."""
+    graph = {
+        name: [other for spec in entity.fields.values() for other in spec.entities if other != name]
+        for name, entity in entities.items()
+    }
+    sorter = TopologicalSorter(graph)
+    declared = list(entities)
+    try:
+        sorter.prepare()
+    except CycleError:
+        return {name: index for index, name in enumerate(declared)}
+    order: list[str] = []
+    while sorter.is_active():
+        ready = sorted(sorter.get_ready(), key=declared.index)
+        order.extend(ready)
+        sorter.done(*ready)
+    return {name: index for index, name in enumerate(order)}
+
+
+# --- systems ---------------------------------------------------------------------------------------------------------
+
+
+def _refuse_twice_mapped(systems: Iterable[Document]) -> None:
+    seen: dict[str, str] = {}
+    for document in systems:
+        name = document.data.get("system") if isinstance(document.data, dict) else None
+        if isinstance(name, str) and name in seen:
+            document.report(("system",), f"the system {name!r} is mapped in {seen[name]} already.")
+        elif isinstance(name, str):
+            seen[name] = document.file
+
+
+class _Compiler:
+    """Compiles one system's file; mistakes go to the document."""
+
+    def __init__(self, document: Document, entities: Map[str, Entity]) -> None:
+        self.document = document
+        self.entities = entities
+        self.lenses = library()
+
+    def objects(self) -> list[ObjectMap]:
+        if self.document.errors:
+            return []
+        parsed: SystemFile | None = _validated(self.document, SystemFile, self.document.data)
+        if parsed is None:
+            return []
+        for name in parsed.defaults:
+            if name not in self.lenses:
+                self._report(("defaults", name), f"unknown lens {name!r}.", nearest(name, self.lenses), key=True)
+        compiled = (self._object(parsed, name, told) for name, told in parsed.objects.items())
+        return [each for each in compiled if each is not None]
+
+    def _report(self, path: Path_, message: str, hint: str = "", *, key: bool = False) -> None:
+        self.document.report(path, message, hint, key=key)
+
+    def _object(self, system: SystemFile, name: str, told: ObjectFile) -> ObjectMap | None:
+        path: Path_ = ("objects", name)
+        entity = self.entities.get(told.entity)
+        if entity is None:
+            if self.entities:
+                self._report((*path, "entity"), f"unknown entity {told.entity!r}.", nearest(told.entity, self.entities))
+            return None
+        fields = [
+            built
+            for field, written in told.fields.items()
+            if (built := self._field(system, entity, (*path, "fields", field), field, written, told.readonly))
+        ]
+        self._refuse_shared_writes(path, fields, told)
+        mapped = {each.name for each in fields if each.reads}
+        match = tuple(self._match(path, index, key, mapped, entity) for index, key in enumerate(told.match))
+        writers = tuple(self._writer(path, field, options, entity) for field, options in told.writes.items())
+        creates = told.creates and not told.readonly
+        key_field = told.key_field
+        if key_field is None and creates and (*path, "key_field") not in self.document.keys:
+            key_field = system.key_field
+        return ObjectMap(
+            system=system.system,
+            object=name,
+            entity=entity.name,
+            fields=tuple(fields),
+            match=match,
+            scope=told.scope,
+            creates=creates,
+            introduces=told.introduces,
+            create_when=self._predicate((*path, "create_when"), told.create_when, entity),
+            deletes=told.deletes or entity.deletes,
+            leaving_scope=told.leaving_scope,
+            key_field=key_field,
+            readonly=told.readonly,
+            writers=writers,
+            fingerprint=_fingerprint(
+                system.system, name, system.defaults, key_field, told.model_dump(mode="json"),
+                [_told(entity.fields[each.name]) for each in fields],
+            ),
+        )  # fmt: skip
+
+    def _field(
+        self, system: SystemFile, entity: Entity, path: Path_, name: str, written: Any, readonly: bool
+    ) -> FieldMap | None:
+        spec = entity.fields.get(name)
+        if spec is None:
+            self._report(
+                path, f"{entity.name} has no field {name!r}.",
+                nearest(name, entity.fields) or f"Declare it under {entity.name} in entities.yaml.", key=True,
+            )  # fmt: skip
+            return None
+        if not isinstance(written, str | dict):
+            self._report(path, f"{name!r} must be the system's field, or a lens with its options.")
+            return None
+        told = {} if isinstance(written, str) else dict(written)
+        lens = self._lens_named(path, spec, told.get("lens"))
+        if lens is None:
+            return None
+        if isinstance(written, str):
+            if lens.short is None:
+                self._report(path, f"the lens {lens.name!r} has no short form; for example `{lens.example}`.")
+                return None
+            told[lens.short] = written
+        defaults = system.defaults.get(lens.name, {})
+        options = self._options(path, lens, {**{k: v for k, v in defaults.items() if k not in told}, **told})
+        if options is None or not self._choices_covered(path, lens, options, spec):
+            return None
+        try:
+            built = lens(options, spec)
+        except (ValueError, TypeError) as error:
+            self._report(path, f"the lens {lens.name!r} cannot be made: {error}.")
+            return None
+        direction = options.direction
+        if readonly or not built.two_way:
+            if direction == "write":
+                why = "the object is readonly" if readonly else f"the lens {lens.name!r} only reads"
+                self._report((*path, "direction"), f"{name!r} cannot be written: {why}.")
+            direction = "read"
+        return FieldMap(name, built, direction, options.required_on_create)
+
+    def _lens_named(self, path: Path_, spec: FieldSpec, name: Any) -> type[Lens] | None:
+        if name is None:
+            return self.lenses[DEFAULT[spec.type]]
+        lens = self.lenses.get(str(name))
+        if lens is None:
+            self._report((*path, "lens"), f"unknown lens {name!r}.", nearest(str(name), self.lenses))
+        elif spec.type not in lens.types:
+            serves = ", ".join(sorted(lens.types))
+            self._report(
+                (*path, "lens"), f"the lens {lens.name!r} serves {serves}; {spec.name!r} is {spec.type}.",
+                f"Its own lens is {DEFAULT[spec.type]!r}.",
+            )  # fmt: skip
+            return None
+        return lens
+
+    def _options(self, path: Path_, lens: type[Lens], told: dict[str, Any]) -> Options | None:
+        try:
+            return lens.Options.model_validate(told)
+        except ValidationError as error:
+            explain(self.document, error, path, [lens.Options])
+            return None
+
+    def _choices_covered(self, path: Path_, lens: type[Lens], options: Any, spec: FieldSpec) -> bool:
+        """A value map must cover every choice and go both ways, or say what happens to the rest."""
+        if lens is not Choice or options.values is None:
+            return True
+        here = (*path, "values")
+        fine = True
+        if spec.choices:
+            for key in options.values:
+                if key not in spec.choices:
+                    fine = False
+                    hint = nearest(key, spec.choices)
+                    self._report((*here, key), f"{spec.name!r} has no choice {key!r}.", hint, key=True)
+            left = [each for each in spec.choices if each not in options.values]
+            if left and options.unknown is None and options.direction != "read":
+                fine = False
+                names = ", ".join(map(repr, left))
+                self._report(here, f"no value for {names}.", "Add it, or say what `unknown` values do.")
+        taken: dict[str, str] = {}
+        for key, raw in options.values.items():
+            for each in raw if isinstance(raw, list) else [raw]:
+                if str(each) in taken:
+                    fine = False
+                    self._report(
+                        (*here, key), f"{each!r} already means {taken[str(each)]!r}: a value can be read one way only."
+                    )
+                taken.setdefault(str(each), key)
+            if raw == []:
+                fine = False
+                self._report((*here, key), f"{key!r} has an empty list: nothing could be written.")
+        return fine
+
+    def _refuse_shared_writes(self, path: Path_, fields: list[FieldMap], told: ObjectFile) -> None:
+        written: dict[str, str] = dict.fromkeys(told.writes, "`writes`")
+        for each in fields:
+            for raw in each.lens.raw if each.writes else ():
+                if raw in written:
+                    self._report(
+                        (*path, "fields", each.name), f"{raw!r} is written by {written[raw]} already.",
+                        "Map one of them with `direction: read`.", key=True,
+                    )  # fmt: skip
+                written.setdefault(raw, repr(each.name))
+
+    def _match(
+        self, path: Path_, index: int, key: str | list[str], mapped: set[str], entity: Entity
+    ) -> tuple[str, ...]:
+        names = (key,) if isinstance(key, str) else tuple(key)
+        for position, name in enumerate(names):
+            here = (*path, "match", index) if isinstance(key, str) else (*path, "match", index, position)
+            if name not in entity.fields:
+                self._report(here, f"{entity.name} has no field {name!r}.", nearest(name, entity.fields))
+            elif name not in mapped:
+                self._report(here, f"{name!r} cannot match: it is not read from this object.", nearest(name, mapped))
+        return names
+
+    def _writer(self, path: Path_, field: str, options: Any, entity: Entity) -> Writer:
+        writer = Writer.of(field, options)
+        for name in sorted(writer.sources - entity.fields.keys()):
+            self._report(
+                (*path, "writes", field), f"{entity.name} has no field {name!r} for {{{name}}}.",
+                nearest(name, entity.fields),
+            )  # fmt: skip
+        return writer
+
+    def _predicate(
+        self, path: Path_, told: Map[str, Any] | None, entity: Entity
+    ) -> Callable[[Map[str, Value]], bool] | None:
+        if not told:
+            return None
+        tests: list[tuple[str, frozenset[Any] | None]] = []
+        for name, allowed in told.items():
+            spec = entity.fields.get(name)
+            if spec is None:
+                hint = nearest(name, entity.fields)
+                self._report((*path, name), f"{entity.name} has no field {name!r}.", hint, key=True)
+                continue
+            if allowed == "not blank":
+                tests.append((name, None))
+                continue
+            listed = allowed if isinstance(allowed, list) else [allowed]
+            for each in listed:
+                if spec.choices and each is not None and each not in spec.choices:
+                    self._report((*path, name), f"{name!r} has no choice {each!r}.", nearest(str(each), spec.choices))
+            tests.append((name, frozenset(each for each in listed if isinstance(each, str | bool) or each is None)))
+        return _Predicate(tuple(tests))
+
+
+class _Predicate:
+    """True where each field named is not blank (None) or holds one of its values."""
+
+    def __init__(self, tests: tuple[tuple[str, frozenset[Any] | None], ...]) -> None:
+        self.tests = tests
+
+    def __call__(self, values: Map[str, Value]) -> bool:
+        return all(
+            values.get(name) is not None if allowed is None else _hashable(values.get(name)) in allowed
+            for name, allowed in self.tests
+        )
+
+
+def _hashable(value: Value) -> Any:
+    return value if isinstance(value, str | bool) or value is None else json.dumps(value, sort_keys=True)

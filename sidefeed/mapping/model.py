@@ -1,0 +1,220 @@
+"""A compiled mapping: what the engine asks, one record at a time. Built once by `sidefeed.mapping.compile`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from collections.abc import Mapping as Map
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal, NamedTuple
+
+from .lenses import Lens, Refs, Writer
+from .values import UNKNOWN, LensError, Unresolved, Value
+
+Direction = Literal["both", "read", "write"]
+
+
+class Policy(NamedTuple):
+    """Who wins when two people really disagree. ``system`` is set for ``prefer`` alone."""
+
+    rule: Literal["latest", "prefer", "fill", "append", "ask"] = "latest"
+    system: str | None = None
+    never_blank: bool = False
+
+
+LATEST = Policy()
+
+
+@dataclass(frozen=True, slots=True)
+class FieldSpec:
+    """One declared field of an entity. ``entity`` is set for ``ref`` and ``refs``, ``entities`` for ``related`` too."""
+
+    name: str
+    type: str
+    entity: str | None = None
+    entities: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()
+    policy: Policy = LATEST
+    label: str = ""
+    lines: Literal["one", "many"] = "one"
+
+    @property
+    def merge(self) -> Literal["value", "set"]:
+        """``set``: concurrent edits merge as adds and removes. ``value``: one of them is the value."""
+        return "set" if self.type in ("set", "refs", "attendees") else "value"
+
+
+@dataclass(frozen=True, slots=True)
+class Entity:
+    name: str
+    fields: Map[str, FieldSpec]
+    label: str = ""
+    deletes: Literal["propagate", "unlink", "ask"] = "ask"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A field that could not cross. The field stays unknown (reading) or unwritten; the record goes on.
+
+    ``code`` is the lens's, or ``unresolved``: then ``entity`` and ``id`` say what has to be known first.
+    """
+
+    field: str
+    code: str
+    message: str
+    entity: str | None = None
+    id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FieldMap:
+    name: str
+    lens: Lens
+    direction: Direction = "both"
+    required_on_create: bool = False
+
+    @property
+    def reads(self) -> bool:
+        return self.direction != "write"
+
+    @property
+    def writes(self) -> bool:
+        return self.direction != "read"
+
+
+@dataclass(frozen=True)
+class ObjectMap:
+    """How one object of one system shows one entity.
+
+    ``match`` holds natural keys, strongest first, as tuples of workspace field names. ``introduces`` tells whether a
+    remote record that matches nothing becomes a new workspace record, ``creates`` whether a workspace record without
+    a counterpart is created there. ``create_when`` is asked before such a creation.
+    """
+
+    system: str
+    object: str
+    entity: str
+    fields: tuple[FieldMap, ...]
+    match: tuple[tuple[str, ...], ...] = ()
+    scope: Any = None
+    creates: bool = True
+    introduces: bool = True
+    create_when: Callable[[Map[str, Value]], bool] | None = None
+    deletes: Literal["propagate", "unlink", "ask"] = "ask"
+    leaving_scope: Literal["unlink", "freeze", "archive", "delete"] = "unlink"
+    key_field: str | None = None
+    readonly: bool = False
+    writers: tuple[Writer, ...] = ()
+    fingerprint: str = ""
+    _by_name: dict[str, FieldMap] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_by_name", {each.name: each for each in self.fields})
+
+    @cached_property
+    def raw_fields(self) -> tuple[str, ...]:
+        """Every raw field that a read must ask for: those of the fields, and the key field."""
+        keys = (self.key_field,) if self.key_field else ()
+        return tuple(dict.fromkeys([*(raw for each in self.fields for raw in each.lens.raw), *keys]))
+
+    @cached_property
+    def _readers(self) -> tuple[tuple[str, Callable[[Map[str, Any], Refs], Any]], ...]:
+        return tuple((each.name, each.lens.read) for each in self.fields if each.reads)
+
+    @cached_property
+    def _written(self) -> tuple[FieldMap, ...]:
+        return tuple(each for each in self.fields if each.writes)
+
+    def field(self, name: str) -> FieldMap:
+        return self._by_name[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._by_name
+
+    def read(self, raw: Map[str, Any], refs: Refs) -> tuple[dict[str, Value], list[Problem]]:
+        """The workspace values that this remote record shows. A field missing from the answer is unknown, not blank."""
+        values: dict[str, Value] = {}
+        problems: list[Problem] = []
+        for name, read in self._readers:
+            try:
+                value = read(raw, refs)
+            except (LensError, Unresolved) as error:
+                problems.append(_problem(name, error))
+                continue
+            if value is not UNKNOWN:
+                values[name] = value
+        return values, problems
+
+    def write(
+        self, values: Map[str, Value], names: Iterable[str], refs: Refs, *, create: bool = False
+    ) -> tuple[dict[str, Any], list[Problem]]:
+        """Raw values that make these fields of the remote record show ``values``.
+
+        Names that are not mapped here, not written here or missing from ``values`` are passed over. With ``create``
+        blanks are left out and the constants of a new record are added.
+        """
+        raw: dict[str, Any] = {}
+        problems: list[Problem] = []
+        wanted = set(names)
+        for each in self._written:
+            name = each.name
+            if name not in wanted or name not in values:
+                continue
+            if create and values[name] is None and each.lens.blank_says_nothing:
+                continue
+            try:
+                raw.update(each.lens.write(values[name], refs))
+            except (LensError, Unresolved) as error:
+                problems.append(_problem(name, error))
+        for writer in self.writers:
+            if (create or not writer.on_create_only) and (create or wanted & writer.sources):
+                try:
+                    raw.update(writer.write(values))
+                except LensError as error:
+                    problems.append(_problem(writer.field, error))
+        return raw, problems
+
+    def missing(self, values: Map[str, Value]) -> tuple[str, ...]:
+        """The fields without which the system will not create this record, and which are blank."""
+        return tuple(each.name for each in self.fields if each.required_on_create and values.get(each.name) is None)
+
+    def references_in(self, raw: Map[str, Any]) -> set[tuple[str, str]]:
+        """Every (entity, external id) that reading this record will look up."""
+        return {found for each in self.fields if each.reads for found in each.lens.references_in(raw)}
+
+    def references_out(self, values: Map[str, Value]) -> set[tuple[str, str]]:
+        """Every (entity, record id) that writing these values will look up."""
+        return {
+            found
+            for each in self.fields
+            if each.writes and values.get(each.name) is not None
+            for found in each.lens.references_out(values[each.name])
+        }
+
+
+def _problem(name: str, error: LensError | Unresolved) -> Problem:
+    if isinstance(error, Unresolved):
+        return Problem(name, "unresolved", str(error), error.entity, error.id)
+    return Problem(name, error.code, error.message)
+
+
+@dataclass(frozen=True)
+class Mapping:
+    """Everything the mapping folder says. ``objects`` stand in dependency order: what is referred to comes first."""
+
+    entities: Map[str, Entity]
+    objects: tuple[ObjectMap, ...]
+    fingerprint: str = ""
+
+    @property
+    def systems(self) -> tuple[str, ...]:
+        return tuple(sorted({each.system for each in self.objects}))
+
+    def for_system(self, system: str) -> tuple[ObjectMap, ...]:
+        return tuple(each for each in self.objects if each.system == system)
+
+    def of(self, system: str, object: str) -> ObjectMap:
+        for each in self.objects:
+            if (each.system, each.object) == (system, object):
+                return each
+        raise KeyError(f"{system} {object} is not mapped")
