@@ -1,0 +1,5 @@
+"""Salesforce, through simple-salesforce."""
+
+from .connector import SalesforceConnector
+
+__all__ = ["SalesforceConnector"]

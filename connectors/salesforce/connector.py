@@ -1,0 +1,321 @@
+"""The Salesforce connector: one organisation through its REST API."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from sidefeed.connector import (
+    Calls,
+    Capabilities,
+    ConnectorError,
+    Invalid,
+    ObjectSchema,
+    Outcome,
+    Page,
+    PermissionDenied,
+    Raw,
+    Remote,
+    Stream,
+    Write,
+)
+
+from . import schema
+from .feed import MERGING, WITHOUT_DELETION, Position, Reading, decoder
+from .junctions import Junction
+from .settings import Settings
+from .soql import IDS_PER_QUERY, Query, full_id, instant, literal, object_name
+
+if TYPE_CHECKING:
+    from .client import Client
+
+_NO_SUCH_OBJECT = "INVALID_TYPE"
+
+
+class SalesforceConnector:
+    """One Salesforce organisation.
+
+    The settings are those of ``Settings``. The client library is loaded, and the first call made, when a method needs it.
+
+    Two list fields are made of junction rows: ``Opportunity.ContactIds`` and ``Event.WhoIds``. They are read and written
+    only where they are named, and cost calls of their own.
+    """
+
+    system = "salesforce"
+
+    def __init__(self, settings: Settings, *, sleep: Callable[[float], None] = time.sleep) -> None:
+        self.calls = Calls()
+        self._settings = settings
+        self._sleep = sleep
+        self._opened: Client | None = None
+        self._marker = ""
+        self._absent: set[str] = set()
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any]) -> SalesforceConnector:
+        """Raises Invalid, naming the key at fault. The keys are the fields of ``Settings``."""
+        return cls(Settings.from_table(settings))
+
+    def __repr__(self) -> str:
+        return f"<SalesforceConnector {self._settings.instance_url or self._settings.login_url}>"
+
+    @property
+    def _client(self) -> Client:
+        if self._opened is None:
+            from .client import Client
+
+            self._opened = Client(self._settings, self.calls, sleep=self._sleep)
+        return self._opened
+
+    def close(self) -> None:
+        if self._opened is not None:
+            self._opened.close()
+            self._opened = None
+
+    def marker(self) -> str:
+        """The organisation's id."""
+        if not self._marker:
+            (row,) = self._rows(Query("Organization", ("Id",)))
+            self._marker = full_id(row["Id"])
+        return self._marker
+
+    def streams(self, object: str) -> Sequence[Stream]:
+        return (Stream(object_name(object)),)
+
+    def capabilities(self, object: str) -> Capabilities:
+        """Collections carry no conditions and answer no values; users are neither deleted nor written."""
+        return Capabilities(
+            deletes=object not in WITHOUT_DELETION,
+            merges=object in MERGING,
+            write_batch=200,
+            read_batch=IDS_PER_QUERY,
+            writable=object not in WITHOUT_DELETION,
+        )
+
+    # Schema
+
+    def describe(self, object: str) -> ObjectSchema:
+        return schema.object_schema(self._described(object))
+
+    def _described(self, object: str) -> schema.Described:
+        self.calls.minimum += 1
+        path = f"sobjects/{object_name(object)}/describe"
+        return self._client.get(path, schema.decode_described, f"describing {object}")
+
+    def prepare(self, objects: Sequence[str], *, apply: bool) -> Sequence[str]:
+        """Make the key field where it is missing, or say what an administrator must do."""
+        said: list[str] = []
+        for object in objects:
+            if not self.capabilities(object).writable:
+                continue
+            faults = list(schema.faults_of_key(self._described(object), self._settings.key_field))
+            if not faults:
+                said.append(f"{object}.{self._settings.key_field} is ready")
+            elif apply:
+                said.append(self._make_key(object, faults))
+            else:
+                said.append(schema.instructions(object, self._settings.key_field, faults))
+        return said
+
+    def _make_key(self, object: str, faults: list[str]) -> str:
+        key = self._settings.key_field
+        self.calls.minimum += 1
+        try:
+            definition = schema.key_definition(object, key)
+            self._client.send("POST", "tooling/sobjects/CustomField", definition, about=f"creating {object}.{key}")
+        except ConnectorError as error:
+            return f"{schema.instructions(object, key, faults)} (Sidefeed could not: {error.message})"
+        if left := list(schema.faults_of_key(self._described(object), key)):
+            return f"{object}.{key} was created. {schema.instructions(object, key, left)}"
+        return f"{object}.{key} was created and is ready"
+
+    # Reading
+
+    def changes(
+        self, stream: Stream, fields: Sequence[str], cursor: str | None, *, scope: Any = None
+    ) -> Iterator[Page]:
+        """See the contract. ``scope`` is a SOQL condition; deleted records come whatever it says, and records that left
+        it do not come (see ``Reading.since``). Raises CursorExpired for a cursor of another make."""
+        from .client import LocatorExpired
+
+        position = Position.read(cursor)
+        reading = Reading.of(stream.object, fields)
+        seen: set[str] = set()
+        while True:
+            asked_from = position.after
+            query = self._next_query(reading, position, scope)
+            try:
+                for rows, at, locator in self._pages(query, reading.decode):
+                    position = self._opened_at(position, at)
+                    records = self._completed(reading, reading.records(rows))
+                    if reading.junction is not None:
+                        seen.update(record.id for record in records)
+                    if locator is None:
+                        yield self._last_page(reading, position, records, seen)
+                        return
+                    if records:
+                        position = _advanced(position, records[-1])
+                    yield Page(tuple(records), str(position))
+            except LocatorExpired:
+                if position.after == asked_from:
+                    raise
+
+    def _next_query(self, reading: Reading, position: Position, scope: str | None) -> Query:
+        if position.mark is None:
+            return reading.from_the_start(position.after, scope)
+        return reading.since(position.mark, self._overlap, position.after, scope)
+
+    @property
+    def _overlap(self) -> timedelta:
+        return timedelta(seconds=self._settings.overlap_seconds)
+
+    def _opened_at(self, position: Position, at: datetime | None) -> Position:
+        """Fix where this reading will set the mark: the server's clock at its first answer, less the lag."""
+        if position.end is not None:
+            return position
+        if at is None:
+            end = position.mark or literal(datetime.fromtimestamp(0, UTC))
+        else:
+            end = literal(at - timedelta(seconds=self._settings.lag_seconds))
+        return msgspec.structs.replace(position, end=max(end, position.mark or end))
+
+    def _last_page(self, reading: Reading, position: Position, records: list[Remote], seen: set[str]) -> Page:
+        assert position.end is not None
+        if reading.junction is not None and position.mark is not None:
+            since = literal(instant(position.mark) - self._overlap)
+            records += [Remote(parent) for parent in self._regrouped(reading.junction, since) if parent not in seen]
+        return Page(
+            tuple(records), str(Position(mark=position.end)), last=True, complete_to=instant(position.end)
+        )
+
+    def fetch(self, stream: Stream, fields: Sequence[str], ids: Sequence[str]) -> Iterable[Remote]:
+        """State by id, under 18-character ids. Raises Invalid, before any call, for text that is not an id."""
+        reading = Reading.of(stream.object, fields)
+        missing = dict.fromkeys(full_id(each) for each in ids)
+        for query in reading.by_id().for_each_of("Id", list(missing)):
+            for rows, _, _ in self._pages(query, reading.decode):
+                for record in self._completed(reading, reading.records(rows)):
+                    missing.pop(record.id, None)
+                    yield record
+        for external_id in missing:
+            yield Remote(external_id, state="deleted")
+
+    def find(self, stream: Stream, keys: Sequence[str]) -> Mapping[str, Sequence[str]]:
+        """Only keys that were found are in the answer."""
+        key_field = self._settings.key_field
+        asked = {key.casefold(): key for key in keys}  # the field ignores case
+        found: dict[str, list[str]] = {}
+        query = Query(object_name(stream.object), ("Id", key_field))
+        for each in query.for_each_of(key_field, list(asked.values())):
+            for row in self._rows(each):
+                key = asked.get(str(row[key_field]).casefold())
+                if key is not None:
+                    found.setdefault(key, []).append(row["Id"])
+        return found
+
+    def ids(self, stream: Stream) -> Iterator[tuple[str, str]]:
+        for row in self._rows(Reading.of(stream.object, ()).census()):
+            yield row["Id"], row["SystemModstamp"]
+
+    def _pages(
+        self, query: Query, decode: Callable[[bytes], Any]
+    ) -> Iterator[tuple[list[dict[str, Any]], datetime | None, str | None]]:
+        """Rows, the server's clock, and the address of the next page until the last."""
+        self.calls.minimum += 1
+        page, at = self._client.query(query, decode)
+        while True:
+            locator = None if page.done else page.nextRecordsUrl
+            yield page.rows(), at, locator
+            if locator is None:
+                return
+            self.calls.minimum += 1
+            page, at = self._client.more(locator, decode)
+
+    def _rows(self, query: Query) -> Iterator[dict[str, Any]]:
+        for rows, _, _ in self._pages(query, decoder(query.fields)):
+            yield from rows
+
+    # Lists kept as junction rows
+
+    def _completed(self, reading: Reading, records: list[Remote]) -> list[Remote]:
+        """The same records, with their list field where one is wanted."""
+        junction = reading.junction
+        if junction is None:
+            return records
+        members = self._junction_rows(junction, [record.id for record in records if record.state == "live"])
+        return [_with_list(record, junction, members.get(record.id, {}), reading.wanted) for record in records]
+
+    def _junction_rows(self, junction: Junction, parents: Sequence[str]) -> dict[str, dict[str, str]]:
+        """By parent, the row id of each target id."""
+        found: dict[str, dict[str, str]] = {}
+        query = Query(junction.object, ("Id", junction.parent_field, junction.target))
+        for each in query.for_each_of(junction.parent_field, parents):
+            for row in self._junction(junction, each):
+                if junction.counts(row[junction.target]):
+                    found.setdefault(row[junction.parent_field], {}).setdefault(row[junction.target], row["Id"])
+        return found
+
+    def _regrouped(self, junction: Junction, since: str) -> dict[str, None]:
+        """Parents whose junction rows came, changed or went: their own stamp does not move for it."""
+        query = Query(
+            junction.object, ("Id", junction.parent_field), (f"SystemModstamp >= {since}",), everything=True
+        )
+        return dict.fromkeys(
+            row[junction.parent_field] for row in self._junction(junction, query) if row[junction.parent_field]
+        )
+
+    def _junction(self, junction: Junction, query: Query) -> Iterator[dict[str, Any]]:
+        if junction.object in self._absent:
+            return
+        try:
+            yield from self._rows(query)
+        except (Invalid, PermissionDenied) as error:
+            if not (junction.optional and error.code == _NO_SUCH_OBJECT):
+                raise
+            self._absent.add(junction.object)
+
+    # Writing
+
+    def write(self, stream: Stream, writes: Sequence[Write]) -> Iterator[Outcome]:
+        """See the contract. One update alone carries its version as a condition, to the second; batches cannot.
+
+        AuthenticationFailed and QuotaExhausted are raised after the outcome of every write has been given.
+        """
+        if not writes:
+            return
+        from .writing import Writer
+
+        object = object_name(stream.object)
+        if not self.capabilities(object).writable:
+            error = PermissionDenied(f"Sidefeed does not write {object} records to Salesforce")
+            yield from (Outcome(each.key, "refused", each.external_id, error=error) for each in writes)
+            return
+        writer = Writer(self._client, self.calls, object, self._settings.key_field, self._junction_rows)
+        yield from writer.run(writes)
+
+    def overwritten(self, stream: Stream, outcomes: Mapping[str, Write]) -> Mapping[str, Raw]:
+        """Nothing: Salesforce keeps no history of the fields written (see ``capabilities``)."""
+        return {}
+
+
+def _advanced(position: Position, last: Remote) -> Position:
+    stamp = literal(instant(last.version)) if position.mark is not None else ""
+    return msgspec.structs.replace(position, after=(stamp, last.id))
+
+
+def _with_list(record: Remote, junction: Junction, members: Mapping[str, str], wanted: Sequence[str]) -> Remote:
+    assert record.values is not None
+    values = dict(record.values)
+    first = values.get(junction.first) if junction.first else None
+    if junction.first and junction.first not in wanted:
+        del values[junction.first]
+    if record.state == "live":
+        values[junction.field] = junction.listed(first if junction.counts(first) else None, members)
+    return replace(record, values=values)
+
+

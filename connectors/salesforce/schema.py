@@ -1,0 +1,114 @@
+"""What an object looks like, and the key field it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from sidefeed.connector import FieldSchema, ObjectSchema
+
+from .junctions import JUNCTIONS
+
+KEY_LENGTH = 80
+
+_ACTIVITIES = ("Event", "Task")
+"""Their custom fields are made on Activity, which has no unique and no external-id fields."""
+
+
+class _Option(msgspec.Struct):
+    value: str | None = None
+    active: bool = True
+
+
+class _Field(msgspec.Struct, rename="camel"):
+    name: str
+    type: str
+    label: str = ""
+    length: int = 0
+    scale: int = 0
+    createable: bool = False
+    updateable: bool = False
+    nillable: bool = True
+    defaulted_on_create: bool = False
+    unique: bool = False
+    external_id: bool = False
+    restricted_picklist: bool = False
+    picklist_values: list[_Option] | None = None
+    reference_to: list[str] | None = None
+
+
+class Described(msgspec.Struct):
+    """The part of a describe answer that matters here (REST API Developer Guide, "sObject Describe")."""
+
+    name: str
+    label: str = ""
+    fields: list[_Field] = []
+
+
+decode_described = msgspec.json.Decoder(Described).decode
+
+
+def object_schema(described: Described) -> ObjectSchema:
+    fields = {each.name: _field_schema(each) for each in described.fields}
+    junction = JUNCTIONS.get(described.name)
+    if junction is not None:
+        fields[junction.field] = FieldSchema(
+            junction.field, "references", label=junction.field, references=junction.references
+        )
+    return ObjectSchema(described.name, described.label, fields)
+
+
+def _field_schema(each: _Field) -> FieldSchema:
+    return FieldSchema(
+        each.name, each.type, label=each.label, length=each.length or None,
+        scale=each.scale if each.type in ("double", "currency", "percent", "int") else None,
+        createable=each.createable, updateable=each.updateable,
+        required=each.createable and not each.nillable and not each.defaulted_on_create,
+        unique=each.unique,
+        options=tuple(option.value for option in each.picklist_values or () if option.active and option.value),
+        restricted=each.restricted_picklist, references=tuple(each.reference_to or ()),
+    )  # fmt: skip
+
+
+def faults_of_key(described: Described, key_field: str) -> Iterator[str]:
+    """What is wrong with the key field of an object; nothing where it serves."""
+    found = next((each for each in described.fields if each.name == key_field), None)
+    if found is None:
+        yield "is missing, or hidden from the integration user"
+        return
+    if found.type != "string" or found.length < KEY_LENGTH:
+        yield f"must be text of {KEY_LENGTH} characters or more"
+    if not (found.createable and found.updateable):
+        yield "must be editable for the integration user"
+    if described.name not in _ACTIVITIES and not (found.unique and found.external_id):
+        yield "must be an external id and unique"
+
+
+def key_definition(object: str, key_field: str) -> dict[str, Any]:
+    """The key field as the Tooling API makes it ("CustomField" in the Tooling API object reference)."""
+    activity = object in _ACTIVITIES
+    return {
+        "FullName": f"{'Activity' if activity else object}.{key_field}",
+        "Metadata": {
+            "type": "Text",
+            "label": key_field.removesuffix("__c").replace("_", " "),
+            "length": KEY_LENGTH,
+            "unique": not activity,
+            "externalId": not activity,
+            "caseSensitive": False,
+            "description": "Written by Sidefeed to make each create happen once. Do not edit.",
+        },
+    }
+
+
+def instructions(object: str, key_field: str, faults: list[str]) -> str:
+    """What an administrator has to do, in the words of Setup."""
+    place = "Activity" if object in _ACTIVITIES else object
+    kind = "Text, length 80" if place == "Activity" else "Text, length 80, Unique (case-insensitive), External ID"
+    return (
+        f"{object}.{key_field} {' and '.join(faults)}. In Setup, Object Manager, {place}, Fields & Relationships: create "
+        f"the custom field {key_field.removesuffix('__c')} as {kind}; then give the integration user's permission set "
+        "read and edit access to it."
+    )
