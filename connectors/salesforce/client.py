@@ -226,13 +226,14 @@ class Client:
         if authorization.startswith(_BEARER):
             ours = urlsplit(self._tokens.current().instance_url)
             if urlsplit(request.url or "").netloc != ours.netloc:
-                raise AuthenticationFailed(f"A request to a host other than {ours.netloc} was stopped", code="other-host")
+                elsewhere = f"A request to a host other than {ours.netloc} was stopped before it was sent"
+                raise AuthenticationFailed(elsewhere, code="other-host")
         if self.daily_limit is None:
             return
         if self._calls.used >= self._settings.quota_share * self.daily_limit:
             raise QuotaExhausted(
-                f"This connector has made {self._calls.used} calls, its share of the organisation's {self.daily_limit} a day "
-                f"(quota_share = {self._settings.quota_share})",
+                f"This connector has made {self._calls.used} calls, its share of the {self.daily_limit} a day that the "
+                f"organisation has (quota_share = {self._settings.quota_share})",
                 code="quota-share",
             )
 

@@ -40,10 +40,9 @@ _NO_SUCH_OBJECT = "INVALID_TYPE"
 class SalesforceConnector:
     """One Salesforce organisation.
 
-    The settings are those of ``Settings``. The client library is loaded, and the first call made, when a method needs it.
-
-    Two list fields are made of junction rows: ``Opportunity.ContactIds`` and ``Event.WhoIds``. They are read and written
-    only where they are named, and cost calls of their own.
+    The settings are those of ``Settings``. The client library is loaded, and the first call made, when a method needs
+    it. Two list fields are made of junction rows: ``Opportunity.ContactIds`` and ``Event.WhoIds``. They are read and
+    written only where they are named, and cost calls of their own.
     """
 
     system = "salesforce"
@@ -313,7 +312,7 @@ def _with_list(record: Remote, junction: Junction, members: Mapping[str, str], w
     values = dict(record.values)
     first = values.get(junction.first) if junction.first else None
     if junction.first and junction.first not in wanted:
-        del values[junction.first]
+        values.pop(junction.first, None)
     if record.state == "live":
         values[junction.field] = junction.listed(first if junction.counts(first) else None, members)
     return replace(record, values=values)

@@ -195,12 +195,12 @@ def decoder(fields: tuple[str, ...]) -> Callable[[bytes], Rows]:
     names = tuple(dict.fromkeys(name.split(".")[0] for name in fields))
     row = msgspec.defstruct("Row", [(name, Any) for name in names], gc=False)
     page = msgspec.defstruct("Page", [("records", list[row])], bases=(Rows,))  # type: ignore[valid-type]
-    fast = msgspec.json.Decoder(page, float_hook=str)
+    fast: msgspec.json.Decoder[Any] = msgspec.json.Decoder(page, float_hook=str)
     slow = msgspec.json.Decoder(Rows, float_hook=str)
 
     def decode(body: bytes) -> Rows:
         try:
-            return fast.decode(body)
+            return fast.decode(body)  # type: ignore[no-any-return]
         except msgspec.ValidationError:
             return slow.decode(body)
 

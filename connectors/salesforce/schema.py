@@ -108,7 +108,7 @@ def instructions(object: str, key_field: str, faults: list[str]) -> str:
     place = "Activity" if object in _ACTIVITIES else object
     kind = "Text, length 80" if place == "Activity" else "Text, length 80, Unique (case-insensitive), External ID"
     return (
-        f"{object}.{key_field} {' and '.join(faults)}. In Setup, Object Manager, {place}, Fields & Relationships: create "
-        f"the custom field {key_field.removesuffix('__c')} as {kind}; then give the integration user's permission set "
-        "read and edit access to it."
+        f"{object}.{key_field} {' and '.join(faults)}. In Setup, Object Manager, {place}, Fields & Relationships: "
+        f"create the custom field {key_field.removesuffix('__c')} as {kind}; then give the integration user's "
+        "permission set read and edit access to it."
     )

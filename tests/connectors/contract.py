@@ -308,7 +308,6 @@ class ConnectorContract:
 
     def test_an_outage_of_every_try_is_unavailable(self, kit: Kit) -> None:
         connector = kit.reconnected()
-        connector.close()
         for _ in range(20):
             kit.next_read_fails_once()
         with pytest.raises(Unavailable):
