@@ -189,7 +189,7 @@ class EntityFile(Strict):
     description: str = Field("", description="What such a record is.")
     deletes: Literal["propagate", "unlink", "ask"] = Field(
         "ask",
-        description="A record deleted in one system: `propagate` deletes it everywhere, `unlink` forgets the link only, "
+        description="A record deleted in one system: `propagate` deletes it everywhere, `unlink` forgets the link, "
         "`ask` leaves it to a person. Default: ask.",
     )
     fields: dict[str, str | FieldFile] = Field(description="The fields, each with its type and policy.")

@@ -128,7 +128,7 @@ class ObjectMap:
     def field(self, name: str) -> FieldMap:
         return self._by_name[name]
 
-    def __contains__(self, name: object) -> bool:
+    def __contains__(self, name: str) -> bool:
         return name in self._by_name
 
     def read(self, raw: Map[str, Any], refs: Refs) -> tuple[dict[str, Value], list[Problem]]:

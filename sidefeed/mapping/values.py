@@ -74,7 +74,7 @@ _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _INSTANT = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})[T ]([0-9]{2}:[0-9]{2})(:[0-9]{2})?(?:[.,][0-9]+)?(Z|[+-][0-9]{2}(?::?[0-9]{2})?)?"
 )
-_EPOCH_MS = re.compile(r"-?[0-9]{5,15}")
+_EPOCH_MS = re.compile(r"-?[0-9]{1,15}")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _WORD = re.compile(r"[^\W\d_]{4,}")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -154,7 +154,7 @@ def day(raw: Any) -> str | None:
 
 
 def instant(raw: Any, zone: tzinfo = UTC) -> datetime | None:
-    """A moment in UTC, to the second: ISO 8601 with any offset, epoch milliseconds as text, or local time in ``zone``."""
+    """A moment in UTC, to the second: ISO 8601 with any offset, epoch milliseconds, or local time in ``zone``."""
     if raw is None or raw == "":
         return None
     if not isinstance(raw, str):

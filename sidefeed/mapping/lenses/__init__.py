@@ -1,0 +1,43 @@
+"""The lens library. `base` has what a lens is and the laws it keeps; `library` has them all by name."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Final
+
+from .base import Lens, OneField, Options, Raw, Refs, SameIds, Scalar
+from .choices import Boolean, Choice, Lookup, Set
+from .numbers import Money, Number
+from .references import Attendees, Reference, References, Related
+from .text import Domain, Email, FullName, Phone, RichText, Text, Url
+from .times import Date, DateTime, When
+from .writers import Writer, WriterOptions
+
+__all__ = [
+    "BUILT_IN", "DEFAULT", "Choice", "Lens", "OneField", "Options", "Raw", "Refs", "SameIds", "Scalar", "Writer",
+    "WriterOptions", "library",
+]  # fmt: skip
+
+BUILT_IN: Final[tuple[type[Lens], ...]] = (
+    Text, RichText, Email, Phone, Url, Domain, FullName, Number, Money, Date, DateTime, When, Choice, Lookup, Boolean,
+    Set, Reference, References, Related, Attendees,
+)  # fmt: skip
+
+DEFAULT: Final[dict[str, str]] = {
+    "text": "text", "email": "email", "phone": "phone", "url": "url", "number": "number", "money": "money",
+    "date": "date", "datetime": "datetime", "when": "when", "choice": "choice", "boolean": "boolean", "set": "set",
+    "ref": "reference", "refs": "references", "related": "related", "attendees": "attendees",
+}  # fmt: skip
+"""Workspace type -> the lens taken where a field names none."""
+
+
+@cache
+def library() -> dict[str, type[Lens]]:
+    """Every lens by name: ours, then those of the entry-point group ``sidefeed.lenses``."""
+    from importlib.metadata import entry_points
+
+    found: dict[str, type[Lens]] = {each.name: each for each in BUILT_IN}
+    found["copy"] = Text
+    for entry in entry_points(group="sidefeed.lenses"):
+        found.setdefault(entry.name, entry.load())
+    return found

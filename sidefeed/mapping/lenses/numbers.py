@@ -1,0 +1,173 @@
+"""Exact numbers and money."""
+
+from __future__ import annotations
+
+from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, Context, Decimal
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field, model_validator
+
+from .. import values as canonical
+from ..values import UNKNOWN, LensError, Unknown, Value, shown
+from .base import MISSING, Lens, OneField, Options, Raw, Refs, Scalar
+
+if TYPE_CHECKING:
+    from ..model import FieldSpec
+
+
+class NumberOptions(OneField):
+    scale: int | None = Field(None, ge=0, le=12, description="How many decimal places the system's field holds.")
+    too_precise: Literal["refuse", "round"] = Field(
+        "refuse", description="What happens to a value with more decimal places on its way out. Default: refuse."
+    )
+    percent: bool = Field(False, description="The system holds a fraction (0.2) of what the workspace shows (20).")
+
+
+# Python's default context rounds silently after 28 digits.
+_EXACT = Context(prec=100)
+
+
+def _fit(written: str, scale: int | None, too_precise: str, field: str) -> str:
+    number = canonical.decimal(written)
+    assert number is not None
+    exponent = number.as_tuple().exponent
+    assert isinstance(exponent, int)
+    if scale is None or -exponent <= scale:
+        return canonical.plain(number)
+    rounded = _rounded(number, scale)
+    if rounded != number and too_precise == "refuse":
+        raise LensError(
+            "too-precise",
+            f"{written} has more than the {scale} decimal places that {field} holds: round it, or map it with "
+            "`too_precise: round`",
+        )
+    return canonical.plain(rounded)
+
+
+def _rounded(number: Decimal, scale: int, rounding: str = ROUND_HALF_UP) -> Decimal:
+    return number.quantize(Decimal(1).scaleb(-scale), rounding=rounding, context=_EXACT)
+
+
+def _rounds_to(sent: str, seen: str, scale: int | None) -> bool:
+    """Did the system round what we sent, to its own scale, by either of the two usual rules?"""
+    if scale is None:
+        return False
+    number, other = Decimal(sent), Decimal(seen)
+    return any(_rounded(number, scale, rule) == other for rule in (ROUND_HALF_UP, ROUND_HALF_EVEN))
+
+
+class Number(Scalar):
+    """A number, kept as an exact decimal. NaN and infinity are refused."""
+
+    name = "number"
+    types = frozenset({"number"})
+    Options = NumberOptions
+    example = "probability: {field: Probability, scale: 0, direction: read}"
+
+    def _in(self, raw: Any) -> Any:
+        number = canonical.decimal(raw)
+        if number is None:
+            return None
+        return canonical.plain(number.scaleb(2, _EXACT) if self.options.percent else number)
+
+    def _out(self, value: Any) -> Any:
+        number = canonical.decimal(value)
+        if number is None:
+            return None
+        written = canonical.plain(number.scaleb(-2, _EXACT) if self.options.percent else number)
+        return _fit(written, self.options.scale, self.options.too_precise, self.field)
+
+    def image(self, value: Value) -> Value:
+        if value is None or self.options.scale is None or self.options.too_precise == "refuse":
+            return value
+        return self._in(self._out(value))  # type: ignore[no-any-return]
+
+    def _same(self, sent: Any, seen: Any) -> bool:
+        if sent == seen:
+            return True
+        scale = self.options.scale
+        if scale is not None and self.options.percent:
+            scale = max(0, scale - 2)
+        return isinstance(sent, str) and isinstance(seen, str) and _rounds_to(sent, seen, scale)
+
+
+class MoneyOptions(Options):
+    amount: str = Field(description="The system's field for the amount.", min_length=1)
+    currency: str | None = Field(None, description="The system's field for the currency code, where it has one.")
+    default_currency: str | None = Field(
+        None, pattern="^[A-Z]{3}$", description="The currency where the system names none (ISO 4217)."
+    )
+    scale: int | None = Field(None, ge=0, le=12, description="How many decimal places the amount holds.")
+    too_precise: Literal["refuse", "round"] = Field(
+        "refuse", description="What happens to an amount with more decimal places on its way out. Default: refuse."
+    )
+
+    @model_validator(mode="after")
+    def _some_currency(self) -> MoneyOptions:
+        if self.currency is None and self.default_currency is None:
+            raise ValueError("money needs `currency` (a field) or `default_currency` (a code such as USD)")
+        return self
+
+
+class Money(Lens):
+    """An amount and its currency as one value. Without a currency field, an amount in another currency than the default
+    is refused: it is never written as if it were the default one."""
+
+    name = "money"
+    types = frozenset({"money"})
+    short = "amount"
+    Options = MoneyOptions
+    example = "money: {amount: amount, currency: deal_currency_code, default_currency: USD, scale: 2}"
+
+    def __init__(self, options: Any, spec: FieldSpec) -> None:
+        super().__init__(options, spec)
+        self.amount: str = options.amount
+        self.currency: str | None = options.currency
+        self.default: str | None = options.default_currency
+        self.raw = (self.amount, self.currency) if self.currency else (self.amount,)
+
+    def read(self, raw: Raw, refs: Refs) -> Value | Unknown:
+        amount = raw.get(self.amount, MISSING)
+        if amount is MISSING:
+            return UNKNOWN
+        number = canonical.number(amount)
+        if number is None:
+            return None
+        currency = self.default
+        if self.currency is not None:
+            told = raw.get(self.currency, MISSING)
+            if told is MISSING and self.default is None:
+                return UNKNOWN
+            if told is not MISSING and told:
+                currency = str(told).strip().upper()
+        if currency is None:
+            raise LensError("no-currency", f"{self.amount} is {number} without a currency: set {self.currency}")
+        return {"amount": number, "currency": currency}
+
+    def write(self, value: Value, refs: Refs) -> dict[str, Any]:
+        if value is None:
+            return {self.amount: None}
+        if not isinstance(value, dict):
+            raise LensError("not-money", f"{shown(value)} is not an amount with its currency")
+        amount = _fit(value["amount"], self.options.scale, self.options.too_precise, self.amount)
+        if self.currency is not None:
+            return {self.amount: amount, self.currency: value["currency"]}
+        if value["currency"] != self.default:
+            raise LensError(
+                "other-currency",
+                f"the amount is in {value['currency']}, and {self.amount} holds {self.default} only: enter it in "
+                f"{self.default}, or map the system's currency field",
+            )
+        return {self.amount: amount}
+
+    def image(self, value: Value) -> Value:
+        if not isinstance(value, dict) or self.options.too_precise == "refuse":
+            return value
+        return {**value, "amount": _fit(value["amount"], self.options.scale, "round", self.amount)}
+
+    def _same(self, sent: Any, seen: Any) -> bool:
+        if sent == seen:
+            return True
+        if not isinstance(sent, dict) or not isinstance(seen, dict) or sent["currency"] != seen["currency"]:
+            return False
+        return _rounds_to(sent["amount"], seen["amount"], self.options.scale)
