@@ -1,0 +1,226 @@
+"""Associations as fields of a record: which companies, contacts and deals it belongs with.
+
+``associations.<type>`` (such as ``associations.contacts``) is the sorted list of ids; ``associations.<one>`` (such as
+``associations.company``) is the primary record, else the only one, else blank. Only those named among the fields are
+read, one call per 1,000 records and type.
+
+HubSpot's type ids differ per direction, and each pair of records has an unlabelled type beside its labels
+("Associations v4"; ids from HubSpot's own ``association_type.py``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from connectors.hubspot.errors import said
+from connectors.hubspot.portal import ASSOCIATION_READ, BATCH, Portal
+from connectors.hubspot.wire import by_number, contexts
+from sidefeed.connector import ConnectorError, Invalid, UnknownOutcome, Write, chunked
+
+PREFIX = "associations."
+SINGULAR = {"company": "companies", "contact": "contacts", "deal": "deals"}
+
+UNLABELLED = {
+    ("contacts", "companies"): 279, ("contacts", "deals"): 4, ("contacts", "meetings"): 199, ("contacts", "tasks"): 203,
+    ("companies", "contacts"): 280, ("companies", "deals"): 342, ("companies", "meetings"): 187,
+    ("companies", "tasks"): 191,
+    ("deals", "contacts"): 3, ("deals", "companies"): 341, ("deals", "meetings"): 211, ("deals", "tasks"): 215,
+    ("meetings", "contacts"): 200, ("meetings", "companies"): 188, ("meetings", "deals"): 212,
+    ("tasks", "contacts"): 204, ("tasks", "companies"): 192, ("tasks", "deals"): 216,
+    ("calls", "contacts"): 194, ("calls", "companies"): 182, ("calls", "deals"): 206,
+    ("emails", "contacts"): 198, ("emails", "companies"): 186, ("emails", "deals"): 210,
+    ("notes", "contacts"): 202, ("notes", "companies"): 190, ("notes", "deals"): 214,
+}
+PRIMARY = {("contacts", "companies"): 1, ("deals", "companies"): 5}
+"""A contact and a deal have at most one primary company."""
+
+Types = frozenset[tuple[str, int]]
+"""The association types of one pair of records: (category, type id)."""
+Linked = Mapping[str, Types]
+"""By id of the record at the other end."""
+
+
+def is_association(field: str) -> bool:
+    return field.startswith(PREFIX)
+
+
+def target(field: str) -> str:
+    """The object type that an association field leads to."""
+    name = field.removeprefix(PREFIX)
+    return SINGULAR.get(name, name)
+
+
+def is_single(field: str) -> bool:
+    return field.removeprefix(PREFIX) in SINGULAR
+
+
+def fields_of(object: str) -> list[str]:
+    """The association fields that this connector can read and write for an object."""
+    reachable = [to for (source, to) in UNLABELLED if source == object]
+    return [PREFIX + to for to in reachable] + [PREFIX + one for one, many in SINGULAR.items() if many in reachable]
+
+
+def value(object: str, field: str, linked: Linked) -> str | list[str] | None:
+    """What an association field holds."""
+    if not is_single(field):
+        return sorted(linked, key=by_number)
+    primary = ("HUBSPOT_DEFINED", PRIMARY.get((object, target(field)), -1))
+    chosen = [each for each, types in linked.items() if primary in types]
+    if len(chosen) != 1:
+        chosen = list(linked)
+    return chosen[0] if len(chosen) == 1 else None
+
+
+def types_for(object: str, field: str) -> Types:
+    """The types that a write of this field gives a pair. Setting a primary keeps the unlabelled type by itself."""
+    pair = (object, target(field))
+    number = (PRIMARY.get(pair) if is_single(field) else None) or UNLABELLED.get(pair)
+    if number is None:
+        raise Invalid(
+            f"Sidefeed knows no association type from HubSpot {pair[0]} to {pair[1]}: take {field} out of the mapping",
+            field=field, code="association-unknown", owner="ops",
+        )
+    return frozenset({("HUBSPOT_DEFINED", number)})
+
+
+def ids_in(value: Any) -> list[str]:
+    """The ids that an association field's raw value names."""
+    if value is None or value == "":
+        return []
+    return [value] if isinstance(value, str) else [str(each) for each in value]
+
+
+def new_ones(object: str, values: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The ``associations`` member of a create's input."""
+    wanted: dict[tuple[str, str], Types] = {}
+    for field in values:
+        if is_association(field):
+            for other in ids_in(values[field]):
+                key = (target(field), other)
+                wanted[key] = wanted.get(key, frozenset()) | types_for(object, field)
+    return [{"to": {"id": other}, "types": _wire(types)} for (_, other), types in wanted.items()]
+
+
+def read(portal: Portal, object: str, to: str, ids: Sequence[str]) -> dict[str, Linked]:
+    """By record id, what it is associated with; an id that HubSpot said nothing about is missing, hence unknown."""
+    found: dict[str, dict[str, Types]] = {}
+    for chunk in chunked(ids, ASSOCIATION_READ):
+        asked: list[dict[str, str]] = [{"id": each} for each in chunk]
+        while asked:
+            answer = portal.associations(object, to, asked)
+            asked = []
+            for row in answer.results:
+                linked = found.setdefault(str(row.source.id), {})
+                for other in row.to:
+                    types = frozenset((each.category, each.type_id) for each in other.association_types)
+                    linked[str(other.to_object_id)] = linked.get(str(other.to_object_id), frozenset()) | types
+                if row.paging and row.paging.next:
+                    asked.append({"id": str(row.source.id), "after": row.paging.next.after})
+            for entry in answer.errors:
+                if _is_none_found(entry):
+                    for record in contexts(entry, "fromObjectId", "ids", "id"):
+                        found.setdefault(record, {})
+    return dict(found)
+
+
+def _is_none_found(entry: Mapping[str, Any]) -> bool:
+    return "NO_ASSOCIATIONS_FOUND" in str(entry.get("subCategory")) or entry.get("category") == "OBJECT_NOT_FOUND"
+
+
+def _wire(types: Iterable[tuple[str, int]]) -> list[dict[str, Any]]:
+    return [
+        {"associationCategory": category, "associationTypeId": number} for category, number in sorted(types)
+    ]
+
+
+def check(object: str, values: Mapping[str, Any]) -> None:
+    """Raises Invalid for an association field that cannot be written for this object."""
+    for field in values:
+        if is_association(field):
+            types_for(object, field)
+            for other in ids_in(values[field]):
+                if not (other.isascii() and other.isdigit()):
+                    message = f"{object}: {field} names {other!r}, which is no HubSpot id"
+                    raise Invalid(message, field=field, owner="ops")
+
+
+def write(
+    portal: Portal, object: str, to: str, writes: Sequence[Write]
+) -> dict[str, Mapping[str, Any] | ConnectorError]:
+    """Give records the associations with one other type that their writes name; by key, what they hold then.
+
+    Read first, then written as differences: what is to be there and is not, and what was decided to go and is there.
+    """
+    ids = [str(each.external_id) for each in writes]
+    there = read(portal, object, to, ids)
+    plans = {each.key: _Plan.of(object, to, each, there.get(str(each.external_id))) for each in writes}
+    refused: dict[str, ConnectorError] = {}
+    added = [(plan, other) for plan in plans.values() for other in plan.add]
+    for chunk in chunked(added, BATCH):
+        inputs = [
+            {"from": {"id": plan.record}, "to": {"id": other}, "types": _wire(plan.add[other])} for plan, other in chunk
+        ]
+        answer = portal.associate(object, to, inputs)
+        written = {(str(pair.from_object_id), str(pair.to_object_id)) for pair in answer.results}
+        for plan, other in chunk:
+            if (plan.record, other) not in written:
+                refused[plan.key] = _not_associated(object, to, plan, other, answer.errors)
+    removed = [plan for plan in plans.values() if plan.remove and plan.key not in refused]
+    for chunk in chunked(removed, BATCH):
+        portal.dissociate(
+            object, to, [{"from": {"id": p.record}, "to": [{"id": each} for each in p.remove]} for p in chunk]
+        )
+    return {key: refused.get(key) or plan.seen for key, plan in plans.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What one write changes in one record's associations with one type."""
+
+    key: str
+    record: str
+    add: Mapping[str, Types]
+    remove: Sequence[str]
+    seen: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, object: str, to: str, write: Write, there: Linked | None) -> _Plan:
+        fields = [field for field in write.values if is_association(field) and target(field) == to]
+        now = dict(there or {})
+        add: dict[str, Types] = {}
+        gone: set[str] = set()
+        for field in fields:
+            wanted = ids_in(write.values[field])
+            types = types_for(object, field)
+            for other in wanted:
+                if not types <= now.get(other, frozenset()):
+                    # A pair's labels are replaced by what is written, so its own ones are written again.
+                    add[other] = add.get(other, now.get(other, frozenset())) | types
+            gone |= set(_leaving(object, field, write, now)) - set(wanted)
+        for field in fields:
+            gone -= set(ids_in(write.values[field]))
+        after = {other: types for other, types in (now | add).items() if other not in gone}
+        seen = {field: value(object, field, after) for field in fields}
+        return cls(write.key, str(write.external_id), add, sorted(gone & now.keys(), key=by_number), seen)
+
+
+def _leaving(object: str, field: str, write: Write, now: Linked) -> Iterable[str]:
+    """What a write of this field takes away: what it was decided on, else what the field holds now."""
+    if field in write.expected:
+        return ids_in(write.expected[field])
+    return ids_in(value(object, field, now))
+
+
+def _not_associated(
+    object: str, to: str, plan: _Plan, other: str, errors: Sequence[Mapping[str, Any]]
+) -> ConnectorError:
+    what = f"HubSpot {object} {plan.record} with {to} {other}"
+    field = next((name for name in plan.seen if target(name) == to), None)
+    for entry in errors:
+        named = contexts(entry, "fromObjectId", "toObjectId", "id", "ids")
+        if not named or other in named or plan.record in named:
+            rule = str(entry.get("subCategory") or entry.get("category"))
+            return Invalid(f"HubSpot refuses to associate {what}: {said(entry)}", field=field, rule=rule)
+    return UnknownOutcome(f"HubSpot's answer says nothing of associating {what}")

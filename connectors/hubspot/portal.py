@@ -1,0 +1,155 @@
+"""HubSpot's endpoints that Sidefeed uses, one method each: plain values in, decoded answers out.
+
+Batch sizes and page sizes are HubSpot's own ("API usage guidelines and limits"); callers keep to them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from connectors.hubspot.transport import Answer, Transport
+from connectors.hubspot.wire import AssociationPairs, Associations, Record, Records
+
+LIST_PAGE = 100
+SEARCH_PAGE = 200
+BATCH = 100
+HISTORY_BATCH = 50
+ASSOCIATION_READ = 1000
+
+Body = Mapping[str, Any]
+
+
+class Portal:
+    """One portal's API. Raises the contract's errors; knows nothing of cursors, keys or outcomes."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    # Records
+
+    def page(
+        self, object: str, properties: Sequence[str], after: str | None = None, *, archived: bool = False
+    ) -> Answer[Records]:
+        """One page of all live records, or of all archived ones, in the order of their ids."""
+        return self._transport.send(
+            Records, self._objects.basic_api.get_page, object, what=f"HubSpot {object}", limit=LIST_PAGE,
+            properties=list(properties), archived=archived, after=after or None,
+        )
+
+    def search(self, object: str, body: Body) -> Answer[Records]:
+        return self._transport.send(
+            Records, self._objects.search_api.do_search, object, body, what=f"changed HubSpot {object}"
+        )
+
+    def read(
+        self, object: str, ids: Sequence[str], properties: Sequence[str], *, id_property: str | None = None,
+        archived: bool = False, history: bool = False, least: int = 1,
+    ) -> Answer[Records]:
+        """Up to 100 records by id (50 with history), or by the value of a unique property."""
+        body: dict[str, Any] = {
+            "properties": [] if history else list(properties),
+            "propertiesWithHistory": list(properties) if history else [],
+            "inputs": [{"id": each} for each in ids],
+        }
+        if id_property:
+            body["idProperty"] = id_property
+        return self._transport.send(
+            Records, self._objects.batch_api.read, object, body, what=_named(object, ids), least=least,
+            archived=archived or None,
+        )
+
+    def one(self, object: str, record_id: str, properties: Sequence[str]) -> Record:
+        """One live record by id; after a merge it is the survivor that answers, under its own id."""
+        return self._transport.send(
+            Record, self._objects.basic_api.get_by_id, object, record_id, what=_named(object, [record_id]), least=0,
+            properties=list(properties),
+        ).content
+
+    def create(self, object: str, inputs: Sequence[Body], least: int = 1) -> Records:
+        return self._transport.send(
+            Records, self._objects.batch_api.create, object, {"inputs": list(inputs)}, reads=False, least=least,
+            what=f"{len(inputs)} new HubSpot {object}" if len(inputs) > 1 else f"the new HubSpot {object} record",
+        ).content
+
+    def update(self, object: str, inputs: Sequence[Body], least: int = 1) -> Records:
+        return self._transport.send(
+            Records, self._objects.batch_api.update, object, {"inputs": list(inputs)}, reads=False, least=least,
+            what=_named(object, [str(each["id"]) for each in inputs]),
+        ).content
+
+    def archive(self, object: str, ids: Sequence[str], least: int = 1) -> None:
+        self._transport.send(
+            bytes, self._objects.batch_api.archive, object, {"inputs": [{"id": each} for each in ids]}, reads=False,
+            least=least, what=_named(object, ids),
+        )
+
+    # Associations
+
+    def associations(self, object: str, to: str, inputs: Sequence[Body], least: int = 1) -> Associations:
+        """The associations of up to 1,000 records with one other type."""
+        return self._transport.send(
+            Associations, self._associations.get_page, object, to, {"inputs": list(inputs)}, least=least,
+            what=f"associations of {len(inputs)} HubSpot {object} with {to}",
+        ).content
+
+    def associate(self, object: str, to: str, inputs: Sequence[Body]) -> AssociationPairs:
+        return self._transport.send(
+            AssociationPairs, self._associations.create, object, to, {"inputs": list(inputs)}, reads=False,
+            what=f"associations of HubSpot {object} with {to}",
+        ).content
+
+    def dissociate(self, object: str, to: str, inputs: Sequence[Body]) -> None:
+        self._transport.send(
+            bytes, self._associations.archive, object, to, {"inputs": list(inputs)}, reads=False,
+            what=f"associations of HubSpot {object} with {to}",
+        )
+
+    # The portal itself
+
+    def owners(self, after: str | None, *, archived: bool) -> Answer[dict[str, Any]]:
+        return self._transport.send(
+            dict[str, Any], self._transport.sdk.crm.owners.owners_api.get_page, what="HubSpot owners", limit=LIST_PAGE,
+            archived=archived, after=after or None,
+        )
+
+    def properties(self, object: str) -> list[dict[str, Any]]:
+        """Definitions of all properties of one type that are not archived."""
+        answer = self._transport.send(
+            dict[str, Any], self._transport.sdk.crm.properties.core_api.get_all, object,
+            what=f"HubSpot properties of {object}",
+        )
+        return list(answer.content.get("results") or ())
+
+    def create_property(self, object: str, definition: Body) -> None:
+        self._transport.send(
+            bytes, self._transport.sdk.crm.properties.core_api.create, object, definition, reads=False,
+            what=f"the new HubSpot property {definition['name']} of {object}",
+        )
+
+    def pipelines(self, object: str) -> list[dict[str, Any]]:
+        answer = self._transport.send(
+            dict[str, Any], self._transport.sdk.crm.pipelines.pipelines_api.get_all, object,
+            what=f"HubSpot pipelines of {object}",
+        )
+        return list(answer.content.get("results") or ())
+
+    def account(self) -> dict[str, Any]:
+        """Portal id, time zone and currency (account information API; the SDK has no method for it)."""
+        path = "/account-info/v3/details"
+        details = self._transport.get(dict[str, Any], path, what="HubSpot account details").content
+        self._transport.zone = details.get("timeZone")
+        return details
+
+    @property
+    def _objects(self) -> Any:
+        """The SDK's generic objects API serves every type from one module, the smallest import."""
+        return self._transport.sdk.crm.objects
+
+    @property
+    def _associations(self) -> Any:
+        return self._transport.sdk.crm.associations.v4.batch_api
+
+
+def _named(object: str, ids: Sequence[str]) -> str:
+    return f"HubSpot {object} {ids[0]}" if len(ids) == 1 else f"{len(ids)} HubSpot {object}"
