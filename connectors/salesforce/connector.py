@@ -155,7 +155,8 @@ class SalesforceConnector:
                     if reading.junction is not None:
                         seen.update(record.id for record in records)
                     if locator is None:
-                        yield self._last_page(reading, position, records, seen)
+                        records += self._regrouped(reading, position, scope, seen)
+                        yield _last_page(position, records)
                         return
                     if records:
                         position = _advanced(position, records[-1])
@@ -183,26 +184,20 @@ class SalesforceConnector:
             end = literal(at - timedelta(seconds=self._settings.lag_seconds))
         return msgspec.structs.replace(position, end=max(end, position.mark or end))
 
-    def _last_page(self, reading: Reading, position: Position, records: list[Remote], seen: set[str]) -> Page:
-        assert position.end is not None
-        if reading.junction is not None and position.mark is not None:
-            since = literal(instant(position.mark) - self._overlap)
-            records += [Remote(parent) for parent in self._regrouped(reading.junction, since) if parent not in seen]
-        return Page(
-            tuple(records), str(Position(mark=position.end)), last=True, complete_to=instant(position.end)
-        )
-
     def fetch(self, stream: Stream, fields: Sequence[str], ids: Sequence[str]) -> Iterable[Remote]:
         """State by id, under 18-character ids. Raises Invalid, before any call, for text that is not an id."""
         reading = Reading.of(stream.object, fields)
         missing = dict.fromkeys(full_id(each) for each in ids)
-        for query in reading.by_id().for_each_of("Id", list(missing)):
-            for rows, _, _ in self._pages(query, reading.decode):
-                for record in self._completed(reading, reading.records(rows)):
-                    missing.pop(record.id, None)
-                    yield record
+        for record in self._by_id(reading, reading.by_id(), list(missing)):
+            missing.pop(record.id, None)
+            yield record
         for external_id in missing:
             yield Remote(external_id, state="deleted")
+
+    def _by_id(self, reading: Reading, query: Query, ids: Iterable[str]) -> Iterator[Remote]:
+        for each in query.for_each_of("Id", ids):
+            for rows, _, _ in self._pages(each, reading.decode):
+                yield from self._completed(reading, reading.records(rows))
 
     def find(self, stream: Stream, keys: Sequence[str]) -> Mapping[str, Sequence[str]]:
         """Only keys that were found are in the answer."""
@@ -259,14 +254,15 @@ class SalesforceConnector:
                     found.setdefault(row[junction.parent_field], {}).setdefault(row[junction.target], row["Id"])
         return found
 
-    def _regrouped(self, junction: Junction, since: str) -> dict[str, None]:
-        """Parents whose junction rows came, changed or went: their own stamp does not move for it."""
-        query = Query(
-            junction.object, ("Id", junction.parent_field), (f"SystemModstamp >= {since}",), everything=True
-        )
-        return dict.fromkeys(
-            row[junction.parent_field] for row in self._junction(junction, query) if row[junction.parent_field]
-        )
+    def _regrouped(self, reading: Reading, position: Position, scope: str | None, seen: set[str]) -> Iterator[Remote]:
+        """Records in scope whose junction rows came, changed or went: their own stamp does not move for it."""
+        junction = reading.junction
+        if junction is None or position.mark is None:
+            return
+        since = f"SystemModstamp >= {literal(instant(position.mark) - self._overlap)}"
+        query = Query(junction.object, ("Id", junction.parent_field), (since,), everything=True)
+        parents = dict.fromkeys(row[junction.parent_field] for row in self._junction(junction, query))
+        yield from self._by_id(reading, reading.by_id(scope), [each for each in parents if each and each not in seen])
 
     def _junction(self, junction: Junction, query: Query) -> Iterator[dict[str, Any]]:
         if junction.object in self._absent:
@@ -300,6 +296,11 @@ class SalesforceConnector:
     def overwritten(self, stream: Stream, outcomes: Mapping[str, Write]) -> Mapping[str, Raw]:
         """Nothing: Salesforce keeps no history of the fields written (see ``capabilities``)."""
         return {}
+
+
+def _last_page(position: Position, records: list[Remote]) -> Page:
+    assert position.end is not None
+    return Page(tuple(records), str(Position(mark=position.end)), last=True, complete_to=instant(position.end))
 
 
 def _advanced(position: Position, last: Remote) -> Position:

@@ -119,8 +119,10 @@ class Reading:
             where.append(f"(IsDeleted = true OR ({scope}))" if self._deletes else f"({scope})")
         return Query(self.object, self.selected, tuple(where), ("SystemModstamp", "Id"), everything=self._deletes)
 
-    def by_id(self) -> Query:
-        return Query(self.object, self.selected, everything=self._deletes)
+    def by_id(self, scope: str | None = None) -> Query:
+        """Whatever the id names, deleted rows too; with a scope, only what belongs in the feed."""
+        where = [*self._always(), f"({scope})"] if scope else []
+        return Query(self.object, self.selected, tuple(where), everything=self._deletes)
 
     def census(self) -> Query:
         query = self.from_the_start(None, None)

@@ -1,0 +1,701 @@
+"""The Salesforce connector against the practice server, through the real SDK over TLS."""
+
+from __future__ import annotations
+
+import json
+import logging
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote_plus
+
+import pytest
+
+from connectors.salesforce import SalesforceConnector, soql
+from connectors.salesforce.feed import Reading
+from connectors.salesforce.junctions import JUNCTIONS
+from sandbox.salesforce import SalesforceServer
+from sidefeed.connector import (
+    AuthenticationFailed,
+    Connector,
+    Duplicate,
+    Gone,
+    Invalid,
+    Locked,
+    Outcome,
+    PermissionDenied,
+    QuotaExhausted,
+    RateLimited,
+    Stream,
+    Unavailable,
+    Write,
+)
+from tests.connectors.contract import ConnectorContract
+from tests.connectors.salesforce_office import KEY, Office, practice_server
+
+DEAL = {"Name": "Deal", "StageName": "Prospecting", "CloseDate": "2026-12-31"}
+MEETING = {"Subject": "Demo", "ActivityDateTime": "2026-12-01T10:00:00Z", "DurationInMinutes": 30}
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[SalesforceServer]:
+    server = practice_server()
+    server.save_snapshot("empty")
+    yield server
+    crashes = [crash.traceback for crash in server.crashes]
+    server.stop()
+    assert not crashes, crashes[0]
+
+
+@pytest.fixture
+def office(server: SalesforceServer) -> Iterator[Office]:
+    server.restore_snapshot("empty")
+    server.faults.clear()
+    office = Office(server)
+    yield office
+    office.close()
+    server.faults.clear()
+
+
+class TestContract(ConnectorContract):
+    @pytest.fixture
+    def kit(self, office: Office) -> Office:
+        return office
+
+
+def creates(count: int, **values: Any) -> list[Write]:
+    return [
+        Write(f"w{n}", "create", {**DEAL, "Name": f"Deal {n}", **values}, external_key=f"rec-{n}:1")
+        for n in range(count)
+    ]
+
+
+def load(office: Office, count: int) -> None:
+    deals = [{**DEAL, "Name": f"Deal {n}", "Amount": n} for n in range(count)]
+    office.server.call(office.server.load_data, {"Opportunity": deals})
+
+
+# Reading
+
+
+def test_a_long_read_takes_one_call_for_each_two_thousand_rows(office: Office) -> None:
+    load(office, 4100)
+    pages = list(office.connector.changes(office.stream, ["Name"], None))
+    assert [len(page.records) for page in pages] == [2000, 2000, 100]
+    assert office.connector.calls.used == office.connector.calls.minimum == 3
+
+
+def test_a_page_that_was_stored_is_not_read_again_after_a_crash(office: Office) -> None:
+    load(office, 4100)
+    first = next(iter(office.connector.changes(office.stream, ["Name"], None)))
+    rest, _ = office.read("Opportunity", ["Name"], first.cursor)
+    assert len(rest) == 2100
+    assert not {record.id for record in rest} & {record.id for record in first.records}
+
+
+def test_a_window_goes_on_within_rows_of_one_stamp(office: Office) -> None:
+    office.server.clock.fix("2026-11-21T08:00:00Z")
+    _, cursor = office.read("Opportunity", ["Name"])
+    load(office, 2500)
+    first = next(iter(office.connector.changes(office.stream, ["Name"], cursor)))
+    rest, _ = office.read("Opportunity", ["Name"], first.cursor)
+    assert len({record.id for record in [*first.records, *rest]}) == 2500
+    office.server.clock.run()
+
+
+def test_pages_that_expire_at_the_server_are_asked_for_again_from_the_last_row(office: Office) -> None:
+    load(office, 4100)
+    pages = office.connector.changes(office.stream, ["Name"], None)
+    seen = [record.id for record in next(pages).records]
+    office.server.call(office.server.condition, "expire_locators")
+    seen += [record.id for page in pages for record in page.records]
+    assert len(seen) == len(set(seen)) == 4100
+
+
+def test_a_token_that_expires_between_two_pages_costs_one_login_and_one_repeat(office: Office) -> None:
+    load(office, 4100)
+    connector = jwt_connector(office)
+    pages = connector.changes(office.stream, ["Name"], None)
+    read = len(next(pages).records)
+    revoke(office)
+    read += sum(len(page.records) for page in pages)
+    assert read == 4100
+    assert connector.calls.used == connector.calls.minimum + 1
+
+
+def test_a_row_that_commits_late_below_the_mark_is_in_the_next_window(office: Office) -> None:
+    office.server.call(office.server.condition, "late_commit", seconds=3, object="Opportunity")
+    late = office.creates("Opportunity", **DEAL)
+    _, cursor = office.read("Opportunity", ["Name"])
+    office.server.clock.move(seconds=20)
+    records, _ = office.read("Opportunity", ["Name"], cursor)
+    assert late in {record.id for record in records}
+
+
+def test_the_mark_follows_the_servers_clock_not_the_newest_stamp(office: Office) -> None:
+    office.creates("Opportunity", **DEAL)
+    office.server.clock.move(hours=5)
+    (page,) = office.connector.changes(office.stream, ["Name"], None)
+    assert page.complete_to is not None
+    assert abs((office.server.clock.now() - page.complete_to).total_seconds()) < 10
+
+
+def test_a_merge_is_told_with_the_surviving_record_and_is_not_a_plain_deletion(office: Office) -> None:
+    winner, loser = office.creates("Account", Name="Acme"), office.creates("Account", Name="ACME Inc")
+    _, cursor = office.read("Account", ["Name"])
+    office.server.call(office.server.merge, "Account", winner, [loser])
+    records, _ = office.read("Account", ["Name"], cursor)
+    by_id = {record.id: record for record in records}
+    assert (by_id[loser].state, by_id[loser].merged_into) == ("deleted", winner)
+    assert (by_id[winner].state, by_id[winner].merged_into) == ("live", None)
+    (fetched,) = office.connector.fetch(Stream("Account"), ["Name"], [loser])
+    assert fetched.merged_into == winner
+
+
+def test_a_scope_narrows_live_records_but_not_deletions(office: Office) -> None:
+    inside, outside, gone = (
+        office.creates("Opportunity", **{**DEAL, "StageName": stage})
+        for stage in ("Prospecting", "Qualification", "Qualification")
+    )
+    scope = "StageName = 'Prospecting'"
+    records, cursor = office.read("Opportunity", ["Name"], scope=scope)
+    assert {record.id for record in records} == {inside}
+    office.deletes("Opportunity", gone)
+    records, _ = office.read("Opportunity", ["Name"], cursor, scope=scope)
+    assert {(record.id, record.state) for record in records} == {(inside, "live"), (gone, "deleted")}
+    assert outside not in {record.id for record in records}
+
+
+def test_numbers_are_the_servers_own_digits_and_parents_fields_keep_their_path(office: Office) -> None:
+    account = office.creates("Account", Name="Größe & Söhne")
+    deal = office.creates("Opportunity", **DEAL, Amount=12345678901234.56, AccountId=account)
+    orphan = office.creates("Opportunity", **DEAL)
+    records, _ = office.read("Opportunity", ["Amount", "Account.Name", "AccountId"])
+    values = {record.id: record.values for record in records}
+    assert values[deal] == {"Amount": "12345678901234.56", "Account.Name": "Größe & Söhne", "AccountId": account}
+    assert values[orphan] == {"Amount": None, "Account.Name": None, "AccountId": None}
+
+
+def test_users_are_read_without_a_recycle_bin_and_never_written(office: Office) -> None:
+    records, cursor = office.read("User", ["Name", "Email", "IsActive"])
+    assert records and all(record.state == "live" for record in records)
+    office.read("User", ["Name"], cursor)
+    (outcome,) = office.write("User", Write("w", "update", {"Email": "x@example.com"}, external_id=records[0].id))
+    assert outcome.status == "refused" and isinstance(outcome.error, PermissionDenied)
+
+
+def test_who_changed_a_record_and_when_is_told(office: Office) -> None:
+    made = office.creates("Opportunity", **DEAL)
+    ((record,), _) = office.read("Opportunity", ["Name"])
+    (row,) = office.asks(f"SELECT LastModifiedById, SystemModstamp FROM Opportunity WHERE Id = '{made}'")
+    assert (record.actor, record.version) == (row["LastModifiedById"], row["SystemModstamp"])
+    assert record.modified == soql.instant(row["SystemModstamp"])
+
+
+def test_a_child_event_of_an_invited_user_is_not_a_second_meeting(office: Office) -> None:
+    event = office.creates("Event", **MEETING)
+    (user, *_) = [row["Id"] for row in office.asks("SELECT Id FROM User") if row["Id"] != owner_of(office, event)]
+    office.creates("EventRelation", EventId=event, RelationId=user)
+    assert len(office.asks("SELECT Id FROM Event")) == 2
+    records, cursor = office.read("Event", ["Subject"])
+    assert [record.id for record in records] == [event]
+    assert [record.id for record in office.read("Event", ["Subject"], cursor)[0]] == [event]
+    assert [external_id for external_id, _ in office.connector.ids(Stream("Event"))] == [event]
+
+
+def owner_of(office: Office, event: str) -> str:
+    (row,) = office.asks(f"SELECT OwnerId FROM Event WHERE Id = '{event}'")
+    return str(row["OwnerId"])
+
+
+# List fields
+
+
+def test_the_contacts_of_a_deal_are_read_with_it(office: Office) -> None:
+    deal, ann, ben = deal_with_contacts(office)
+    ((record,), _) = office.read("Opportunity", ["Name", "ContactIds"])
+    assert record.values == {"Name": "Deal", "ContactIds": sorted([ann, ben])}
+    assert record.id == deal
+
+
+def test_a_contact_that_leaves_a_deal_is_a_change_of_the_deal(office: Office) -> None:
+    deal, ann, ben = deal_with_contacts(office)
+    connector = office.reconnected(overlap_seconds=0)
+    office.pass_time()
+    cursor = list(connector.changes(office.stream, ["Name", "ContactIds"], None))[-1].cursor
+    office.pass_time()
+    (role,) = office.asks(f"SELECT Id FROM OpportunityContactRole WHERE ContactId = '{ben}'")
+    office.deletes("OpportunityContactRole", role["Id"])
+    office.pass_time()
+    (page,) = connector.changes(office.stream, ["Name", "ContactIds"], cursor)
+    assert deal in {record.id for record in page.records}
+    (fetched,) = connector.fetch(office.stream, ["ContactIds"], [deal])
+    assert fetched.values == {"ContactIds": [ann]}
+
+
+def test_contacts_are_written_as_additions_and_removals_and_leave_alone_what_was_not_seen(office: Office) -> None:
+    deal, ann, ben = deal_with_contacts(office)
+    zoe, unseen = (office.creates("Contact", LastName=name) for name in ("Zoë", "Unseen"))
+    office.creates("OpportunityContactRole", OpportunityId=deal, ContactId=unseen)
+    change = Write("w", "update", {"ContactIds": [ann, zoe]}, external_id=deal, expected={"ContactIds": [ann, ben]})
+    (outcome,) = office.write("Opportunity", change)
+    assert outcome.status == "done"
+    held = office.asks(f"SELECT ContactId FROM OpportunityContactRole WHERE OpportunityId = '{deal}'")
+    assert sorted(row["ContactId"] for row in held) == sorted([ann, zoe, unseen])
+
+
+def test_a_deal_is_created_with_its_contacts_in_two_calls(office: Office) -> None:
+    ann, ben = (office.creates("Contact", LastName=name) for name in ("Ann", "Ben"))
+    (outcome,) = office.write("Opportunity", *creates(1, ContactIds=[ann, ben]))
+    assert outcome.status == "done"
+    assert office.connector.calls.used == office.connector.calls.minimum == 2
+    held = office.asks(f"SELECT ContactId FROM OpportunityContactRole WHERE OpportunityId = '{outcome.external_id}'")
+    assert sorted(row["ContactId"] for row in held) == sorted([ann, ben])
+
+
+def test_a_deal_whose_contacts_were_refused_is_unknown_and_keeps_its_id(office: Office) -> None:
+    (outcome,) = office.write("Opportunity", *creates(1, ContactIds=[soql.full_id("0035g0000NoSuch")]))
+    assert outcome.status == "unknown" and outcome.error is not None
+    assert list(office.connector.find(office.stream, ["rec-0:1"])["rec-0:1"]) == [outcome.external_id]
+
+
+def test_people_at_an_event_are_its_who_first_and_then_its_relations(office: Office) -> None:
+    ann, ben = (office.creates("Contact", LastName=name) for name in ("Ann", "Ben"))
+    values = {**MEETING, "WhoIds": [ben, ann]}
+    (outcome,) = office.write("Event", Write("w", "create", values, external_key="rec-1:1"))
+    assert outcome.status == "done", outcome.error
+    (row,) = office.asks(f"SELECT WhoId FROM Event WHERE Id = '{outcome.external_id}'")
+    assert row["WhoId"] == ben
+    (fetched,) = office.connector.fetch(Stream("Event"), ["WhoIds", "Subject"], [outcome.external_id])
+    assert fetched.values == {"WhoIds": [ben, ann], "Subject": "Demo"}
+
+
+def deal_with_contacts(office: Office) -> tuple[str, str, str]:
+    deal = office.creates("Opportunity", **DEAL)
+    ann, ben = (office.creates("Contact", LastName=name) for name in ("Ann", "Ben"))
+    for contact in (ann, ben):
+        office.creates("OpportunityContactRole", OpportunityId=deal, ContactId=contact)
+    return deal, ann, ben
+
+
+# Writing
+
+
+def test_three_hundred_creates_are_two_calls(office: Office) -> None:
+    outcomes = office.write("Opportunity", *creates(300))
+    assert [outcome.status for outcome in outcomes] == ["done"] * 300
+    assert office.calls() == office.connector.calls.used == office.connector.calls.minimum == 2
+    held = {row["Id"]: row["Name"] for row in office.asks("SELECT Id, Name FROM Opportunity")}
+    assert all(held[outcome.external_id] == f"Deal {outcome.key[1:]}" for outcome in outcomes)
+
+
+def test_creates_updates_and_deletes_of_one_batch_are_one_call_each(office: Office) -> None:
+    moved, gone = (office.creates("Opportunity", **DEAL) for _ in range(2))
+    outcomes = office.write(
+        "Opportunity", Write("gone", "delete", external_id=gone), *creates(2),
+        Write("moved", "update", {"Name": "Moved"}, external_id=moved),
+    )  # fmt: skip
+    assert {outcome.key: outcome.status for outcome in outcomes} == dict.fromkeys(["gone", "moved", "w0", "w1"], "done")
+    assert office.connector.calls.used == office.connector.calls.minimum == 3
+
+
+def test_a_refused_row_says_field_and_reason_and_holds_back_no_other(office: Office) -> None:
+    good = creates(2)
+    long = Write("long", "create", {**DEAL, "Name": "x" * 400}, external_key="rec-8:1")
+    values = {"StageName": "Prospecting", "CloseDate": "2026-12-31"}
+    nameless = Write("nameless", "create", values, external_key="rec-9:1")
+    outcomes = {outcome.key: outcome for outcome in office.write("Opportunity", good[0], long, nameless, good[1])}
+    assert {key: outcome.status for key, outcome in outcomes.items()} == {
+        "w0": "done", "w1": "done", "long": "refused", "nameless": "refused",
+    }  # fmt: skip
+    for key, code in (("long", "STRING_TOO_LONG"), ("nameless", "REQUIRED_FIELD_MISSING")):
+        error = outcomes[key].error
+        assert isinstance(error, Invalid)
+        assert (error.code, error.field) == (code, "Name")
+        assert f"rec-{8 if key == 'long' else 9}:1" in error.message
+
+
+def test_a_create_that_took_effect_before_is_refused_by_its_key_and_found(office: Office) -> None:
+    (first,) = office.write("Opportunity", *creates(1))
+    (again,) = office.write("Opportunity", *creates(1))
+    assert again.status == "unknown"
+    assert again.external_id in (first.external_id, None)
+    assert len(office.live_ids()) == 1
+
+
+def test_a_field_nobody_has_is_refused_for_an_administrator(office: Office) -> None:
+    bad = Write("bad", "create", {**DEAL, "Nope__c": "x"}, external_key="r:1")
+    outcomes = office.write("Opportunity", *creates(2), bad)
+    by_key = {outcome.key: outcome for outcome in outcomes}
+    assert {by_key["w0"].status, by_key["w1"].status} == {"done"}
+    error = by_key["bad"].error
+    assert isinstance(error, Invalid) and error.owner == "admin" and error.field == "Nope__c"
+
+
+def test_a_locked_row_is_to_be_tried_again(office: Office) -> None:
+    deal = office.creates("Opportunity", **DEAL)
+    office.server.call(office.server.condition, "row_lock", count=1)
+    (outcome,) = office.write("Opportunity", Write("w", "update", {"Name": "x"}, external_id=deal))
+    assert outcome.status == "retry" and isinstance(outcome.error, Locked)
+
+
+def test_a_duplicate_rule_tells_which_record_it_is(office: Office) -> None:
+    known = office.creates("Contact", LastName="Ito", Email="ito@example.com")
+    office.server.call(office.server.condition, "duplicate_rule", object="Contact", fields=["Email"])
+    (outcome,) = office.write(
+        "Contact", Write("w", "create", {"LastName": "Ito", "Email": "ito@example.com"}, external_key="rec-1:1")
+    )
+    assert outcome.status == "refused" and isinstance(outcome.error, Duplicate)
+    assert outcome.error.of == (known,)
+
+
+def test_a_server_failure_after_a_create_leaves_every_outcome_unknown_and_nothing_is_resent(office: Office) -> None:
+    office.server.faults.add("html", method="POST", status=502)
+    outcomes = office.write("Opportunity", *creates(3))
+    assert [outcome.status for outcome in outcomes] == ["unknown"] * 3
+    assert office.calls() == 1
+
+
+def test_a_truncated_answer_to_a_create_is_unknown(office: Office) -> None:
+    office.server.faults.add("truncate", method="POST")
+    outcomes = office.write("Opportunity", *creates(2))
+    assert [outcome.status for outcome in outcomes] == ["unknown"] * 2
+    assert len(office.connector.find(office.stream, ["rec-0:1", "rec-1:1"])) == 2
+
+
+def test_one_update_alone_carries_its_version_as_a_condition(office: Office) -> None:
+    deal = office.creates("Opportunity", **DEAL)
+    (record,) = office.connector.fetch(office.stream, ["Name"], [deal])
+    office.server.clock.move(seconds=5)
+    office.edits("Opportunity", deal, NextStep="call back")
+    change = Write("w", "update", {"Name": "Mine"}, external_id=deal, version=record.version)
+    (outcome,) = office.write("Opportunity", change)
+    assert outcome.status == "stale"
+    assert office.asks("SELECT Name FROM Opportunity")[0]["Name"] == "Deal"
+
+
+def test_a_condition_survives_the_renewal_of_the_token(office: Office) -> None:
+    connector = jwt_connector(office)
+    deal = office.creates("Opportunity", **DEAL)
+    (record,) = connector.fetch(office.stream, ["Name"], [deal])
+    office.server.clock.move(seconds=5)
+    office.edits("Opportunity", deal, NextStep="call back")
+    revoke(office)
+    change = Write("w", "update", {"Name": "Mine"}, external_id=deal, version=record.version)
+    (outcome,) = connector.write(office.stream, [change])
+    assert outcome.status == "stale"
+
+
+def test_deleting_what_is_deleted_is_done(office: Office) -> None:
+    deal = office.creates("Opportunity", **DEAL)
+    office.deletes("Opportunity", deal)
+    (outcome,) = office.write("Opportunity", Write("w", "delete", external_id=deal))
+    assert outcome.status == "done"
+
+
+@pytest.mark.parametrize(
+    "hostile", ["//evil.example/x", "../../limits", "001' OR Name != '", "", "0065g00000DeAlB/AV", "é" * 18]
+)
+def test_an_id_that_is_no_id_reaches_no_request(office: Office, hostile: str) -> None:
+    update, delete = Write("u", "update", {"Name": "x"}, external_id=hostile), Write("d", "delete", external_id=hostile)
+    outcomes = office.write("Opportunity", update, delete)
+    assert [(outcome.status, type(outcome.error)) for outcome in outcomes] == [("refused", Invalid)] * 2
+    with pytest.raises(Invalid):
+        list(office.connector.fetch(office.stream, ["Name"], [hostile]))
+    with pytest.raises(Invalid):
+        list(office.connector.changes(Stream("Opportunity WHERE"), ["Name"], None))
+    with pytest.raises(Invalid):
+        list(office.connector.changes(office.stream, ["Name FROM User--"], None))
+    assert office.calls() == 0
+
+
+@pytest.mark.parametrize("value", [0.1, float("nan"), {"a": 1}, object()])
+def test_a_value_that_is_not_raw_is_refused_before_any_call(office: Office, value: object) -> None:
+    (outcome,) = office.write("Opportunity", *creates(1, Amount=value))
+    assert outcome.status == "refused" and isinstance(outcome.error, Invalid) and outcome.error.field == "Amount"
+    assert office.calls() == 0
+
+
+def test_keys_with_quotes_are_looked_up_as_they_are(office: Office) -> None:
+    hostile = "it's\\\" OR Id != null --"
+    (outcome,) = office.write("Opportunity", Write("w", "create", DEAL, external_key=hostile))
+    office.write("Opportunity", *creates(1))
+    assert dict(office.connector.find(office.stream, [hostile])) == {hostile: [outcome.external_id]}
+
+
+# Authentication
+
+
+def jwt_connector(office: Office, **settings: Any) -> SalesforceConnector:
+    info = office.server.connection_info()
+    return office.reconnected(
+        **{
+            "auth": "jwt", "session_id": None, "instance_url": None, "login_url": office.server.url,
+            "client_id": info["client_id"], "username": info["users"][0]["username"],
+            "private_key": info["private_key"], **settings,
+        }
+    )  # fmt: skip
+
+
+def revoke(office: Office) -> None:
+    """Every access token given so far is dead; the person's own stays."""
+    office.server.call(office.server.condition, "expire_tokens")
+
+
+def test_a_jwt_login_works_and_costs_one_call(office: Office) -> None:
+    connector = jwt_connector(office)
+    assert connector.marker() == office.connector.marker()
+    assert connector.calls.used == connector.calls.minimum == 2
+
+
+def test_client_credentials_work(office: Office) -> None:
+    info = office.server.connection_info()
+    connector = office.reconnected(
+        auth="client_credentials", login_url=office.server.url, client_id=info["client_id"],
+        client_secret=info["client_secret"],
+    )  # fmt: skip
+    assert connector.marker() == office.connector.marker()
+
+
+def test_a_rotated_refresh_token_is_stored_before_it_is_used(office: Office, tmp_path: Path) -> None:
+    info = office.server.connection_info()
+    office.server.call(office.server.condition, "refresh_rotation", on=True)
+    file = tmp_path / "refresh.json"
+    settings = {
+        "auth": "refresh_token", "login_url": office.server.url, "client_id": info["client_id"],
+        "client_secret": info["client_secret"], "refresh_token": info["refresh_token"], "refresh_token_file": str(file),
+    }  # fmt: skip
+    office.reconnected(**settings).marker()
+    stored = json.loads(file.read_text())["refresh_token"]
+    assert stored != info["refresh_token"]
+    assert file.stat().st_mode & 0o077 == 0
+    office.reconnected(**settings).marker()
+    assert json.loads(file.read_text())["refresh_token"] != stored
+
+
+def test_an_ended_session_stops_the_system_after_one_call(office: Office) -> None:
+    connector = office.reconnected(session_id="00D000000000000!dead")
+    with pytest.raises(AuthenticationFailed, match="session_id"):
+        connector.marker()
+    assert connector.calls.used == 1
+
+
+def test_a_token_that_is_never_accepted_ends_in_an_error_not_in_recursion(office: Office) -> None:
+    connector = jwt_connector(office)
+    body = [{"message": "Session expired or invalid", "errorCode": "INVALID_SESSION_ID"}]
+    office.server.faults.add("status", path="/services/data/*", count=None, status=401, body=body)
+    with pytest.raises(AuthenticationFailed):
+        connector.marker()
+    assert connector.calls.used == 4  # login, call, login, call
+
+
+def test_writes_refused_for_the_token_are_all_answered_and_then_the_system_stops(office: Office) -> None:
+    connector = office.reconnected(session_id="00D000000000000!dead")
+    outcomes: list[Outcome] = []
+    with pytest.raises(AuthenticationFailed):
+        outcomes.extend(each for each in iterate_into(outcomes, connector, creates(250)))
+    assert [outcome.status for outcome in outcomes] == ["retry"] * 250
+    assert connector.calls.used == 1
+
+
+def iterate_into(outcomes: list[Outcome], connector: Connector, writes: list[Write]) -> Iterator[Outcome]:
+    for outcome in connector.write(Stream("Opportunity"), writes):
+        outcomes.append(outcome)
+    yield from ()
+
+
+def test_a_wrong_secret_is_told_without_showing_it(office: Office) -> None:
+    info = office.server.connection_info()
+    connector = office.reconnected(
+        auth="client_credentials", login_url=office.server.url, client_id=info["client_id"],
+        client_secret="s3cr3t-wrong",
+    )  # fmt: skip
+    with pytest.raises(AuthenticationFailed) as caught:
+        connector.marker()
+    assert "s3cr3t-wrong" not in f"{caught.value!r} {caught.value} {caught.value.__cause__!r}"
+
+
+def test_a_token_for_another_host_than_the_one_configured_is_not_used(office: Office) -> None:
+    connector = jwt_connector(office, instance_url="https://other.example")
+    with pytest.raises(AuthenticationFailed, match=r"other\.example"):
+        connector.marker()
+    assert connector.calls.used == 1
+
+
+def test_nothing_logged_holds_a_secret(office: Office, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    connector = jwt_connector(office)
+    connector.marker()
+    office.server.faults.add("html", method="POST", status=500)
+    list(connector.write(office.stream, creates(1)))
+    info = office.server.connection_info()
+    shown = caplog.text + repr(connector) + repr(connector._settings)
+    for secret in (office.token, info["private_key"], info["client_secret"]):
+        assert secret not in shown
+
+
+# Bad days
+
+
+def test_a_used_up_day_stops_the_system_until_a_later_time(office: Office) -> None:
+    body = [{"message": "TotalRequests Limit exceeded.", "errorCode": "REQUEST_LIMIT_EXCEEDED"}]
+    office.server.faults.add("status", path="/services/data/*", status=403, body=body)
+    with pytest.raises(QuotaExhausted) as caught:
+        office.connector.marker()
+    assert caught.value.until is not None
+    assert office.calls() == 1
+
+
+def test_too_many_long_calls_at_once_are_waited_for(office: Office) -> None:
+    message = "ConcurrentRequests (Concurrent API Requests) Limit exceeded."
+    body = [{"message": message, "errorCode": "REQUEST_LIMIT_EXCEEDED"}]
+    office.server.faults.add("status", path="/services/data/*", status=403, body=body)
+    assert office.connector.marker()
+    assert office.slept == [20]
+
+
+def test_the_connector_stops_at_its_share_of_the_day(office: Office) -> None:
+    connector = office.reconnected(quota_share=1e-9)
+    connector.marker()
+    with pytest.raises(QuotaExhausted, match="quota_share"):
+        connector.describe("Account")
+    assert connector.calls.used == 1
+
+
+@pytest.mark.parametrize("fault", [
+    ("html", 500), ("status", 429), ("status", 420), ("status", 406), ("drop_before", 0), ("drop_after", 0),
+    ("truncate", 0), ("empty", 200),
+])  # fmt: skip
+def test_reads_are_repeated_after_what_may_pass(office: Office, fault: tuple[str, int]) -> None:
+    kind, status = fault
+    office.server.faults.add(kind, method="GET", **({"status": status} if status else {}))
+    assert office.connector.marker()
+    assert office.connector.calls.used == office.connector.calls.minimum + 1
+    assert len(office.slept) == 1
+
+
+def test_a_slow_read_times_out_and_a_slow_create_is_unknown(office: Office) -> None:
+    connector = office.reconnected(read_timeout=0.2, attempts=1)
+    office.server.faults.add("slow", method="GET", seconds=1)
+    with pytest.raises(Unavailable, match="in time"):
+        connector.marker()
+    office.server.faults.add("slow", method="POST", seconds=1)
+    (outcome,) = connector.write(office.stream, creates(1))
+    assert outcome.status == "unknown"
+
+
+def test_a_host_that_cannot_be_reached_had_no_effect(office: Office) -> None:
+    connector = office.reconnected(instance_url="https://127.0.0.1:9", attempts=2)
+    with pytest.raises(Unavailable, match=r"127\.0\.0\.1:9"):
+        connector.marker()
+    outcomes = list(connector.write(office.stream, creates(2)))
+    assert [outcome.status for outcome in outcomes] == ["retry"] * 2
+    assert connector.calls.used == 0
+
+
+def test_a_server_that_is_not_trusted_gets_nothing(office: Office) -> None:
+    connector = office.reconnected(ca_file=None, attempts=1)
+    with pytest.raises(Unavailable, match="ca_file"):
+        connector.marker()
+
+
+def test_a_field_that_was_taken_away_is_named_in_the_error(office: Office) -> None:
+    with pytest.raises(Invalid) as caught:
+        office.read("Opportunity", ["Name", "Vanished__c"])
+    assert caught.value.field == "Vanished__c" and caught.value.owner == "admin"
+
+
+# Schema and set-up
+
+
+def test_the_schema_tells_what_a_mapping_needs_to_know(office: Office) -> None:
+    schema = office.connector.describe("Opportunity")
+    assert schema.fields["Name"].required and schema.fields["Name"].length == 120
+    assert "Closed Won" in schema.fields["StageName"].options and not schema.fields["StageName"].restricted
+    assert not schema.fields["IsWon"].updateable
+    assert schema.fields["AccountId"].references == ("Account",)
+    assert schema.fields["Amount"].scale == 2
+    assert schema.fields[KEY].unique
+
+
+def test_key_fields_that_serve_are_called_ready(office: Office) -> None:
+    assert office.connector.prepare(["Opportunity", "User"], apply=False) == [f"Opportunity.{KEY} is ready"]
+
+
+def test_a_missing_key_field_is_told_with_what_an_administrator_does(office: Office) -> None:
+    for apply in (False, True):
+        (said,) = office.connector.prepare(["Lead"], apply=apply)
+        assert f"Lead.{KEY} " in said
+        assert apply or ("Unique" in said and "permission set" in said)
+
+
+@pytest.mark.parametrize(("settings", "field"), [
+    ({"auth": "password"}, "auth"), ({"auth": "session", "instance_url": "https://x.example"}, "session_id"),
+    ({"auth": "jwt", "client_id": "c", "username": "u"}, "private_key_file"),
+    ({"instance_url": "http://acme.my.salesforce.com", "auth": "session", "session_id": "x"}, "instance_url"),
+    ({"auth": "session", "session_id": "x", "instance_url": "https://a.example/services/data"}, "instance_url"),
+    ({"sesion_id": "x"}, "sesion_id"), ({"read_timeout": "soon"}, "read_timeout"),
+])  # fmt: skip
+def test_a_bad_setting_is_named(settings: dict[str, Any], field: str) -> None:
+    with pytest.raises(Invalid) as caught:
+        SalesforceConnector.from_settings(settings)
+    assert caught.value.field == field and field in caught.value.message
+
+
+def test_importing_the_connector_loads_no_client_library() -> None:
+    code = (
+        "import sys, connectors.salesforce as s\n"
+        "table = {'auth': 'session', 'session_id': 'x', 'instance_url': 'https://a.example'}\n"
+        "s.SalesforceConnector.from_settings(table)\n"
+        "print([m for m in ('simple_salesforce', 'requests', 'tenacity', 'jwt') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_it_is_a_connector(office: Office) -> None:
+    assert isinstance(office.connector, Connector)
+
+
+# Ids, literals and queries
+
+
+def test_ids_get_the_suffix_that_salesforce_gives_them(reference_data: Path) -> None:
+    vectors = json.loads((reference_data / "salesforce" / "id_15_18_vectors.json").read_text())
+    pairs = vectors["pairs"] if isinstance(vectors, dict) else vectors
+    assert pairs
+    for pair in pairs:
+        short, long = (pair["id15"], pair["id18"]) if isinstance(pair, dict) else pair
+        assert soql.full_id(short) == long == soql.full_id(long)
+
+
+def test_a_query_never_outgrows_the_address_that_salesforce_accepts() -> None:
+    ids = [f"0065g{n:010d}AAA" for n in range(1000)]
+    reading = Reading.of("Opportunity", [f"Field_Number_{n}__c" for n in range(60)])
+    queries = list(reading.by_id().for_each_of("Id", ids))
+    assert all(len(quote_plus(str(query))) < 14_000 for query in queries)
+    assert [str(query).count("'") // 2 for query in queries] == [400, 400, 200]
+
+
+def test_text_in_a_query_stays_text() -> None:
+    assert soql.quoted("O'Brien \"x\" \\ \n") == r"'O\'Brien \"x\" \\ \n'"
+
+
+def test_a_list_keeps_the_person_the_event_itself_holds() -> None:
+    values: dict[str, Any] = {"WhoIds": ["003000000000001AAA", "003000000000002AAA"]}
+    wanted = JUNCTIONS["Event"].split(values, ["003000000000002AAA", "003000000000003AAA"])
+    assert values == {}
+    now = {"003000000000002AAA": "row2", "003000000000003AAA": "row3", "003000000000004AAA": "row4"}
+    assert wanted.changes(now) == (["003000000000001AAA"], ["row3"])
+
+
+def test_gone_and_rate_limited_are_told_apart_from_refused() -> None:
+    from connectors.salesforce.answers import refusal, row_error
+
+    assert isinstance(row_error({"statusCode": "ENTITY_IS_DELETED"}, about="x"), Gone)
+    assert isinstance(refusal(429, "", about="x", safe=False), RateLimited)
+    assert isinstance(refusal(503, "<html>", about="x", safe=True), Unavailable)
+    disabled = [{"errorCode": "API_DISABLED_FOR_ORG", "message": "no"}]
+    assert isinstance(refusal(403, disabled, about="x", safe=True), PermissionDenied)
