@@ -1,0 +1,5 @@
+"""The HubSpot practice server."""
+
+from .server import HubSpotServer
+
+__all__ = ["HubSpotServer"]

@@ -1,0 +1,691 @@
+"""The portal: its state, and what a write does to a record beyond what was asked.
+
+Validation, defaults, calculated properties, history, modified time, merges, the recycle bin. The HTTP verbs in
+`records.py` and the Python API in `server.py` both end here.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from sandbox.kit.clock import Clock
+
+from . import errors, wire
+from .associations import Associations, Edge
+from .catalogue import LIFECYCLE_ORDER
+from .errors import ApiError, Problem, validation
+from .pipelines import Owner, Pipelines
+from .properties import DAY, Catalogue, Property, Refused, email
+from .search import Index
+from .store import Actor, Record, Store, TypeStore, Version
+
+BIN_DAYS = 90
+"""Archived records stay listed for so long (airbytehq/airbyte connector documentation)."""
+MAX_MERGES = 250
+
+
+@dataclass
+class Switches:
+    """How this portal behaves where HubSpot differs by portal, by date, or where nothing is verified.
+
+    Unverified, hence switchable: `email_lower_case`, `null_clears`, `merged_ids_in_search`, `associations_touch`,
+    `first_company_is_primary`, `retry_after` of the general 429, the texts of `write_validation`, `search_per_token`,
+    `noop_moves_modified`.
+    """
+
+    shuffle: bool = True
+    """Batch answers come in another order than the inputs (15 of 16 recorded multi-record creates)."""
+    merge_mode: str = "new"
+    """`new`: the survivor of a merge is a new record (since 2025-01-14); `old`: the primary survives."""
+    search_lag: float = 0.0
+    """Seconds until a write shows in search. Live portals: 4.5 to 9.5 (recorded)."""
+    batch_update_omits_merged: bool = True
+    """Batch update leaves out ids that a merge took away, without an error."""
+    email_lower_case: bool = True
+    null_clears: bool = True
+    merged_ids_in_search: bool = True
+    associations_touch: bool = False
+    """Whether an association edit moves the modified time; reports differ."""
+    first_company_is_primary: bool = False
+    """Whether a record's only company becomes its primary one although only the unlabelled type was asked for."""
+    noop_moves_modified: bool = False
+    """Whether writing the values that are there already moves the modified time."""
+    meeting_timestamp_defaults: bool = False
+    """A beta: `hs_timestamp` of a meeting defaults to its start time."""
+    write_validation: bool = True
+    """Whether date version 2026-09 and later enforces required-on-create and conditional rules."""
+    ok_status_200: bool = False
+    """Answer 200 where 201 is usual (HubSpot/hubspot-api-python #448)."""
+    expired_cursors: bool = False
+    search_per_token: bool = False
+    retry_after: str | None = None
+    localized_errors: bool = False
+    """Whether embedded validation errors also carry `localizedErrorMessage` and `portalId` (seen in 2026)."""
+
+
+@dataclass
+class Late:
+    """Writes that reach the search index late, though their stamps are early."""
+
+    seconds: float
+    count: int
+
+
+@dataclass
+class Event:
+    """One change, for the journal and for webhooks."""
+
+    kind: str
+    type: str
+    record_id: int
+    at: int
+    actor: Actor
+    name: str | None = None
+    value: str | None = None
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+Automation = Callable[["Portal", Record], Mapping[str, object] | None]
+
+
+class Portal:
+    """All state of one HubSpot account."""
+
+    def __init__(self, clock: Clock, seed: int = 0) -> None:
+        self.clock = clock
+        self.random = random.Random(seed)
+        self.id = 24_711_306
+        self.time_zone = "US/Eastern"
+        self.currency = "USD"
+        self.rates: dict[str, Decimal] = {}
+        self.switches = Switches()
+        self.store = Store()
+        self.indexes: dict[str, Index] = {name: Index(s.type) for name, s in self.store.types.items()}
+        self.associations = Associations(self.store)
+        self.pipelines = Pipelines()
+        self.owners: dict[int, Owner] = {}
+        self.splits: dict[int, dict[int, dict[str, str]]] = {}
+        self.automations: list[tuple[str, Automation]] = []
+        self.journal: list[Event] = []
+        self.listeners: list[Callable[[Event], None]] = []
+        self.late: Late | None = None
+        self.tie: int | None = None
+
+    # --- snapshots -----------------------------------------------------------------------------------------------
+
+    def snapshot(self) -> dict[str, Any]:
+        """Copies of everything that a request can change."""
+        store = self.store.copy()
+        return {
+            "store": store,
+            "indexes": {name: index.copy() for name, index in self.indexes.items()},
+            "associations": self.associations.copy(store),
+            "pipelines": self.pipelines.copy(),
+            "owners": dict(self.owners),
+            "splits": {deal: dict(found) for deal, found in self.splits.items()},
+            "automations": list(self.automations),
+            "journal": list(self.journal),
+            "switches": replace(self.switches),
+            "late": replace(self.late) if self.late else None,
+            "tie": self.tie,
+            "rates": dict(self.rates),
+            "random": self.random.getstate(),
+        }
+
+    def restore(self, saved: Mapping[str, Any]) -> None:
+        """Go back to a snapshot; it stays usable."""
+        held = dict(saved)
+        store = held.pop("store").copy()
+        self.store = store
+        self.indexes = {name: index.copy() for name, index in held.pop("indexes").items()}
+        self.associations = held.pop("associations").copy(store)
+        self.pipelines = held.pop("pipelines").copy()
+        self.random.setstate(held.pop("random"))
+        self.switches = replace(held.pop("switches"))
+        late = held.pop("late")
+        self.late = replace(late) if late else None
+        self.splits = {deal: dict(found) for deal, found in held.pop("splits").items()}
+        for name, value in held.items():
+            setattr(self, name, value.copy() if hasattr(value, "copy") else value)
+
+    # --- time ----------------------------------------------------------------------------------------------------
+
+    def now(self) -> int:
+        """The server's time, ms."""
+        return int(self.clock.now().timestamp() * 1000)
+
+    def stamp(self) -> int:
+        """The time that writes carry: now, or the one stamp that a tie gives them all."""
+        return self.now() if self.tie is None else self.tie
+
+    def index(self, type_name: str) -> Index:
+        """The search index of a type, caught up with what is due."""
+        index = self.indexes[type_name]
+        index.catch_up(self.now())
+        return index
+
+    # --- checking ------------------------------------------------------------------------------------------------
+
+    def choices(self, type_name: str) -> Callable[[str], list[str] | None]:
+        """Values of the properties of a type whose options are kept elsewhere."""
+
+        def of(name: str) -> list[str] | None:
+            if name in ("dealstage", "hs_pipeline_stage"):
+                return list(self.pipelines.stages(type_name)) or None
+            if name in ("pipeline", "hs_pipeline"):
+                return list(self.pipelines.of(type_name)) or None
+            if name == "hubspot_owner_id":
+                return [str(owner.id) for owner in self.owners.values() if not owner.archived]
+            return None
+
+        return of
+
+    def accept(self, store: TypeStore, given: Mapping[str, object]) -> tuple[dict[str, str], list[Problem]]:
+        """What the values sent become, and what is wrong with them."""
+        accepted: dict[str, str] = {}
+        problems: list[Problem] = []
+        choices = self.choices(store.type.name)
+        for name, value in given.items():
+            if value is None and not self.switches.null_clears and store.catalogue.get(name):
+                continue
+            try:
+                name, text = store.catalogue.accept(name, value, choices)
+            except Refused as refused:
+                problems.append(refused.problem)
+                continue
+            if name == "email" and not self.switches.email_lower_case and isinstance(value, str):
+                text = value.strip()
+            accepted[name] = text
+        problems += self._stage_problems(store, accepted)
+        return accepted, problems
+
+    def _stage_problems(self, store: TypeStore, values: Mapping[str, str]) -> list[Problem]:
+        stage_name, pipeline_name = STAGE_NAMES.get(store.type.name, ("", ""))
+        stage, pipeline = values.get(stage_name), values.get(pipeline_name)
+        if not stage or not pipeline or pipeline not in (known := self.pipelines.of(store.type.name)):
+            return []
+        allowed = [s.id for s in known[pipeline].stages]
+        if stage in allowed:
+            return []
+        text = f"{stage} was not one of the allowed options: [{', '.join(allowed)}]"
+        return [Problem("INVALID_OPTION", text, stage_name)]
+
+    def refuse(self, problems: list[Problem]) -> ApiError:
+        """The 400 for refused values."""
+        return errors.invalid_properties(problems, self.id if self.switches.localized_errors else None)
+
+    def required(self, store: TypeStore, values: Mapping[str, str], *, strict: bool) -> None:
+        """Raises 400 when a property that a create needs is missing. `strict`: the admin's own rules count too."""
+        needed = list(store.type.required)
+        if store.type.name == "meetings" and self.switches.meeting_timestamp_defaults:
+            needed = [name for name in needed if name != "hs_timestamp"]
+        missing = [name for name in needed if not values.get(name)]
+        if missing:
+            raise validation(
+                f"Error creating {store.type.label}. Some required properties were not set.",
+                context={"properties": missing},
+            )
+        if strict and self.switches.write_validation:
+            self._enforce(store, values, [name for name in store.catalogue.required_on_create if not values.get(name)])
+
+    def conditional(self, store: TypeStore, values: Mapping[str, str], *, strict: bool) -> None:
+        """Raises 400 when date version 2026-09 asks for a property because of another's value."""
+        if strict and self.switches.write_validation:
+            rules = store.catalogue.conditionally_required
+            self._enforce(
+                store,
+                values,
+                [name for when, value, name in rules if values.get(when) == value and not values.get(name)],
+            )
+
+    @staticmethod
+    def _enforce(store: TypeStore, values: Mapping[str, str], missing: list[str]) -> None:
+        if missing:
+            raise validation(
+                f"Required properties are missing for {store.type.label}: [{', '.join(missing)}]",
+                context={"properties": missing},
+                errors=[
+                    {
+                        "message": f'Property "{name}" is required',
+                        "code": "REQUIRED_PROPERTY_MISSING",
+                        "context": {"propertyName": [name]},
+                    }
+                    for name in missing
+                ],
+            )
+
+    def conflict(self, store: TypeStore, values: Mapping[str, str], own_id: int | None) -> ApiError | None:
+        """The error for a value of a unique property that another record holds."""
+        for name in store.catalogue.unique_names:
+            value = values.get(name)
+            if not value:
+                continue
+            holder = store.holder(name, value)
+            if holder is None or holder == own_id:
+                continue
+            if name == "email" and store.type.name == "contacts":
+                return ApiError(
+                    409,
+                    f"Contact already exists. Existing ID: {holder}",
+                    "CONFLICT",
+                    members={} if own_id is None else {},
+                    context=None,
+                )
+            own = own_id if own_id is not None else "a new record"
+            return validation(
+                f"Cannot set PropertyValueCoordinates{{portalId={self.id}, objectTypeId={store.type.id}, "
+                f"propertyName={name}, value={value}}} on {own}. {holder} already has that value.",
+                context={"existingId": [str(holder)]},
+            )
+        return None
+
+    # --- writing -------------------------------------------------------------------------------------------------
+
+    def create(
+        self,
+        store: TypeStore,
+        values: dict[str, str],
+        actor: Actor,
+        at: int | None = None,
+        record_id: int | None = None,
+    ) -> Record:
+        """Store a new record with checked values. Raises 409 or 400 for a unique value that is taken."""
+        taken = self.conflict(store, values, None)
+        if taken is not None:
+            raise taken
+        at = self.stamp() if at is None else at
+        record_id = store.take_id() if record_id is None else record_id
+        values = {
+            name: value.lstrip(";") if value.startswith(";") else value for name, value in values.items() if value
+        }
+        values = self._defaults(store, values)
+        base = {
+            "hs_object_id": str(record_id),
+            "hs_object_source": actor.source,
+            "hs_object_source_label": actor.source,
+            "hs_createdate": wire.iso(at),
+            store.type.created: values.get(store.type.created, wire.iso(at)),
+        }
+        if actor.source_id:
+            base["hs_object_source_id"] = actor.source_id
+        if actor.user is not None:
+            base |= {"hs_created_by_user_id": str(actor.user), "hs_object_source_user_id": str(actor.user)}
+        if store.type.name == "contacts":
+            base.pop("hs_createdate")
+        record = self._write(store, None, record_id, base | values, actor, at)
+        self._note(Event("creation", store.type.name, record_id, at, actor))
+        return self._automate(store, record)
+
+    def update(
+        self, store: TypeStore, record: Record, values: Mapping[str, str], actor: Actor, at: int | None = None
+    ) -> Record:
+        """Store checked values over a record. Raises 409 or 400 for a unique value that is taken."""
+        changes = self._settled(store, record, values)
+        taken = self.conflict(store, changes, record.id)
+        if taken is not None:
+            raise taken
+        if not changes and not self.switches.noop_moves_modified:
+            return record
+        at = max(self.stamp(), record.modified) if at is None else at
+        written = self._write(store, record, record.id, {**record.values, **changes}, actor, at)
+        return self._automate(store, written)
+
+    def _settled(self, store: TypeStore, record: Record, values: Mapping[str, str]) -> dict[str, str]:
+        """The values that really change: appends resolved, backward lifecycle moves left out, stage and pipeline agreed."""
+        changes: dict[str, str] = {}
+        for name, value in values.items():
+            held = record.values.get(name, "")
+            definition = store.catalogue.get(name)
+            if value.startswith(";") and definition is not None and definition.multiple:
+                value = ";".join(dict.fromkeys([part for part in (held + value).split(";") if part]))
+            if name == "lifecyclestage" and value and held and _backward(held, value):
+                continue
+            if value != held:
+                changes[name] = value
+        return changes | self._pipeline_of(store, {**record.values, **changes}, changes)
+
+    def _defaults(self, store: TypeStore, values: dict[str, str]) -> dict[str, str]:
+        if store.type.name == "contacts":
+            values = {"lifecyclestage": "lead", "hs_pipeline": "contacts-lifecycle-pipeline", **values}
+        if store.type.name == "companies":
+            values = {"lifecyclestage": "lead", "hs_pipeline": "companies-lifecycle-pipeline", **values}
+        if store.type.name == "meetings" and "hs_timestamp" not in values and "hs_meeting_start_time" in values:
+            values = {**values, "hs_timestamp": values["hs_meeting_start_time"]}
+        return values | self._pipeline_of(store, values, values)
+
+    def _pipeline_of(self, store: TypeStore, values: Mapping[str, str], written: Mapping[str, str]) -> dict[str, str]:
+        """A stage says which pipeline its record is in, where the write itself does not."""
+        stage_name, pipeline_name = STAGE_NAMES.get(store.type.name, ("", ""))
+        if not stage_name:
+            return {}
+        pipeline = values.get(pipeline_name)
+        found = self.pipelines.stages(store.type.name).get(values.get(stage_name, ""))
+        if found and pipeline_name not in written and pipeline != found[0].id:
+            return {pipeline_name: found[0].id}
+        if not pipeline and store.type.name == "deals":
+            return {pipeline_name: next(iter(self.pipelines.of("deals")), "default")}
+        return {}
+
+    def _write(
+        self, store: TypeStore, before: Record | None, record_id: int, values: dict[str, str], actor: Actor, at: int
+    ) -> Record:
+        """Store one version: calculated properties, history, stamps, index and journal."""
+        old = before.values if before else {}
+        values[store.type.modified] = wire.iso(at)
+        if actor.user is not None:
+            values["hs_updated_by_user_id"] = str(actor.user)
+        if values.get("hubspot_owner_id") != old.get("hubspot_owner_id"):
+            values["hubspot_owner_assigneddate"] = wire.iso(at) if values.get("hubspot_owner_id") else ""
+        values |= self._calculated(store, values, old, record_id, at)
+        history = dict(before.history) if before else {}
+        changed = [name for name, value in values.items() if value != old.get(name, "")]
+        for name in changed:
+            definition = store.catalogue.properties.get(name)
+            by = Actor("CALCULATED", None, None) if definition is not None and definition.calculated else actor
+            history[name] = (Version(values[name], at, by.source, by.source_id, by.user), *history.get(name, ()))
+        record = Record(
+            record_id,
+            store.type.name,
+            {name: value for name, value in values.items() if value != ""},
+            history,
+            before.created if before else at,
+            at,
+        )
+        store.put(record)
+        self.publish(record)
+        for name in changed if before else [n for n in changed if n in values]:
+            self._note(Event("propertyChange", store.type.name, record_id, at, actor, name, values[name]))
+        return record
+
+    def publish(self, record: Record) -> None:
+        """Send a version on its way to the search index."""
+        lag = self.switches.search_lag
+        if self.late is not None and self.late.count > 0:
+            self.late.count -= 1
+            lag = max(lag, self.late.seconds)
+        self.indexes[record.type].enqueue(self.now() + int(lag * 1000), record.id, record)
+
+    def withdraw(self, type_name: str, record_id: int) -> None:
+        """Send a removal on its way to the search index."""
+        self.indexes[type_name].enqueue(self.now() + int(self.switches.search_lag * 1000), record_id, None)
+
+    def _automate(self, store: TypeStore, record: Record) -> Record:
+        for type_name, rule in self.automations:
+            if type_name not in ("*", store.type.name):
+                continue
+            values = rule(self, record)
+            if not values:
+                continue
+            accepted, _ = self.accept(store, values)
+            changes = self._settled(store, record, accepted)
+            if changes:
+                actor = Actor("AUTOMATION_PLATFORM", "enrollmentId:1;actionExecutionIndex:0", None)
+                record = self._write(
+                    store, record, record.id, {**record.values, **changes}, actor, max(self.stamp(), record.modified)
+                )
+        return record
+
+    def _note(self, event: Event) -> None:
+        self.journal.append(event)
+        for listener in self.listeners:
+            listener(event)
+
+    # --- calculated properties -------------------------------------------------------------------------------------
+
+    def _calculated(
+        self, store: TypeStore, values: dict[str, str], old: Mapping[str, str], record_id: int, at: int
+    ) -> dict[str, str]:
+        if store.type.name == "deals":
+            return self._deal(values, old, record_id, at)
+        if store.type.name == "contacts":
+            return self._contact(values, old, record_id, at)
+        if store.type.name == "line_items":
+            price, quantity = _decimal(values.get("price")), _decimal(values.get("quantity"))
+            discount = _decimal(values.get("discount")) or Decimal(0)
+            return {
+                "amount": _plain((price - discount) * quantity) if price is not None and quantity is not None else ""
+            }
+        if store.type.name == "tasks":
+            done = values.get("hs_task_status") == "COMPLETED"
+            stamp = values.get("hs_task_completion_date") or wire.iso(at)
+            return {"hs_task_is_completed": "1" if done else "0", "hs_task_completion_date": stamp if done else ""}
+        return {}
+
+    def _contact(self, values: dict[str, str], old: Mapping[str, str], record_id: int, at: int) -> dict[str, str]:
+        full = " ".join(part for part in (values.get("firstname"), values.get("lastname")) if part)
+        address = values.get("email", "")
+        found = {
+            "hs_full_name_or_email": full or address,
+            "hs_email_domain": address.rpartition("@")[2],
+            "hs_is_contact": "true",
+            "hs_is_unworked": "true",
+            "hs_all_contact_vids": old.get("hs_all_contact_vids") or str(record_id),
+        }
+        stage = values.get("lifecyclestage")
+        reached = f"hs_lifecyclestage_{stage}_date"
+        if stage in ("lead", "opportunity", "customer") and stage != old.get("lifecyclestage"):
+            found[reached] = wire.iso(at)
+        return found
+
+    def _deal(self, values: dict[str, str], old: Mapping[str, str], record_id: int, at: int) -> dict[str, str]:
+        found: dict[str, str] = {}
+        stage_id = values.get("dealstage", "")
+        known = self.pipelines.stages("deals").get(stage_id)
+        stage = known[1] if known else None
+        if stage_id != old.get("dealstage", ""):
+            found["hs_v2_date_entered_current_stage"] = wire.iso(at) if stage_id else ""
+            overridden = values.get("hs_deal_stage_probability", "") != old.get("hs_deal_stage_probability", "")
+            if not overridden:
+                found["hs_deal_stage_probability"] = _plain(Decimal(stage.meta("probability") or 0)) if stage else ""
+            found["hs_deal_stage_probability_shadow"] = _plain(Decimal(stage.meta("probability") or 0)) if stage else ""
+        probability = _decimal(found.get("hs_deal_stage_probability", values.get("hs_deal_stage_probability")))
+        closed = bool(stage and stage.meta("isClosed") == "true")
+        certain = Decimal(stage.meta("probability") or 0) if stage else Decimal(0)
+        won, lost = closed and certain == 1, closed and certain == 0
+        amount = _decimal(values.get("amount"))
+        rate = self.rates.get(values.get("deal_currency_code", self.currency), Decimal(1))
+        home = amount * rate if amount is not None else None
+        forecast = _decimal(values.get("hs_forecast_probability"))
+        found |= {
+            "amount_in_home_currency": _plain(home),
+            "hs_projected_amount": _times(amount, probability),
+            "hs_projected_amount_in_home_currency": _times(home, probability),
+            "hs_forecast_amount": _times(amount, forecast if forecast is not None else Decimal(1)),
+            "hs_is_closed": _yes(closed),
+            "hs_is_closed_won": _yes(won),
+            "hs_is_closed_lost": _yes(lost),
+            "hs_is_open_count": "0" if closed else "1",
+            "hs_is_closed_count": "1" if closed else "0",
+            "hs_closed_amount": _plain(amount) if won else "0",
+            "hs_closed_amount_in_home_currency": _plain(home) if won else "0",
+            "hs_closed_won_date": (old.get("hs_closed_won_date") or wire.iso(at)) if won else "",
+            "hs_is_deal_split": _yes(bool(self.splits.get(record_id))),
+            "days_to_close": self._days(values),
+        }
+        return found
+
+    @staticmethod
+    def _days(values: Mapping[str, str]) -> str:
+        close, made = wire.milliseconds(values.get("closedate", "")), wire.milliseconds(values.get("createdate", ""))
+        return str(max((close - made) // DAY, 0)) if close is not None and made is not None else ""
+
+    def recalculate(self, store: TypeStore, record: Record, actor: Actor) -> Record:
+        """Store a record again because something it is calculated from has changed."""
+        return self._write(store, record, record.id, dict(record.values), actor, max(self.stamp(), record.modified))
+
+    def derived(self, record: Record, name: str) -> str | None:
+        """Properties that HubSpot keeps from associations; read when asked for, they move no modified time."""
+        if record.type == "contacts" and name == "associatedcompanyid":
+            found = self.associations.of("contacts", record.id, "companies")
+            primary = [to for to, types in found if any(d.role == "primary" for d in types)]
+            return str(primary[0]) if primary else None
+        counted = {"num_associated_contacts": "contacts", "num_associated_deals": "deals"}.get(name)
+        if counted is not None and counted != record.type:
+            return str(len(self.associations.of(record.type, record.id, counted)))
+        return None
+
+    # --- archive, restore, purge, merge ----------------------------------------------------------------------------
+
+    def archive(self, store: TypeStore, record: Record, actor: Actor) -> None:
+        """Move a record to the recycle bin; its modified time stays."""
+        at = self.now()
+        store.archive(record, at)
+        self.withdraw(store.type.name, record.id)
+        self._note(Event("deletion", store.type.name, record.id, at, actor))
+
+    def restore_record(self, store: TypeStore, record_id: int, actor: Actor) -> Record:
+        """Take a record out of the recycle bin, as a person does in HubSpot. Raises 404, 409."""
+        binned = store.archived.get(record_id)
+        if binned is None:
+            raise errors.object_not_found(str(record_id))
+        taken = self.conflict(store, binned.values, record_id)
+        if taken is not None:
+            raise taken
+        record = store.restore(binned)
+        self.publish(record)
+        self._note(Event("restore", store.type.name, record_id, self.now(), actor))
+        return record
+
+    def empty_bin(self, store: TypeStore) -> None:
+        """Drop what has been archived for longer than the recycle bin keeps it."""
+        before = self.now() - BIN_DAYS * DAY
+        for record_id in [i for i, record in store.archived.items() if (record.archived_at or 0) < before]:
+            store.forget(record_id)
+
+    def purge(self, store: TypeStore, record: Record, actor: Actor) -> None:
+        """Delete for good, as the GDPR asks: neither listed nor archived afterwards."""
+        for edge, _ in self.associations.edges_of(store.type.name, record.id):
+            self.associations.remove(edge)
+        if record.id in store.live:
+            store.remove(record)
+            self.withdraw(store.type.name, record.id)
+        store.forget(record.id)
+        self._note(Event("privacyDeletion", store.type.name, record.id, self.now(), actor))
+
+    def merge(self, store: TypeStore, primary: Record, other: Record, actor: Actor) -> Record:
+        """Merge two records. The survivor answers for every id; the old ids are not archived.
+
+        In mode `new` the survivor is a record of its own (since 2025-01-14), in mode `old` it is the primary.
+        """
+        if primary.id == other.id:
+            raise validation(f"Cannot merge object {primary.id} with itself", context={"ids": [str(primary.id)]})
+        gone = _merged_ids(primary) + _merged_ids(other)
+        new = self.switches.merge_mode == "new"
+        gone += [str(primary.id), str(other.id)] if new else [str(other.id)]
+        if len(gone) > MAX_MERGES:
+            raise validation(
+                f"Object {primary.id} has reached the limit of {MAX_MERGES} merges", context={"ids": [str(primary.id)]}
+            )
+        at = max(self.stamp(), primary.modified, other.modified)
+        survivor_id = store.take_id() if new else primary.id
+        values = {**other.values, **primary.values}
+        values |= {"hs_merged_object_ids": ";".join(dict.fromkeys(gone)), "hs_object_id": str(survivor_id)}
+        values[store.type.created] = min(primary.values[store.type.created], other.values[store.type.created])
+        if store.type.name == "contacts":
+            values |= self._merged_contact(primary, other, survivor_id, at)
+        for record in (primary, other):
+            store.remove(record)
+            self.withdraw(store.type.name, record.id)
+            if record.id != survivor_id:
+                store.aliases[record.id] = survivor_id
+                self.associations.move(store.type.name, record.id, survivor_id)
+        base = Record(survivor_id, store.type.name, {}, primary.history, min(primary.created, other.created), at)
+        survivor = self._write(
+            store, base, survivor_id, values, Actor("MERGE_OBJECTS", actor.source_id, actor.user), at
+        )
+        details = {
+            "primaryObjectId": primary.id,
+            "mergedObjectIds": [other.id],
+            "newObjectId": survivor_id,
+            "numberOfPropertiesMoved": sum(1 for name in other.values if name not in primary.values),
+        }
+        self._note(Event("merge", store.type.name, survivor_id, at, actor, details=details))
+        return survivor
+
+    @staticmethod
+    def _merged_contact(primary: Record, other: Record, survivor_id: int, at: int) -> dict[str, str]:
+        addresses = [
+            address
+            for record in (primary, other)
+            for address in (record.values.get("email", ""), *record.values.get("hs_additional_emails", "").split(";"))
+            if address
+        ]
+        first = primary.values.get("email") or other.values.get("email", "")
+        vids = dict.fromkeys([str(survivor_id), str(primary.id), str(other.id)])
+        return {
+            "hs_additional_emails": ";".join(a for a in dict.fromkeys(addresses) if a != first),
+            "hs_calculated_merged_vids": ";".join(
+                f"{vid}:{at}" for vid in dict.fromkeys([str(primary.id), str(other.id)])
+            ),
+            "hs_all_contact_vids": ";".join(vids),
+        }
+
+    def associate(self, edge: Edge, specs: Iterable[tuple[str, int]], *, replace_labels: bool = False) -> None:
+        """Associate two records. Raises 400 for a wrong type or beyond the maxima."""
+        chosen = list(specs)
+        if self.switches.first_company_is_primary and edge.target == "companies":
+            primary = [s for s, d in self.associations.types(edge.source, edge.target).items() if d.role == "primary"]
+            if not self.associations.of(edge.source, edge.source_id, edge.target):
+                chosen += primary
+        self.associations.set(edge, chosen, replace=replace_labels)
+        self._touched(edge)
+
+    def _touched(self, edge: Edge) -> None:
+        if not self.switches.associations_touch:
+            return
+        for end in (edge, edge.reverse):
+            store = self.store.types[end.source]
+            record = store.live.get(end.source_id)
+            if record is not None:
+                self.recalculate(store, record, Actor("ASSOCIATIONS", None, None))
+
+    def second_address(self, record: Record, address: str) -> Record:
+        """Give a contact another e-mail address, as a person does in HubSpot."""
+        store = self.store.types["contacts"]
+        held = record.values.get("hs_additional_emails", "")
+        values = {"hs_additional_emails": ";".join(part for part in (held, email(address)) if part)}
+        taken = self.conflict(store, {"email": email(address)}, record.id)
+        if taken is not None:
+            raise taken
+        return self._write(
+            store, record, record.id, {**record.values, **values}, Actor("CRM_UI"), max(self.stamp(), record.modified)
+        )
+
+
+STAGE_NAMES = {"deals": ("dealstage", "pipeline"), "tickets": ("hs_pipeline_stage", "hs_pipeline")}
+
+
+def _merged_ids(record: Record) -> list[str]:
+    return [part for part in record.values.get("hs_merged_object_ids", "").split(";") if part]
+
+
+def _backward(held: str, value: str) -> bool:
+    if held not in LIFECYCLE_ORDER or value not in LIFECYCLE_ORDER:
+        return False
+    return LIFECYCLE_ORDER.index(value) < LIFECYCLE_ORDER.index(held)
+
+
+def _decimal(text: str | None) -> Decimal | None:
+    try:
+        return Decimal(text) if text else None
+    except InvalidOperation:
+        return None
+
+
+def _plain(number: Decimal | None) -> str:
+    return "" if number is None else format(number.normalize(), "f")
+
+
+def _times(amount: Decimal | None, factor: Decimal | None) -> str:
+    return "" if amount is None or factor is None else _plain(amount * factor)
+
+
+def _yes(value: bool) -> str:
+    return "true" if value else "false"
+
+
+__all__ = ["Automation", "Catalogue", "Event", "Late", "Portal", "Property", "Switches"]

@@ -1,0 +1,595 @@
+"""Property definitions, the values they accept, and the `/properties` API.
+
+Values are kept as HubSpot shows them: text. `Catalogue.accept` turns what a client sent into that text or raises
+`Refused` with HubSpot's code and message. Sources: HubSpot "Properties" API reference; recorded 400 bodies.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from sandbox.kit.http import Request
+
+from . import wire
+from .catalogue import ObjectType, property_lines
+from .errors import ApiError, Problem, invalid_json, missing_fields, validation
+
+TYPES = ("bool", "date", "datetime", "enumeration", "number", "phone_number", "string", "json", "object_coordinates")
+FIELD_TYPES = (
+    "booleancheckbox",
+    "calculation_equation",
+    "checkbox",
+    "date",
+    "file",
+    "html",
+    "number",
+    "phonenumber",
+    "radio",
+    "select",
+    "text",
+    "textarea",
+)
+MAX_UNIQUE = 10
+MAX_TEXT = 65_536
+DAY = 86_400_000
+_NAME = re.compile(r"[a-z][a-z0-9_]*\Z")
+_EMAIL = re.compile(r"[^@\s,;<>()\[\]\"]+@[A-Za-z0-9\-\u0080-\uffff]+(\.[A-Za-z0-9\-\u0080-\uffff]+)+\Z")
+
+
+class Refused(Exception):
+    """A property value that HubSpot refuses."""
+
+    def __init__(self, code: str, message: str, name: str) -> None:
+        super().__init__(message)
+        self.problem = Problem(code, message, name)
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One choice of an enumeration."""
+
+    value: str
+    label: str
+    display_order: int = -1
+    hidden: bool = False
+    description: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """The option as the API shows it."""
+        shown: dict[str, Any] = {
+            "label": self.label,
+            "value": self.value,
+            "displayOrder": self.display_order,
+            "hidden": self.hidden,
+        }
+        if self.description is not None:
+            shown["description"] = self.description
+        return shown
+
+
+@dataclass(frozen=True, slots=True)
+class Property:
+    """A property definition. Replaced, never changed, so that snapshots are cheap."""
+
+    name: str
+    label: str
+    type: str
+    field_type: str
+    group: str
+    description: str = ""
+    options: tuple[Option, ...] = ()
+    display_order: int = -1
+    calculated: bool = False
+    external_options: bool = False
+    unique: bool = False
+    hidden: bool = False
+    defined_by_hubspot: bool = False
+    read_only_value: bool = False
+    searched: bool = False
+    form_field: bool = False
+    referenced_type: str | None = None
+    created: int = 0
+    updated: int = 0
+    archived_at: int | None = None
+
+    @property
+    def multiple(self) -> bool:
+        """Whether a value is a `;` list."""
+        return self.type == "enumeration" and self.field_type == "checkbox"
+
+    def as_json(self) -> dict[str, Any]:
+        """The definition as the API shows it."""
+        shown: dict[str, Any] = {
+            "updatedAt": wire.iso(self.updated),
+            "createdAt": wire.iso(self.created),
+            "name": self.name,
+            "label": self.label,
+            "type": self.type,
+            "fieldType": self.field_type,
+            "description": self.description,
+            "groupName": self.group,
+            "options": [option.as_json() for option in self.options],
+            "displayOrder": self.display_order,
+            "calculated": self.calculated,
+            "externalOptions": self.external_options,
+            "hasUniqueValue": self.unique,
+            "hidden": self.hidden,
+            "hubspotDefined": self.defined_by_hubspot,
+            "modificationMetadata": {
+                "archivable": not self.defined_by_hubspot,
+                "readOnlyDefinition": self.defined_by_hubspot,
+                "readOnlyValue": self.read_only_value,
+            },
+            "formField": self.form_field,
+            "dataSensitivity": "non_sensitive",
+        }
+        if self.options or self.external_options:
+            shown["modificationMetadata"]["readOnlyOptions"] = self.external_options
+        if self.referenced_type:
+            shown["referencedObjectType"] = self.referenced_type
+        if self.archived_at is not None:
+            shown["archived"] = True
+            shown["archivedAt"] = wire.iso(self.archived_at)
+        return shown
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A property group."""
+
+    name: str
+    label: str
+    display_order: int = -1
+    archived: bool = False
+
+    def as_json(self) -> dict[str, Any]:
+        """The group as the API shows it."""
+        return {"name": self.name, "label": self.label, "displayOrder": self.display_order, "archived": self.archived}
+
+
+def builtin(object_type: ObjectType) -> dict[str, Property]:
+    """The properties that a fresh portal has for a type."""
+    found: dict[str, Property] = {}
+    for name, label, kind, field, flags, *rest in property_lines("" if object_type.custom else object_type.name):
+        if name in found:
+            continue
+        options = tuple(
+            Option(value, text or value, order)
+            for order, (value, _, text) in enumerate(
+                part.partition("=") for part in (rest[0].split(",") if rest else ())
+            )
+        )
+        if kind == "bool":
+            options = (Option("true", "True", 0), Option("false", "False", 1))
+        found[name] = Property(
+            name=name,
+            label=label,
+            type=kind,
+            field_type=field,
+            group=object_type.group or f"{object_type.name}_information",
+            options=options,
+            calculated="c" in flags,
+            external_options="x" in flags,
+            unique="u" in flags,
+            hidden="h" in flags,
+            defined_by_hubspot=True,
+            read_only_value="r" in flags or "c" in flags,
+            searched="s" in flags,
+            form_field=object_type.name in ("contacts", "companies", "tickets") and not ("r" in flags or "c" in flags),
+            referenced_type="OWNER" if name == "hubspot_owner_id" else None,
+        )
+    return found
+
+
+class Catalogue:
+    """The properties and groups of one object type."""
+
+    def __init__(self, object_type: ObjectType) -> None:
+        self.type = object_type
+        self.properties: dict[str, Property] = builtin(object_type)
+        group = object_type.group or f"{object_type.name}_information"
+        self.groups: dict[str, Group] = {group: Group(group, object_type.name.title() + " Information", 0)}
+        self.required_on_create: tuple[str, ...] = ()
+        self.conditionally_required: tuple[tuple[str, str, str], ...] = ()
+        self._live: dict[str, Property] | None = None
+
+    def copy(self) -> Catalogue:
+        """A copy that later changes do not reach."""
+        twin = Catalogue.__new__(Catalogue)
+        twin.__dict__.update(self.__dict__)
+        twin.properties, twin.groups, twin._live = dict(self.properties), dict(self.groups), None
+        return twin
+
+    @property
+    def live(self) -> dict[str, Property]:
+        """Definitions that are not archived, by name."""
+        if self._live is None:
+            self._live = {name: p for name, p in self.properties.items() if p.archived_at is None}
+        return self._live
+
+    def get(self, name: str) -> Property | None:
+        """A live definition. Property names are lower case; HubSpot compares them so."""
+        return self.live.get(name) or self.live.get(name.lower())
+
+    def put(self, definition: Property) -> None:
+        """Add or replace a definition."""
+        self.properties[definition.name] = definition
+        self._live = None
+
+    @property
+    def unique_names(self) -> list[str]:
+        """Names of the properties whose values no two records share."""
+        return [name for name, p in self.live.items() if p.unique]
+
+    def accept(self, name: str, value: object, choices: Callable[[str], list[str] | None]) -> tuple[str, str]:
+        """The canonical name and text of a value a client sent. Raises `Refused`.
+
+        `choices` gives the values of a property whose options are kept elsewhere (pipelines, owners), None if free.
+        """
+        definition = self.get(name)
+        if definition is None:
+            raise Refused("PROPERTY_DOESNT_EXIST", f'Property "{name}" does not exist', name)
+        name = definition.name
+        if definition.read_only_value:
+            raise Refused("READ_ONLY_VALUE", f'"{name}" is a read only property; its value cannot be set.', name)
+        text = as_text(value)
+        if text == "":
+            return name, ""
+        if len(text) > MAX_TEXT:
+            raise Refused("INVALID_LENGTH", f"Property values must be at most {MAX_TEXT} characters long", name)
+        if name == "email" and self.type.name == "contacts":
+            return name, email(text, name)
+        return name, _CHECKS.get(definition.type, _as_it_is)(definition, text, choices)
+
+
+def as_text(value: object) -> str:
+    """A JSON value as HubSpot keeps it. Raises 400 for arrays and objects; null counts as empty."""
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, float):
+        return repr(value)
+    token = "START_ARRAY" if isinstance(value, list) else "START_OBJECT"
+    raise invalid_json(f"Cannot deserialize value of type `java.lang.String` from value (token `JsonToken.{token}`)")
+
+
+def email(text: str, name: str = "email") -> str:
+    """An address in lower case. Raises `Refused` INVALID_EMAIL."""
+    folded = text.strip().lower()
+    if not _EMAIL.match(folded) or len(folded) > 254:
+        raise Refused("INVALID_EMAIL", f"Email address {text} is invalid", name)
+    return folded
+
+
+def _as_it_is(definition: Property, text: str, choices: object) -> str:
+    return text
+
+
+def _number(definition: Property, text: str, choices: object) -> str:
+    stripped = text.strip()
+    try:
+        if not Decimal(stripped).is_finite() or "_" in stripped:
+            raise InvalidOperation
+    except InvalidOperation:
+        raise Refused("INVALID_NUMBER", f"{text} was not a valid number.", definition.name) from None
+    return stripped
+
+
+def _bool(definition: Property, text: str, choices: object) -> str:
+    folded = text.strip().lower()
+    if folded not in ("true", "false"):
+        raise Refused("INVALID_OPTION", f"{text} was not one of the allowed options: [true, false]", definition.name)
+    return folded
+
+
+def _date(definition: Property, text: str, choices: object) -> str:
+    ms = wire.milliseconds(text.strip())
+    if ms is None:
+        raise Refused("INVALID_DATE", f"{text} was not a valid date.", definition.name)
+    if ms % DAY:
+        seconds, millis = divmod(ms % DAY, 1000)
+        clock = f"{seconds // 3600}:{seconds // 60 % 60}:{seconds % 60}.{millis}"
+        raise Refused("INVALID_DATE", f"{text} is at {clock} UTC, not midnight!", definition.name)
+    return _printed(ms, text, definition, "INVALID_DATE")[:10]
+
+
+def _datetime(definition: Property, text: str, choices: object) -> str:
+    ms = wire.milliseconds(text.strip())
+    if ms is None:
+        raise Refused("INVALID_LONG", f"{text} was not a valid long.", definition.name)
+    return _printed(ms, text, definition, "INVALID_LONG")
+
+
+def _printed(ms: int, text: str, definition: Property, code: str) -> str:
+    try:
+        return wire.iso(ms)
+    except (OverflowError, ValueError, OSError):
+        raise Refused(code, f"{text} is out of range.", definition.name) from None
+
+
+def _enumeration(definition: Property, text: str, choices: Callable[[str], list[str] | None]) -> str:
+    allowed = choices(definition.name) if definition.external_options else [o.value for o in definition.options]
+    if allowed is None:
+        return text
+    parts = [part for part in text.split(";") if part] if definition.multiple else [text]
+    for part in parts:
+        if part not in allowed:
+            code, message = "INVALID_OPTION", f"{part} was not one of the allowed options: [{', '.join(allowed)}]"
+            if definition.referenced_type == "OWNER":
+                code, message = "INVALID_OWNER_ID", f"Owner {part} does not exist"
+            raise Refused(code, message, definition.name)
+    if not definition.multiple:
+        return text
+    joined = ";".join(dict.fromkeys(parts))
+    return ";" + joined if text.startswith(";") and joined else joined
+
+
+_CHECKS: dict[str, Callable[[Property, str, Callable[[str], list[str] | None]], str]] = {
+    "number": _number,
+    "bool": _bool,
+    "date": _date,
+    "datetime": _datetime,
+    "enumeration": _enumeration,
+}
+
+
+# --- the API -----------------------------------------------------------------------------------------------------
+
+
+def read_all(catalogue: Catalogue, archived: bool, only: Iterable[str] = ()) -> dict[str, Any]:
+    """`GET /properties/{type}`: live or archived definitions, never both."""
+    wanted = set(only)
+    chosen = [p for p in catalogue.properties.values() if (p.archived_at is not None) == archived]
+    return {"results": [p.as_json() for p in chosen if not wanted or p.name in wanted]}
+
+
+def read_one(catalogue: Catalogue, name: str, archived: bool = False) -> Property:
+    """`GET /properties/{type}/{name}`. Raises 404."""
+    found = catalogue.properties.get(name.lower())
+    if found is None or (found.archived_at is not None and not archived):
+        raise no_property(name, catalogue.type)
+    return found
+
+
+def no_property(name: str, object_type: ObjectType) -> ApiError:
+    """404 of a property."""
+    return ApiError(
+        404,
+        f"No property exists with the name '{name}' for object type '{object_type.singular}'.",
+        "OBJECT_NOT_FOUND",
+        sub_category="Properties.PROPERTY_NOT_FOUND",
+        context={"propertyName": [name], "objectType": [object_type.singular]},
+    )
+
+
+def create(catalogue: Catalogue, document: dict[str, Any], now: int) -> Property:
+    """`POST /properties/{type}`. Raises 400 for a bad definition, 409 for a name that exists."""
+    missing = [key for key in ("name", "label", "type", "fieldType", "groupName") if not document.get(key)]
+    if missing:
+        raise missing_fields(missing)
+    name = str(document["name"]).lower()
+    if not _NAME.match(name) or len(name) > 100:
+        raise validation(
+            f"Property name '{document['name']}' is invalid: names start with a letter and contain only lower case "
+            "letters, numbers and underscores",
+            sub_category="Properties.INVALID_PROPERTY_NAME",
+        )
+    existing = catalogue.properties.get(name)
+    if existing is not None and existing.archived_at is None:
+        raise ApiError(
+            409,
+            f"A property named '{name}' already exists.",
+            "OBJECT_ALREADY_EXISTS",
+            sub_category="Properties.PROPERTY_WITH_NAME_EXISTS",
+            context={"name": [name]},
+        )
+    definition = _definition(Property(name, "", "string", "text", "", created=now, updated=now), document, catalogue)
+    if definition.unique:
+        if definition.type not in ("string", "number"):
+            raise validation(f"Property '{name}' of type {definition.type} cannot have unique values")
+        custom = [n for n in catalogue.unique_names if not catalogue.properties[n].defined_by_hubspot]
+        if len(custom) >= MAX_UNIQUE:
+            raise validation(
+                f"{catalogue.type.label} already has {MAX_UNIQUE} properties with unique values, the most allowed",
+                sub_category="Properties.UNIQUE_PROPERTY_LIMIT_EXCEEDED",
+            )
+    catalogue.put(definition)
+    return definition
+
+
+def update(catalogue: Catalogue, name: str, document: dict[str, Any], now: int) -> Property:
+    """`PATCH /properties/{type}/{name}`. Raises 404; 400 for HubSpot's own definitions."""
+    found = read_one(catalogue, name)
+    if found.defined_by_hubspot and set(document) - {
+        "options",
+        "label",
+        "description",
+        "displayOrder",
+        "groupName",
+        "hidden",
+    }:
+        raise validation(f"Property '{found.name}' has a read only definition")
+    unchangeable = [
+        key for key in ("name", "hasUniqueValue") if key in document and document[key] not in (found.name, found.unique)
+    ]
+    if unchangeable:
+        raise validation(f"{unchangeable[0]} of a property cannot be changed")
+    changed = _definition(replace(found, updated=now), document, catalogue)
+    catalogue.put(changed)
+    return changed
+
+
+def archive(catalogue: Catalogue, name: str, now: int) -> None:
+    """`DELETE /properties/{type}/{name}`. Raises 404; 400 for HubSpot's own definitions."""
+    found = read_one(catalogue, name)
+    if found.defined_by_hubspot:
+        raise validation(
+            f"Property '{found.name}' is defined by HubSpot and cannot be archived",
+            sub_category="Properties.READ_ONLY_DEFINITION",
+        )
+    catalogue.put(replace(found, archived_at=now))
+
+
+def _definition(base: Property, document: dict[str, Any], catalogue: Catalogue) -> Property:
+    kind = str(document.get("type", base.type))
+    field_type = str(document.get("fieldType", base.field_type))
+    group = str(document.get("groupName", base.group))
+    if kind not in TYPES:
+        raise invalid_json(
+            f'Cannot deserialize value of type `PropertyType` from String "{kind}": not one of the values accepted: [{", ".join(TYPES)}]'
+        )
+    if field_type not in FIELD_TYPES:
+        raise invalid_json(
+            f'Cannot deserialize value of type `FieldType` from String "{field_type}": not one of the values accepted: [{", ".join(FIELD_TYPES)}]'
+        )
+    if group not in catalogue.groups:
+        raise validation(
+            f"The property group '{group}' does not exist",
+            sub_category="Properties.PROPERTY_GROUP_NOT_FOUND",
+            context={"groupName": [group]},
+        )
+    options = base.options
+    if "options" in document:
+        options = _options(document["options"])
+    if kind == "bool" and not options:
+        options = (Option("true", "True", 0), Option("false", "False", 1))
+    if kind == "enumeration" and not options and not document.get("externalOptions") and not base.external_options:
+        raise validation(
+            f"Property '{base.name}' of type enumeration needs options", sub_category="Properties.NO_OPTIONS"
+        )
+    return replace(
+        base,
+        label=str(document.get("label", base.label)),
+        type=kind,
+        field_type=field_type,
+        group=group,
+        description=str(document.get("description", base.description) or ""),
+        options=options,
+        display_order=_whole(document.get("displayOrder", base.display_order), "displayOrder"),
+        hidden=bool(document.get("hidden", base.hidden)),
+        unique=bool(document.get("hasUniqueValue", base.unique)),
+        form_field=bool(document.get("formField", base.form_field)),
+        external_options=bool(document.get("externalOptions", base.external_options)),
+        calculated=base.calculated or bool(document.get("calculationFormula")),
+        read_only_value=base.read_only_value or bool(document.get("calculationFormula")),
+        referenced_type=document.get("referencedObjectType", base.referenced_type),
+    )
+
+
+def _options(given: object) -> tuple[Option, ...]:
+    if not isinstance(given, list) or not all(isinstance(item, dict) for item in given):
+        raise invalid_json("Cannot deserialize value of type `java.util.ArrayList` for `options`")
+    found: dict[str, Option] = {}
+    for order, item in enumerate(given):
+        missing = [key for key in ("label", "value") if not isinstance(item.get(key), str) or not item[key]]
+        if missing:
+            raise missing_fields(missing)
+        if item["value"] in found:
+            raise validation(f"Property option values must be unique; '{item['value']}' is given twice")
+        found[item["value"]] = Option(
+            item["value"],
+            item["label"],
+            _whole(item.get("displayOrder", order), "displayOrder"),
+            bool(item.get("hidden", False)),
+            item.get("description"),
+        )
+    return tuple(found.values())
+
+
+def _whole(value: object, name: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise invalid_json(f"Cannot deserialize value of type `int` for `{name}`")
+    return value
+
+
+def batch(catalogue: Catalogue, verb: str, request: Request, now: int) -> tuple[int, dict[str, Any] | None]:
+    """`POST /properties/{type}/batch/{read,create,archive}`: status and answer; 207 when some inputs fail."""
+    document = wire.body_object(request)
+    results: list[dict[str, Any]] = []
+    errors: list[dict[str, Any]] = []
+    archived = document.get("archived") is True
+    for item in wire.inputs(request):
+        try:
+            if verb == "create":
+                results.append(create(catalogue, item, now).as_json())
+            elif not isinstance(item.get("name"), str):
+                raise missing_fields(["name"])
+            elif verb == "read":
+                results.append(read_one(catalogue, item["name"], archived).as_json())
+            else:
+                archive(catalogue, item["name"], now)
+        except ApiError as error:
+            if verb == "archive" and error.status == 404:
+                continue
+            errors.append(error.entry())
+    if verb == "archive":
+        if errors:
+            raise validation(errors[0]["message"])
+        return 204, None
+    return (207 if errors else 201 if verb == "create" else 200), {"results": results, "errors": errors}
+
+
+# --- groups ------------------------------------------------------------------------------------------------------
+
+
+def group(catalogue: Catalogue, name: str) -> Group:
+    """`GET /properties/{type}/groups/{name}`. Raises 404."""
+    found = catalogue.groups.get(name)
+    if found is None or found.archived:
+        raise ApiError(
+            404,
+            f"No property group exists with the name '{name}'.",
+            "OBJECT_NOT_FOUND",
+            sub_category="Properties.PROPERTY_GROUP_NOT_FOUND",
+            context={"groupName": [name]},
+        )
+    return found
+
+
+def create_group(catalogue: Catalogue, document: dict[str, Any]) -> Group:
+    """`POST /properties/{type}/groups`. Raises 409 for a name that exists."""
+    missing = [key for key in ("name", "label") if not document.get(key)]
+    if missing:
+        raise missing_fields(missing)
+    name = str(document["name"]).lower()
+    existing = catalogue.groups.get(name)
+    if existing is not None and not existing.archived:
+        raise ApiError(
+            409,
+            f"A property group named '{name}' already exists.",
+            "OBJECT_ALREADY_EXISTS",
+            sub_category="Properties.PROPERTY_GROUP_WITH_NAME_EXISTS",
+            context={"groupName": [name]},
+        )
+    made = Group(name, str(document["label"]), _whole(document.get("displayOrder", -1), "displayOrder"))
+    catalogue.groups[name] = made
+    return made
+
+
+def update_group(catalogue: Catalogue, name: str, document: dict[str, Any]) -> Group:
+    """`PATCH /properties/{type}/groups/{name}`. Raises 404."""
+    found = group(catalogue, name)
+    changed = replace(
+        found,
+        label=str(document.get("label", found.label)),
+        display_order=_whole(document.get("displayOrder", found.display_order), "displayOrder"),
+    )
+    catalogue.groups[name] = changed
+    return changed
+
+
+def archive_group(catalogue: Catalogue, name: str) -> None:
+    """`DELETE /properties/{type}/groups/{name}`. Raises 404; 400 while it holds properties."""
+    found = group(catalogue, name)
+    if any(p.group == name for p in catalogue.live.values()):
+        raise validation(f"The property group '{name}' is not empty and cannot be archived")
+    catalogue.groups[name] = replace(found, archived=True)

@@ -1,0 +1,682 @@
+"""The HubSpot practice server: routes, versions, faults, conditions, and the Python door for tests and the demo."""
+
+from __future__ import annotations
+
+import random
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+from urllib.parse import unquote
+
+import orjson
+
+from sandbox.kit import BadJson, Fault, PracticeServer, Request, Response
+
+from . import account, errors, links, properties, records, search, wire
+from .access import TIERS, Access, Meter, OAuthApp, Token, object_scopes
+from .errors import ApiError, not_implemented
+from .pipelines import Owner
+from .portal import Late, Portal
+from .records import Answer, Call
+from .schema import load as load_schema
+from .store import Actor, Record, TypeStore
+
+VERSIONS = ("2026-03", "2026-09")
+STRICT_FROM = "2026-09"
+
+
+class HubSpotServer(PracticeServer):
+    """A local HubSpot account.
+
+    Starts with an empty portal, one private app with every scope, one OAuth app, and no enforced rate windows
+    (`limits="professional"` or the condition `limits` enforces them; the daily quota always counts).
+    """
+
+    name = "hubspot"
+
+    def __init__(self, *, limits: str | None = None, **kit: Any) -> None:
+        super().__init__(**kit)
+        self.portal = Portal(self.clock, self.seed)
+        self.access = Access(self.clock, self.portal.id)
+        self.meter = Meter(self.clock, self.portal.time_zone)
+        self.app = OAuthApp("practice-client-id", "practice-client-secret", 19_083_858)
+        self.access.apps[self.app.client_id] = self.app
+        self.access_token = self.access.add_private(None, 19_083_857, None).value
+        self._correlations = random.Random(self.seed)
+        self._trouble: Callable[[Request], None] | None = None
+        self.conditions = {name: (rule.__doc__ or "").strip() for name, rule in self._conditions().items()}
+        self.fault_kinds = {"ratelimit": self._ratelimit, "partial": self._partial}
+        if limits is not None:
+            self.condition("limits", tier=limits)
+
+    # --- the protocol ----------------------------------------------------------------------------------------------
+
+    def handle(self, request: Request) -> Response:
+        """Answer one API call."""
+        token: Token | None = None
+        route = split(request.path)
+        searching = route.is_search
+        try:
+            if route.parts[:1] == ["oauth"]:
+                return self._respond(account.oauth(self.access, request, route.rest), [])
+            token = self.access.authenticate(request.headers.get("Authorization", ""))
+            self.meter.count(token, searching, route.is_association, self.portal.switches.search_per_token)
+            if self._trouble is not None:
+                self._trouble(request)
+            answer = self._dispatch(request, route, token)
+        except ApiError as error:
+            return self._refuse(error, self.meter.headers(token, searching or error.status == 429) if token else [])
+        return self._respond(answer, self.meter.headers(token, searching))
+
+    def bad_request(self, request: Request, error: BadJson) -> Response:
+        """A body that is no JSON, in HubSpot's shape."""
+        return self._refuse(errors.invalid_json(str(error)), [])
+
+    def endpoint(self, request: Request) -> str:
+        """`GET /objects/{type}`, whatever version and spelling the path has; type names stay, ids go."""
+        return split(request.path).label(request.method, self.portal.store.spellings)
+
+    def _dispatch(self, request: Request, route: Route, token: Token) -> Answer:
+        area, rest = route.area, route.rest
+        if area == "objects":
+            return self._objects(request, route, token)
+        if area == "properties" and rest:
+            return self._properties(
+                request, self._allowed(token, rest[0], request.method != "GET", schema=True), rest[1:]
+            )
+        if area == "associations" and len(rest) >= 2:
+            return self._associations(request, route, token)
+        if area == "pipelines" and rest:
+            store = self._allowed(token, rest[0], request.method not in ("GET",))
+            return account.pipelines(self.portal, store, request, rest[1:])
+        if area == "owners":
+            self._scoped(token, ["crm.objects.owners.read"])
+            return account.owners(self.portal, request, rest)
+        if area == "schemas":
+            return account.schemas(self.portal, request, rest)
+        if area == "account-info":
+            return account.account_info(self.portal, self.meter, request, rest)
+        if area:
+            raise not_implemented(f"{request.method} {request.path}")
+        raise ApiError(404, "resource not found")
+
+    # --- records ---------------------------------------------------------------------------------------------------
+
+    def _objects(self, request: Request, route: Route, token: Token) -> Answer:
+        rest, method = route.rest, request.method
+        if not rest:
+            raise errors.no_such_resource()
+        if rest[:2] in (["deals", "splits"], ["0-3", "splits"]) and len(rest) == 4 and method == "POST":
+            self._allowed(token, "deals", rest[3] != "read")
+            return account.splits(self.portal, request, rest[3], token.actor)
+        reading = method == "GET" or rest[-1] in ("search", "read")
+        store = self._allowed(token, rest[0], not reading)
+        call = Call(self.portal, store, token.actor, route.version >= STRICT_FROM and route.dated, route.version)
+        tail = rest[1:]
+        if len(tail) >= 2 and tail[1] == "associations":
+            return self._record_associations(request, route, call, token)
+        match method, tail:
+            case "GET", []:
+                return records.page(call, request)
+            case "POST", []:
+                return records.create(call, request)
+            case "POST", ["search"]:
+                return self._search(call, request)
+            case "POST", ["merge"]:
+                return records.merge(call, request)
+            case "POST", ["gdpr-delete"]:
+                return records.purge(call, request)
+            case "POST", ["batch", verb]:
+                return records.batch(call, request, verb)
+            case "GET", [given]:
+                return records.get(call, request, given)
+            case "PATCH", [given]:
+                return records.update(call, request, given)
+            case "DELETE", [given]:
+                return records.archive(call, request, given)
+        raise _no_method(len(tail) <= 2, request)
+
+    def _search(self, call: Call, request: Request) -> Answer:
+        document = wire.body_object(request)
+        if len(request.body) > search.MAX_BODY:
+            raise errors.validation(
+                f"The search request body must not be longer than {search.MAX_BODY} characters",
+                context={"size": [str(len(request.body))], "limit": [str(search.MAX_BODY)]},
+            )
+        index = self.portal.index(call.store.type.name)
+        hidden = not self.portal.switches.merged_ids_in_search
+
+        def show(record: Record, wanted: list[str]) -> dict[str, Any]:
+            shown = records.show(call, record, wanted)
+            if hidden and "hs_merged_object_ids" in shown["properties"]:
+                shown["properties"]["hs_merged_object_ids"] = None
+            return shown
+
+        body = search.run(index, call.store, document, show)
+        return Answer(200, body, len(body["results"]))
+
+    # --- associations ------------------------------------------------------------------------------------------------
+
+    def _record_associations(self, request: Request, route: Route, call: Call, token: Token) -> Answer:
+        record = records.locate(call, route.rest[1], None)
+        tail = route.rest[3:]
+        if not tail:
+            raise errors.no_such_resource()
+        target = self._allowed(
+            token, tail[1] if tail[0] == "default" and len(tail) > 1 else tail[0], request.method != "GET"
+        )
+        answer = links.of_record(call, request, record, target, tail, legacy=route.legacy_associations)
+        if answer is None:
+            raise _no_method(True, request)
+        return answer
+
+    def _associations(self, request: Request, route: Route, token: Token) -> Answer:
+        rest = route.rest
+        writing = not (request.method == "GET" or rest[-1] == "read")
+        one = self._allowed(token, rest[0], writing)
+        other = self._allowed(token, rest[1], writing)
+        answer = links.between(self.portal, request, one, other, rest[2:], legacy=route.legacy_associations)
+        if answer is None:
+            raise not_implemented(f"{request.method} {request.path}")
+        return answer
+
+    # --- properties ----------------------------------------------------------------------------------------------------
+
+    def _properties(self, request: Request, store: TypeStore, rest: list[str]) -> Answer:
+        catalogue, now = store.catalogue, self.portal.now()
+        rest = [unquote(part) for part in rest]
+        match request.method, rest:
+            case "GET", []:
+                return Answer(
+                    200,
+                    properties.read_all(catalogue, wire.flag(request, "archived"), wire.names(request, "properties")),
+                )
+            case "POST", []:
+                return Answer(201, properties.create(catalogue, wire.body_object(request), now).as_json())
+            case "POST", ["batch", ("read" | "create" | "archive") as verb]:
+                status, body = properties.batch(catalogue, verb, request, now)
+                if body is None:
+                    return Answer(status)
+                body = {
+                    "status": "COMPLETE",
+                    "results": body["results"],
+                    "startedAt": wire.iso(now),
+                    "completedAt": wire.iso(now),
+                } | ({"numErrors": len(body["errors"]), "errors": body["errors"]} if body["errors"] else {})
+                return Answer(status, body)
+            case "GET", ["groups"]:
+                return Answer(200, {"results": [g.as_json() for g in catalogue.groups.values() if not g.archived]})
+            case "POST", ["groups"]:
+                return Answer(201, properties.create_group(catalogue, wire.body_object(request)).as_json())
+            case "GET", ["groups", name]:
+                return Answer(200, properties.group(catalogue, name).as_json())
+            case "PATCH", ["groups", name]:
+                return Answer(200, properties.update_group(catalogue, name, wire.body_object(request)).as_json())
+            case "DELETE", ["groups", name]:
+                properties.archive_group(catalogue, name)
+                return Answer(204)
+            case "GET", [name]:
+                return Answer(200, properties.read_one(catalogue, name, wire.flag(request, "archived")).as_json())
+            case "PATCH", [name]:
+                return Answer(200, properties.update(catalogue, name, wire.body_object(request), now).as_json())
+            case "DELETE", [name]:
+                properties.archive(catalogue, name, now)
+                return Answer(204)
+        raise _no_method(len(rest) <= 2, request)
+
+    # --- scopes --------------------------------------------------------------------------------------------------------
+
+    def _allowed(self, token: Token, given: str, write: bool, *, schema: bool = False) -> TypeStore:
+        """The type that a path names, if the token may use it. Raises 400 or 403."""
+        store = self.portal.store.of(unquote(given))
+        scope = "custom" if store.type.custom else store.type.scope
+        wanted = object_scopes(scope, write)
+        if schema:
+            wanted = [f"crm.schemas.{scope}.{'write' if write else 'read'}", *([] if write else wanted)]
+        self._scoped(token, wanted)
+        return store
+
+    @staticmethod
+    def _scoped(token: Token, wanted: list[str]) -> None:
+        if not token.allows(wanted):
+            raise errors.missing_scopes(wanted)
+
+    # --- answers -------------------------------------------------------------------------------------------------------
+
+    def _respond(self, answer: Answer, headers: list[tuple[str, str]]) -> Response:
+        status = 200 if answer.status == 201 and self.portal.switches.ok_status_200 else answer.status
+        if answer.body is None:
+            return Response(status, b"", [*headers, ("X-HubSpot-Correlation-Id", self._correlation())], answer.records)
+        return Response(
+            status,
+            orjson.dumps(answer.body),
+            [("Content-Type", wire.JSON_TYPE), *headers, ("X-HubSpot-Correlation-Id", self._correlation())],
+            answer.records,
+        )
+
+    def _refuse(self, error: ApiError, headers: list[tuple[str, str]]) -> Response:
+        correlation = self._correlation()
+        if error.status == 429:
+            headers = [h for h in headers if "Daily" in h[0]] if error.category else headers
+            if self.portal.switches.retry_after and not error.category:
+                headers = [*headers, ("Retry-After", self.portal.switches.retry_after)]
+        return Response(
+            error.status,
+            orjson.dumps(error.body(correlation)),
+            [("Content-Type", wire.JSON_TYPE), *headers, *error.headers, ("X-HubSpot-Correlation-Id", correlation)],
+        )
+
+    def _correlation(self) -> str:
+        return str(uuid.UUID(int=self._correlations.getrandbits(128), version=4))
+
+    # --- faults --------------------------------------------------------------------------------------------------------
+
+    def _ratelimit(self, request: Request, fault: Fault) -> Response:
+        """429; args: shape general (default), search, daily or secondly; retry_after."""
+        shape = str(fault.args.get("shape", "search" if split(request.path).is_search else "general"))
+        error = {
+            "search": errors.search_limited,
+            "daily": lambda: errors.rate_limited("DAILY"),
+            "secondly": lambda: errors.rate_limited("SECONDLY"),
+        }.get(shape, lambda: errors.rate_limited("TEN_SECONDLY_ROLLING"))()
+        if fault.args.get("retry_after") is not None:
+            error.headers.append(("Retry-After", str(fault.args["retry_after"])))
+        return self._refuse(error, [])
+
+    def _partial(self, request: Request, fault: Fault) -> Response | None:
+        """A batch of which some inputs fail; args: fail (how many, 1), category, message."""
+        try:
+            document = orjson.loads(request.body)
+            inputs = document["inputs"]
+            failing = inputs[: int(fault.args.get("fail", 1))]
+        except (ValueError, KeyError, TypeError):
+            return None
+        kept = {**document, "inputs": inputs[len(failing) :]}
+        answer = self.handle(replace(request, body=orjson.dumps(kept)))
+        if not 200 <= answer.status < 300 or not isinstance(answer.body, bytes):
+            return answer
+        body = orjson.loads(answer.body) if answer.body else {"status": "COMPLETE", "results": []}
+        refused = ApiError(
+            500,
+            str(fault.args.get("message", "An internal error occurred while processing this input")),
+            str(fault.args.get("category", "INTERNAL_ERROR")),
+        )
+        entries = [
+            refused.entry(
+                **{"objectWriteTraceId": str(item["objectWriteTraceId"])}
+                if item.get("objectWriteTraceId")
+                else {"ids": str(item["id"])}
+                if item.get("id")
+                else {}
+            )
+            for item in failing
+        ]
+        body["errors"] = [*body.get("errors", []), *entries]
+        body["numErrors"] = len(body["errors"])
+        headers = [h for h in answer.headers if h[0] != "Content-Type"]
+        return Response(207, orjson.dumps(body), [("Content-Type", wire.JSON_TYPE), *headers], answer.records)
+
+    # --- conditions ----------------------------------------------------------------------------------------------------
+
+    def condition(self, name: str, **args: Any) -> Any:
+        """Switch a bad day on or off; `conditions` says which there are."""
+        rules = self._conditions()
+        if name not in rules:
+            raise KeyError(f"no condition {name!r}; known: {', '.join(sorted(rules))}")
+        return rules[name](**args)
+
+    def _conditions(self) -> dict[str, Callable[..., Any]]:
+        return {
+            name.removeprefix("_when_"): getattr(self, name) for name in dir(type(self)) if name.startswith("_when_")
+        }
+
+    def _when_search_lag(self, seconds: float = 10.0) -> None:
+        """Seconds until a write shows in search; 0 for none."""
+        self.portal.switches.search_lag = float(seconds)
+
+    def _when_late_index(self, seconds: float = 60.0, count: int = 1) -> None:
+        """The next `count` writes reach search `seconds` late, behind writes with later stamps."""
+        self.portal.late = Late(float(seconds), int(count))
+
+    def _when_permission_removed(self, scope: str) -> None:
+        """Take a scope from every token: calls that need it get 403 MISSING_SCOPES."""
+        for token in self.access.tokens.values():
+            token.scopes = (token.scopes if token.scopes is not None else self.all_scopes()) - {scope}
+
+    def _when_permission_restored(self) -> None:
+        """Give every token every scope again."""
+        for token in self.access.tokens.values():
+            token.scopes = None
+
+    def _when_property_removed(self, type: str, name: str) -> None:
+        """Archive a property definition, HubSpot's own too; values stay in the records."""
+        catalogue = self.portal.store.of(type).catalogue
+        catalogue.put(replace(properties.read_one(catalogue, name), archived_at=self.portal.now()))
+
+    def _when_property_renamed(self, type: str, name: str, to: str) -> None:
+        """A property goes and another with its definition appears; values stay behind, as in HubSpot."""
+        catalogue = self.portal.store.of(type).catalogue
+        before = properties.read_one(catalogue, name)
+        catalogue.put(replace(before, archived_at=self.portal.now()))
+        catalogue.put(replace(before, name=to, created=self.portal.now(), updated=self.portal.now()))
+
+    def _when_option_added(self, type: str, name: str, value: str, label: str | None = None) -> None:
+        """Add a choice to an enumeration."""
+        catalogue = self.portal.store.of(type).catalogue
+        before = properties.read_one(catalogue, name)
+        option = properties.Option(value, label or value, len(before.options))
+        catalogue.put(replace(before, options=(*before.options, option), updated=self.portal.now()))
+
+    def _when_required_on_create(self, type: str, names: list[str]) -> None:
+        """Properties that an admin requires on create: enforced from date version 2026-09 on."""
+        self.portal.store.of(type).catalogue.required_on_create = tuple(names)
+
+    def _when_required_when(self, type: str, when: str, value: str, name: str) -> None:
+        """A property that an admin requires while another has a value: enforced from date version 2026-09 on."""
+        catalogue = self.portal.store.of(type).catalogue
+        catalogue.conditionally_required = (*catalogue.conditionally_required, (when, value, name))
+
+    def _when_automation(self, type: str = "*", set: Mapping[str, object] | None = None, off: bool = False) -> None:
+        """A workflow that writes `set` after each write of a type; off=true removes all."""
+        if off:
+            self.portal.automations.clear()
+        elif set:
+            values = dict(set)
+            name = "*" if type == "*" else self.portal.store.of(type).type.name
+            self.portal.automations.append((name, lambda _portal, _record: values))
+
+    def _when_merge_mode(self, mode: str = "new") -> None:
+        """`new`: the survivor of a merge has a new id; `old`: the primary survives."""
+        if mode not in ("new", "old"):
+            raise ValueError("mode is new or old")
+        self.portal.switches.merge_mode = mode
+
+    def _when_expired_cursors(self, on: bool = True) -> None:
+        """Refuse every `after` of list endpoints."""
+        self.portal.switches.expired_cursors = bool(on)
+
+    def _when_token_expired(self) -> int:
+        """Every access token expires now; OAuth ones can be refreshed. Answers how many."""
+        return self.access.expire_all()
+
+    def _when_daily_quota(self, remaining: int = 0) -> None:
+        """So many calls are left today."""
+        self.meter.used_today = self.meter.limits.daily - int(remaining)
+
+    def _when_limits(
+        self,
+        tier: str | None = None,
+        enforced: bool = True,
+        per_window: int | None = None,
+        search_per_second: int | None = None,
+        daily: int | None = None,
+    ) -> None:
+        """Enforce the rate windows: tier starter, professional, enterprise or increased; or numbers of your own."""
+        limits = self.meter.limits
+        limits.enforced = bool(enforced) and tier != "off"
+        if tier not in (None, "off"):
+            if tier not in TIERS:
+                raise ValueError(f"no tier {tier!r}; known: off, {', '.join(TIERS)}")
+            limits.per_window, limits.daily = TIERS[tier]
+        limits.per_window = per_window or limits.per_window
+        limits.search_per_second = search_per_second or limits.search_per_second
+        limits.daily = daily or limits.daily
+
+    def _when_shuffle(self, on: bool = True) -> None:
+        """Whether batch answers come in another order than the inputs."""
+        self.portal.switches.shuffle = bool(on)
+
+    def _when_ok_status_200(self, on: bool = True) -> None:
+        """Answer 200 where 201 is usual."""
+        self.portal.switches.ok_status_200 = bool(on)
+
+    def _when_timestamp_tie(self, on: bool = True) -> None:
+        """Every write from now on carries one and the same millisecond."""
+        self.portal.tie = self.portal.now() if on else None
+
+    def _when_data_centre_move(self, on: bool = True, retry_after: int = 3600) -> None:
+        """477 with Retry-After for every call."""
+
+        def move(request: Request) -> None:
+            error = errors.moving_data_centre()
+            error.headers.append(("Retry-After", str(retry_after)))
+            raise error
+
+        self._trouble = move if on else None
+
+    def _when_locked(self, on: bool = True, seconds: float = 2.0) -> None:
+        """423 for every write, until `seconds` have passed on the server's clock."""
+        until = self.portal.now() + int(seconds * 1000)
+
+        def lock(request: Request) -> None:
+            if request.method != "GET" and not split(request.path).is_search and self.portal.now() < until:
+                raise errors.locked()
+
+        self._trouble = lock if on else None
+
+    def _when_switch(self, name: str, value: Any) -> None:
+        """Set one of the portal's switches by name (see `Switches`): what is unverified or differs by portal."""
+        if not hasattr(self.portal.switches, name):
+            raise ValueError(f"no switch {name!r}; known: {', '.join(vars(self.portal.switches))}")
+        setattr(self.portal.switches, name, value)
+
+    # --- state ---------------------------------------------------------------------------------------------------------
+
+    def snapshot(self) -> object:
+        """The portal and its credentials."""
+        tokens = {value: replace(token) for value, token in self.access.tokens.items()}
+        return (
+            self.portal.snapshot(),
+            tokens,
+            dict(self.access.refreshes),
+            self.meter.used_today,
+            replace(self.meter.limits),
+        )
+
+    def restore(self, snapshot: object) -> None:
+        """Go back to a snapshot."""
+        assert isinstance(snapshot, tuple)
+        portal, tokens, refreshes, used, limits = snapshot
+        self.portal.restore(portal)
+        self.access.tokens = {value: replace(token) for value, token in tokens.items()}
+        self.access.refreshes = dict(refreshes)
+        self.meter.used_today, self.meter.limits = used, replace(limits)
+        self._trouble = None
+
+    def load_schema(self, schema: Mapping[str, Any]) -> None:
+        """Add custom objects, properties, pipelines and labels; see `schema.load`."""
+        load_schema(self.portal, schema)
+
+    def connection_info(self) -> dict[str, Any]:
+        """Where and as whom to connect."""
+        info: dict[str, Any] = {
+            "url": self.url,
+            "host": self.url,
+            "access_token": self.access_token,
+            "portal_id": self.portal.id,
+            "oauth": {"client_id": self.app.client_id, "client_secret": self.app.client_secret},
+        }
+        if self.ca_file is not None:
+            info["ca_file"] = str(self.ca_file)
+        return info
+
+    # --- the Python door: use through `server.call` once the server runs ---------------------------------------------
+
+    def actor(self, source: str = "CRM_UI", user: int | None = None) -> Actor:
+        """A person in HubSpot, or another source of writes."""
+        return Actor(source, f"userId:{user}" if user is not None else None, user)
+
+    def create(self, type: str, /, by: Actor | None = None, **values: object) -> str:
+        """A record as a person makes it; the id. Raises `ApiError` for values that HubSpot refuses."""
+        store = self.portal.store.of(type)
+        accepted, problems = self.portal.accept(store, values)
+        if problems:
+            raise self.portal.refuse(problems)
+        return str(self.portal.create(store, accepted, by or self.actor()).id)
+
+    def update(self, type: str, record_id: str | int, /, by: Actor | None = None, **values: object) -> None:
+        """Change a record as a person does. Raises `ApiError`."""
+        store = self.portal.store.of(type)
+        accepted, problems = self.portal.accept(store, values)
+        if problems:
+            raise self.portal.refuse(problems)
+        self.portal.update(store, self._record(store, record_id), accepted, by or self.actor())
+
+    def archive(self, type: str, record_id: str | int, by: Actor | None = None) -> None:
+        """Move a record to the recycle bin."""
+        store = self.portal.store.of(type)
+        self.portal.archive(store, self._record(store, record_id), by or self.actor())
+
+    def restore_record(self, type: str, record_id: str | int, by: Actor | None = None) -> None:
+        """Take a record out of the recycle bin."""
+        self.portal.restore_record(self.portal.store.of(type), int(record_id), by or self.actor())
+
+    def purge(self, type: str, record_id: str | int, by: Actor | None = None) -> None:
+        """Delete a record for good."""
+        store = self.portal.store.of(type)
+        self.portal.purge(store, self._record(store, record_id), by or self.actor())
+
+    def merge(self, type: str, primary: str | int, other: str | int, by: Actor | None = None) -> str:
+        """Merge two records; the survivor's id."""
+        store = self.portal.store.of(type)
+        return str(
+            self.portal.merge(store, self._record(store, primary), self._record(store, other), by or self.actor()).id
+        )
+
+    def associate(
+        self, type: str, record_id: str | int, to: str, to_id: str | int, *, label: str | None = None
+    ) -> None:
+        """Associate two records, with a label (`Primary`, or one of the portal's own) if given."""
+        one, other = self.portal.store.of(type), self.portal.store.of(to)
+        known = self.portal.associations.types(one.type.name, other.type.name)
+        chosen = [spec for spec, d in known.items() if label is not None and d.label == label]
+        if label is not None and not chosen:
+            raise ValueError(
+                f"no label {label!r} from {type} to {to}; known: {[d.label for d in known.values() if d.label]}"
+            )
+        edge = links.edge(one, self._record(one, record_id), other, self._record(other, to_id))
+        self.portal.associate(edge, chosen or [self.portal.associations.unlabelled(one.type.name, other.type.name)])
+
+    def records(self, type: str, *, archived: bool = False) -> list[dict[str, Any]]:
+        """Every record of a type: id, properties that are set, times."""
+        store = self.portal.store.of(type)
+        chosen = store.archived if archived else store.live
+        return [
+            {"id": str(record.id), "properties": dict(record.values), "updatedAt": wire.iso(record.modified)}
+            for record in (chosen[i] for i in sorted(chosen))
+        ]
+
+    def add_owner(
+        self, email: str, first_name: str = "", last_name: str = "", *, archived: bool = False, team: str | None = None
+    ) -> str:
+        """A person who can own records; the owner id, which is not the user id."""
+        n = len(self.portal.owners)
+        at = self.portal.now()
+        teams = ((str(100 + n), team, True),) if team else ()
+        made = Owner(41_629_779 + n, 9_586_504 + 7 * n, email, first_name, last_name, at, at, archived, teams)
+        self.portal.owners[made.id] = made
+        return str(made.id)
+
+    def token(self, scopes: list[str] | None = None, *, user: int | None = None) -> str:
+        """Another private app's token, with these scopes or all."""
+        granted = frozenset(scopes) if scopes is not None else None
+        return self.access.add_private(granted, 19_083_900 + len(self.access.tokens), user).value
+
+    def all_scopes(self) -> frozenset[str]:
+        """Every scope that this server asks for."""
+        names = {"custom" if s.type.custom else s.type.scope for s in self.portal.store}
+        kinds = {
+            f"crm.{area}.{name}.{verb}"
+            for area in ("objects", "schemas")
+            for name in names
+            for verb in ("read", "write")
+        }
+        return frozenset(kinds | {"crm.objects.owners.read", "tickets", "oauth"})
+
+    @staticmethod
+    def _record(store: TypeStore, record_id: str | int) -> Record:
+        found = store.find(int(record_id))
+        if found is None:
+            raise errors.object_not_found(str(record_id))
+        return found
+
+
+class Route:
+    """A path taken apart: area (objects, properties, ...), version, what follows."""
+
+    def __init__(self, parts: list[str], area: str, version: str, rest: list[str]) -> None:
+        self.parts = parts
+        self.area = area
+        self.version = version
+        self.rest = rest
+        self.dated = version in VERSIONS
+
+    @property
+    def is_search(self) -> bool:
+        """Whether this is a search, which has limits of its own."""
+        return self.area == "objects" and len(self.rest) == 2 and self.rest[1] == "search"
+
+    @property
+    def is_association(self) -> bool:
+        """Whether this counts against the associations quota."""
+        return self.area == "associations" or "associations" in self.rest
+
+    @property
+    def legacy_associations(self) -> bool:
+        """Whether associations go by name, as in v3, and not by type id."""
+        return self.version == "v3"
+
+    def label(self, method: str, spellings: Mapping[str, str]) -> str:
+        """A name for counters: type names stay, ids and property names become placeholders."""
+        if not self.area:
+            return f"{method} /" + "/".join(self.parts[:2])
+        shown: list[str] = []
+        for n, part in enumerate(self.rest):
+            known = spellings.get(unquote(part).lower())
+            if part in _WORDS:
+                shown.append(part)
+            elif known and self.area != "owners" and not (part.isdigit()):
+                shown.append(known)
+            else:
+                shown.append("{type}" if n == 0 and self.area in ("objects", "properties", "pipelines") else "{id}")
+        return f"{method} /{'/'.join([self.area, *shown])}"
+
+
+_WORDS = frozenset(
+    "batch read create update upsert archive search merge gdpr-delete associations default labels groups stages audit "
+    "splits types details api-usage daily associate token access-tokens refresh-tokens".split()
+)
+_AREAS = ("objects", "properties", "associations", "owners", "pipelines", "schemas")
+_ELSEWHERE = frozenset(
+    "lists imports exports timeline extensions limits forecast-settings forecast-submissions marketing cms automation "
+    "settings files communication-preferences conversations events business-units webhooks app-webhooks feature-flags "
+    "object-library property-validations usage".split()
+)
+
+
+def split(path: str) -> Route:
+    """Take a path apart. Knows v3, v4 and the date versions in both of their positions."""
+    parts = [part for part in path.split("/") if part]
+    match parts:
+        case ["crm", ("v3" | "v4") as version, area, *rest] if area in _AREAS:
+            return Route(parts, area, version, rest)
+        case ["crm", area, version, *rest] if area in _AREAS and version[:2] == "20" and version in VERSIONS:
+            return Route(parts, area, version, rest)
+        case ["crm-object-schemas", version, "schemas", *rest]:
+            return Route(parts, "schemas", version, rest)
+        case ["account-info", version, *rest]:
+            return Route(parts, "account-info", version, rest)
+        case ["oauth", version, *rest]:
+            return Route(parts, "oauth", version, rest)
+        case ["crm", _, area, *rest] if area in _ELSEWHERE:
+            return Route(parts, area, parts[1], rest)
+        case [area, *rest] if area in _ELSEWHERE:
+            return Route(parts, area, "", rest)
+    return Route(parts, "", "", [])
+
+
+def _no_method(known: bool, request: Request) -> ApiError:
+    if known:
+        return ApiError(405, f"HTTP 405 Method Not Allowed: {request.method}")
+    return ApiError(404, "resource not found")
