@@ -1,0 +1,8 @@
+"""Sync: match, absorb, plan, guard, apply, as plain functions over the store and a connector. See `engine`."""
+
+from sidefeed.sync.engine import Engine
+from sidefeed.sync.guard import GuardTripped, Limit, Limits
+from sidefeed.sync.plan import ObjectPlan, PlannedWrite, min_calls
+from sidefeed.sync.report import Problem, Report
+
+__all__ = ["Engine", "GuardTripped", "Limit", "Limits", "ObjectPlan", "PlannedWrite", "Problem", "Report", "min_calls"]

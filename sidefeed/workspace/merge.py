@@ -115,7 +115,8 @@ def replay(changes: Iterable[Change], record: str, entity: str) -> RecordState:
         apply(state, change, full)
         for name in change.fields:
             heads = {head.rev: head for head in full.get(name, ())}
-            heads[change.rev] = Head(change.rev, change.fields[name], change.actor, change.source, change.at, change.hlc)
+            heads[change.rev] = Head(change.rev, change.fields[name], change.actor, change.source, change.at,
+                                     change.hlc)
             full[name] = [heads[rev] for rev in state.heads[name]]
     return state
 

@@ -512,6 +512,12 @@ class Transaction:
                 sa.or_(t.inbox.c.not_before.is_(None), t.inbox.c.not_before <= now))
             .order_by(t.inbox.c.first_seen, t.inbox.c.external_id)).scalars())
 
+    def inbox_now(self, system: str, object: str) -> bool:
+        """Whether anything in the inbox was put there to be read by id at once."""
+        return self.connection.execute(sa.select(t.inbox.c.external_id).where(
+            t.inbox.c.system == system, t.inbox.c.object == object, t.inbox.c.payload.is_(None),
+            t.inbox.c.not_before.is_(None)).limit(1)).first() is not None
+
     def inbox_items(self, system: str, object: str, ids: Collection[str]) -> list[InboxItem]:
         rows = {}
         for chunk in _chunks(ids):
@@ -553,6 +559,36 @@ class Transaction:
                 t.inbox.c.system == system, t.inbox.c.object == object, t.inbox.c.external_id.in_(chunk),
             ).values(payload=None))
 
+    def ask(self, system: str, object: str, external_id: str, kind: str, evidence: Mapping[str, Any]) -> None:
+        """Put a question into the queue; asked again, it keeps its answer and takes the newer evidence."""
+        self.upsert(t.question, [{"system": system, "object": object, "external_id": external_id, "kind": kind,
+                                  "evidence": dict(evidence), "asked_at": utc_text(self.store.now()), "answer": None}],
+                    keep=("asked_at", "answer"))
+
+    def answers(self, system: str, object: str, external_ids: Collection[str]) -> dict[str, str]:
+        """External id -> the record a person said it is, or ``new``."""
+        found: dict[str, str] = {}
+        for chunk in _chunks(external_ids):
+            for row in self.connection.execute(sa.select(t.question.c.external_id, t.question.c.answer).where(
+                    t.question.c.system == system, t.question.c.object == object,
+                    t.question.c.external_id.in_(chunk), t.question.c.answer.is_not(None))):
+                found[row.external_id] = row.answer
+        return found
+
+    def questions(self) -> list[dict[str, Any]]:
+        """Every question without an answer, oldest first."""
+        return [dict(row) for row in self.connection.execute(
+            sa.select(t.question).where(t.question.c.answer.is_(None)).order_by(t.question.c.asked_at)).mappings()]
+
+    def answer(self, system: str, object: str, external_id: str, answer: str) -> None:
+        """Remember a person's answer, and let the object that waited for it be looked at again."""
+        self.connection.execute(t.question.update().where(
+            t.question.c.system == system, t.question.c.object == object,
+            t.question.c.external_id == external_id).values(answer=answer))
+        self.connection.execute(t.inbox.update().where(
+            t.inbox.c.system == system, t.inbox.c.object == object,
+            t.inbox.c.external_id == external_id).values(not_before=None))
+
     def cursor(self, system: str, object: str) -> Cursor:
         row = self.connection.execute(sa.select(t.cursor).where(
             t.cursor.c.system == system, t.cursor.c.object == object)).mappings().one_or_none()
@@ -564,6 +600,88 @@ class Transaction:
         row = {"position": current.position, "planned_rev": current.planned_rev,
                "complete_to": current.complete_to, "fingerprint": current.fingerprint, **values}
         self.upsert(t.cursor, [{"system": system, "object": object, **row}])
+
+    # -- runs, intents, refusals --------------------------------------------------------------------------------
+
+    def begin_run(self, what: str) -> str:
+        run = new_record_id(self.store.now())
+        self.connection.execute(t.run.insert(), {
+            "id": run, "what": what, "started": utc_text(self.store.now()), "state": "running"})
+        return run
+
+    def end_run(self, run: str, state: str, counts: Mapping[str, Any], detail: Any = None) -> None:
+        self.connection.execute(t.run.update().where(t.run.c.id == run).values(
+            ended=utc_text(self.store.now()), state=state, counts=dict(counts), detail=detail))
+
+    def runs(self, limit: int = 20) -> list[dict[str, Any]]:
+        """The latest runs, newest first."""
+        return [dict(row) for row in self.connection.execute(
+            sa.select(t.run).order_by(t.run.c.id.desc()).limit(limit)).mappings()]
+
+    def open_intents(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Record writes before their calls are made."""
+        now = utc_text(self.store.now())
+        self.connection.execute(t.intent.insert(), [{**row, "state": "open", "at": now} for row in rows])
+
+    def settle_intents(self, run: str, outcomes: Mapping[str, tuple[str, Any]]) -> None:
+        """Key -> (state, outcome) of intents of one run."""
+        self.connection.execute(
+            t.intent.update().where(t.intent.c.run == run, t.intent.c.key == sa.bindparam("of_key"),
+                                    t.intent.c.state == "open")
+            .values(state=sa.bindparam("new_state"), outcome=sa.bindparam("new_outcome", type_=t.Json)),
+            [{"of_key": key, "new_state": state, "new_outcome": outcome}
+             for key, (state, outcome) in outcomes.items()])
+
+    def unsettled(self, system: str, object: str) -> list[dict[str, Any]]:
+        """Writes whose outcome was never learnt: the process died, or the answer was lost."""
+        return [dict(row) for row in self.connection.execute(sa.select(t.intent).where(
+            t.intent.c.system == system, t.intent.c.object == object, t.intent.c.state == "open",
+        ).order_by(t.intent.c.id)).mappings()]
+
+    def refusals(self, system: str, object: str, records: Collection[str]) -> dict[str, dict[str, str]]:
+        """Record -> raw field (empty for the whole record) -> digest of the content that the system refused."""
+        found: dict[str, dict[str, str]] = {}
+        for chunk in _chunks(records):
+            for row in self.connection.execute(
+                sa.select(t.refusal.c.record, t.refusal.c.field, t.refusal.c.digest).where(
+                    t.refusal.c.system == system, t.refusal.c.object == object, t.refusal.c.record.in_(chunk))):
+                found.setdefault(row.record, {})[row.field] = row.digest
+        return found
+
+    def refuse(
+        self, system: str, object: str, record: str, field: str, *, digest: str, code: str, message: str, owner: str
+    ) -> None:
+        """Remember by content what a system refused, so that it is not asked again until something changes."""
+        now = utc_text(self.store.now())
+        self.upsert(t.refusal, [{
+            "system": system, "object": object, "record": record, "field": field, "digest": digest, "code": code,
+            "message": message, "owner": owner, "count": 1, "first_seen": now, "last_seen": now, "direction": "write",
+        }], keep=("first_seen",))
+
+    def all_refusals(self) -> list[dict[str, Any]]:
+        return [dict(row) for row in self.connection.execute(
+            sa.select(t.refusal).order_by(t.refusal.c.last_seen.desc())).mappings()]
+
+    def forgive(self, system: str, object: str, record: str, fields: Collection[str] | None = None) -> None:
+        """Forget refusals of one record: these raw fields were written, or (None) a person asked to try again."""
+        delete = t.refusal.delete().where(
+            t.refusal.c.system == system, t.refusal.c.object == object, t.refusal.c.record == record)
+        self.connection.execute(delete if fields is None else delete.where(t.refusal.c.field.in_(list(fields))))
+
+    def marker(self, system: str) -> str | None:
+        return self.connection.execute(
+            sa.select(t.system.c.marker).where(t.system.c.name == system)).scalar_one_or_none()
+
+    def save_marker(self, system: str, marker: str) -> None:
+        self.upsert(t.system, [{"name": system, "marker": marker, "endpoint": None,
+                                "seen_at": utc_text(self.store.now())}])
+
+    def setting(self, name: str) -> str | None:
+        return self.connection.execute(
+            sa.select(t.setting.c.value).where(t.setting.c.name == name)).scalar_one_or_none()
+
+    def save_setting(self, name: str, value: str) -> None:
+        self.upsert(t.setting, [{"name": name, "value": value}])
 
     # -- leases -------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,373 @@
+"""Apply: every write is an intent before its call and has exactly one outcome after it.
+
+An outcome is settled by key and committed before the next batch. No outcome means unknown: the record is looked at, the
+write is never resent. A refused value is remembered by content. A crash at any point, followed by the same command,
+ends where no crash would have ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from sidefeed.connector import (
+    AuthenticationFailed,
+    Connector,
+    ConnectorError,
+    Duplicate,
+    Gone,
+    Invalid,
+    Outcome,
+    PermissionDenied,
+    QuotaExhausted,
+    Remote,
+    Unavailable,
+    UnknownOutcome,
+    Write,
+    chunked,
+)
+from sidefeed.mapping import ObjectMap
+from sidefeed.sync.absorb import catch_up, is_due, rescue
+from sidefeed.sync.capture import Progress, pack
+from sidefeed.sync.plan import ObjectPlan, PlannedWrite, content_digest
+from sidefeed.sync.report import Report
+from sidefeed.workspace import DELETED, Link, Store, Transaction
+
+
+def apply(
+    store: Store, plan: ObjectPlan, connector: Connector, report: Report, progress: Progress | None = None
+) -> bool:
+    """Send the writes of one feed's plan; returns whether anything changed that may be planned again at once.
+
+    Raises AuthenticationFailed, PermissionDenied and QuotaExhausted after settling what was done.
+    """
+    om, object = plan.om, plan.stream.name
+    capabilities = connector.capabilities(om.object)
+    _note_unwritten(store, plan, report)
+    again = False
+    for op in ("create", "update", "delete"):
+        writes = [write for write in plan.writes if write.op == op]
+        for batch in chunked(writes, max(1, capabilities.write_batch)):
+            again |= _apply_batch(store, om, plan, connector, batch, report, read_first=not capabilities.conditional)
+            if progress is not None:
+                progress(f"writing {om.system} {object}", len(batch))
+    with store.write() as tx:
+        tx.move_cursor(om.system, object, planned_rev=plan.upto)
+    return again
+
+
+def _note_unwritten(store: Store, plan: ObjectPlan, report: Report) -> None:
+    """Keep what waits, say what is refused, and close links that hold the value already."""
+    om, object = plan.om, plan.stream.name
+    with store.write() as tx:
+        if plan.settled:
+            states = tx.records([link.record for link, _names in plan.settled])
+            for link, names in plan.settled:
+                for name in names:
+                    link.exceptions[name] = list(states[link.record].heads_of(name))
+                catch_up(om, link, states[link.record])
+                link.due = any(is_due(spec, link, states[link.record]) for spec in om.fields)
+                tx.save_link(link)
+        for link in plan.idle:  # all that is left was refused: it waits for other content, not for another run
+            if link.due:
+                link.due = False
+                tx.save_link(link)
+        links = tx.links(om.system, object, plan.waiting)
+        for record, why in plan.waiting.items():
+            link = links.get(record) or Link(om.system, object, record, om.entity, state="wanted")
+            link.due = True
+            tx.save_link(link)
+            report.count("waiting")
+            report.problem(om.system, object, record, None, "waiting-for-parent", why)
+        _note_refused(tx, plan, report)
+
+
+def _note_refused(tx: Transaction, plan: ObjectPlan, report: Report) -> None:
+    """Values that the mapping itself cannot write: said once, until the value or the mapping changes."""
+    om, object = plan.om, plan.stream.name
+    records = {key.partition("/")[0] for key in plan.refused}
+    states, known = tx.records(list(records)), tx.refusals(om.system, object, records)
+    links = tx.links(om.system, object, records)
+    busy = {write.record for write in plan.writes} | plan.waiting.keys()
+    for key, problem in plan.refused.items():
+        record = key.partition("/")[0]
+        content = content_digest([states[record].values.get(problem.field), om.fingerprint])
+        if known.get(record, {}).get(f"={problem.field}") != content:
+            report.count("refused")
+            report.problem(om.system, object, record, problem.field, problem.code, problem.message, "rep")
+            tx.refuse(om.system, object, record, f"={problem.field}", digest=content, code=problem.code,
+                      message=problem.message, owner="rep")
+        if record in links and record not in busy and links[record].due:
+            links[record].due = False
+            tx.save_link(links[record])
+
+
+def _apply_batch(
+    store: Store, om: ObjectMap, plan: ObjectPlan, connector: Connector, batch: list[PlannedWrite], report: Report,
+    *, read_first: bool,
+) -> bool:
+    object = plan.stream.name
+    if read_first and batch[0].op != "create":
+        batch, moved = _read_first(om, plan, connector, batch)
+        if moved:
+            _note_moved(store, om, object, moved, report)
+        if not batch:
+            return bool(moved)
+    writes, links = _open_intents(store, om, object, batch, report)
+    outcomes: dict[str, Outcome] = {}
+    stop: ConnectorError | None = None
+    try:
+        for outcome in connector.write(plan.stream, writes):
+            outcomes[outcome.key] = outcome
+    except (AuthenticationFailed, PermissionDenied, QuotaExhausted, Unavailable) as error:
+        stop = error
+    except ConnectorError as error:
+        stop = error if not isinstance(error, UnknownOutcome) else None
+    for write in writes:
+        if write.key not in outcomes:
+            unsent = isinstance(stop, AuthenticationFailed | PermissionDenied | QuotaExhausted)
+            outcomes[write.key] = Outcome(write.key, "retry" if unsent else "unknown", error=stop)
+    with store.write() as tx:
+        again = _settle(tx, om, object, batch, links, outcomes, report)
+    _look_back(store, om, plan, connector, writes, outcomes, report)
+    if stop is not None and not isinstance(stop, Unavailable):
+        raise stop
+    return again
+
+
+def _read_first(
+    om: ObjectMap, plan: ObjectPlan, connector: Connector, batch: list[PlannedWrite]
+) -> tuple[list[PlannedWrite], list[Remote]]:
+    """Without a condition in the system, a write is sent only where the values it replaces are still there."""
+    wanted = sorted({name for write in batch for name in (*write.after, *write.before)} or set(om.raw_fields[:1]))
+    ids = [write.external_id for write in batch if write.external_id]
+    now = {remote.id: remote for remote in connector.fetch(plan.stream, wanted, ids)}
+    still, moved = [], []
+    for write in batch:
+        remote = now.get(write.external_id or "")
+        if remote is None or (remote.state == "deleted" and write.op == "delete"):
+            still.append(write)
+        elif remote.state == "deleted" or remote.merged_into is not None or remote.values is None or any(
+                remote.values.get(name) != before for name, before in write.before.items()):
+            moved.append(remote)
+        else:
+            still.append(write)
+    return still, moved
+
+
+def _note_moved(store: Store, om: ObjectMap, object: str, moved: Iterable[Remote], report: Report) -> None:
+    """Somebody wrote since the plan: read the whole record at the next absorption, decide again."""
+    with store.write() as tx:
+        tx.put_inbox(om.system, object, {remote.id: None if remote.state == "live" else pack(remote)
+                                         for remote in moved})
+        known = tx.known_as(om.system, object, [remote.id for remote in moved])
+        links = tx.links(om.system, object, [record for record, _role in known.values()])
+        for link in links.values():
+            link.due = True
+            tx.save_link(link)
+    report.count("stale", len(list(moved)))
+
+
+def _open_intents(
+    store: Store, om: ObjectMap, object: str, batch: list[PlannedWrite], report: Report
+) -> tuple[list[Write], dict[str, Link]]:
+    """Make every write durable before its call."""
+    with store.write() as tx:
+        links = tx.links(om.system, object, [write.record for write in batch])
+        writes = []
+        for planned in batch:
+            link = links.get(planned.record)
+            if planned.op == "create":
+                generation = link.generation + 1 if link is not None else 1
+                link = Link(om.system, object, planned.record, om.entity, state="creating", generation=generation,
+                            due=True)
+                links[planned.record] = link
+                tx.save_link(link)
+                values = {**planned.after, **({om.key_field: link.key} if om.key_field else {})}
+                writes.append(Write(link.key, "create", values, external_key=link.key))
+            else:
+                assert link is not None
+                writes.append(Write(f"{planned.record}:{planned.op}", planned.op, planned.after, planned.external_id,
+                                    version=link.version, expected=planned.before))
+        tx.open_intents([{
+            "run": report.run, "system": om.system, "object": object, "record": planned.record, "op": planned.op,
+            "key": write.key, "external_id": planned.external_id, "rev": planned.rev, "payload": {
+                "values": dict(write.values), "known": planned.fields},
+            "before": planned.before,
+        } for planned, write in zip(batch, writes, strict=True)])
+        tx.forget_payloads(om.system, object, [write.external_id for write in writes if write.external_id])
+    return writes, links
+
+
+def _settle(
+    tx: Transaction, om: ObjectMap, object: str, batch: list[PlannedWrite], links: Mapping[str, Link],
+    outcomes: Mapping[str, Outcome], report: Report,
+) -> bool:
+    states = tx.records([write.record for write in batch])
+    bases = tx.bases(om.system, object, [write.record for write in batch if write.op == "update"])
+    settled: dict[str, tuple[str, Any]] = {}
+    again = False
+    for planned in batch:
+        link = links[planned.record]
+        key = link.key if planned.op == "create" else f"{planned.record}:{planned.op}"
+        outcome = outcomes[key]
+        values = {**planned.after, **({om.key_field: link.key} if planned.op == "create" and om.key_field else {})}
+        settled[key] = (outcome.status, _outcome_json(outcome))
+        if outcome.status == "done":
+            _done(tx, om, object, planned, link, outcome, values, states[planned.record],
+                  bases.get(planned.record, {}), report)
+        elif outcome.status == "refused":
+            again |= _refused(tx, om, object, planned, link, outcome, values, report)
+        else:
+            _not_done(tx, om, object, planned, link, outcome, values, report)
+            if outcome.status == "unknown" and planned.op == "create":
+                del settled[key]  # it stays open: recovery looks for the key before anything is created again
+        tx.save_link(link)
+    if settled:
+        tx.settle_intents(report.run, settled)
+    return again
+
+
+def _done(
+    tx: Transaction, om: ObjectMap, object: str, planned: PlannedWrite, link: Link, outcome: Outcome,
+    values: Mapping[str, Any], state: Any, image: Mapping[str, Any], report: Report,
+) -> None:
+    report.wrote(om.system, object, planned.op)
+    tx.forgive(om.system, object, planned.record, ["", *planned.after])
+    if planned.op == "delete":
+        tx.remember(om.system, object, planned.external_id or "", om.entity, planned.record, "gone")
+        link.state, link.due, link.sent, link.digest = "gone", False, None, None
+        link.exceptions[DELETED] = list(planned.fields[DELETED])
+        return
+    if planned.op == "create":
+        assert outcome.external_id is not None
+        link.external_id = outcome.external_id
+        link.synced_rev, link.exceptions = 0, {}
+        tx.remember(om.system, object, outcome.external_id, om.entity, planned.record, "primary")
+    link.state = "live"
+    link.version = outcome.version
+    link.exceptions.update(planned.fields)
+    catch_up(om, link, state)
+    link.due = any(is_due(spec, link, state) for spec in om.fields)
+    link.sent = {"sure": True, "values": dict(values), "known": planned.fields}
+    link.digest = None
+    tx.save_base(om.system, object, planned.record, {**image, **values})
+
+
+def _refused(
+    tx: Transaction, om: ObjectMap, object: str, planned: PlannedWrite, link: Link, outcome: Outcome,
+    values: Mapping[str, Any], report: Report,
+) -> bool:
+    """Remember by content what was refused; the rest of the record may go at once."""
+    error = outcome.error or ConnectorError("the system gave no reason")
+    if isinstance(error, Gone):
+        tx.put_inbox(om.system, object, {planned.external_id or "": None})
+        link.due = planned.op != "delete"
+        if planned.op == "delete":
+            link.state, link.due = "gone", False
+        return False
+    if planned.op == "create":
+        link.state, link.due = "wanted", False
+    if isinstance(error, Duplicate) and error.of:
+        tx.put_inbox(om.system, object, dict.fromkeys(error.of))
+        tx.ask(om.system, object, error.of[0], "duplicate", {
+            "entity": om.entity, "record": planned.record, "label": planned.label, "message": error.message,
+            "existing": list(error.of)})
+    field = error.field if isinstance(error, Invalid) and error.field in planned.after else ""
+    content = planned.after.get(field) if field else (
+        {"delete": planned.external_id} if planned.op == "delete" else dict(planned.after))
+    tx.refuse(om.system, object, planned.record, field or "", digest=content_digest(content), code=error.code,
+              message=error.message, owner=error.owner)
+    report.count("refused")
+    report.problem(om.system, object, planned.label, field or None, error.code, error.message, error.owner)
+    if planned.op == "update" or (planned.op == "create" and field):
+        link.due = True
+    return bool(field)
+
+
+def _not_done(
+    tx: Transaction, om: ObjectMap, object: str, planned: PlannedWrite, link: Link, outcome: Outcome,
+    values: Mapping[str, Any], report: Report,
+) -> None:
+    link.due = True
+    report.count({"stale": "stale", "retry": "postponed", "unknown": "unknown"}[outcome.status])
+    if outcome.status == "retry" and planned.op == "create":
+        link.state = "wanted"
+        link.generation -= 1
+    elif outcome.status == "unknown" and planned.op != "create":
+        link.sent = {"sure": False, "values": dict(values), "known": planned.fields}
+        link.digest = None
+    if outcome.status in ("stale", "unknown") and planned.external_id:
+        tx.put_inbox(om.system, object, {planned.external_id: None})
+    if outcome.error is not None and outcome.status == "retry":
+        report.problem(om.system, object, planned.label, None, outcome.error.code, outcome.error.message)
+
+
+def _outcome_json(outcome: Outcome) -> dict[str, Any]:
+    return {"external_id": outcome.external_id, "version": outcome.version,
+            "error": [outcome.error.code, outcome.error.message] if outcome.error else None}
+
+
+def _look_back(
+    store: Store, om: ObjectMap, plan: ObjectPlan, connector: Connector, writes: list[Write],
+    outcomes: Mapping[str, Outcome], report: Report,
+) -> None:
+    """Where the system keeps history, find what somebody wrote between our read and our write: it is an edit that
+    nobody has seen, not a value to be lost."""
+    if not connector.capabilities(om.object).history:
+        return
+    updated = {write.external_id: write for write in writes
+               if write.op == "update" and write.external_id and outcomes[write.key].status == "done"}
+    if not updated:
+        return
+    lost = connector.overwritten(plan.stream, updated)
+    if not lost:
+        return
+    with store.write() as tx:
+        report.count("rescued", rescue(tx, om, plan.stream, lost))
+
+
+def recover(store: Store, om: ObjectMap, connector: Connector, stream: Any, report: Report) -> None:
+    """Settle the writes of runs that died: look for the key of every create, read every other record again."""
+    with store.read() as tx:
+        open_intents = tx.unsettled(om.system, stream.name)
+    if not open_intents:
+        return
+    creates = [row for row in open_intents if row["op"] == "create"]
+    found = connector.find(stream, [row["key"] for row in creates]) if creates else {}
+    with store.write() as tx:
+        links = tx.links(om.system, stream.name, [row["record"] for row in open_intents])
+        for row in open_intents:
+            link = links.get(row["record"])
+            outcome: tuple[str, Any] = ("recovered", None)
+            if link is None:
+                pass
+            elif row["op"] != "create":
+                link.sent = {"sure": False, "values": row["payload"]["values"], "known": row["payload"]["known"]}
+                link.due, link.digest = True, None
+                tx.put_inbox(om.system, stream.name, {row["external_id"]: None})
+            elif ids := list(found.get(row["key"], ())):
+                _adopt(tx, om, stream.name, link, row, ids)
+                report.count("recovered")
+                outcome = ("recovered", {"external_id": ids[0]})
+            elif link.state == "creating":
+                link.state, link.due = "wanted", True
+                link.generation -= 1
+                outcome = ("nothing", None)
+            if link is not None:
+                tx.save_link(link)
+            tx.settle_intents(row["run"], {row["key"]: outcome})
+
+
+def _adopt(tx: Transaction, om: ObjectMap, object: str, link: Link, row: Mapping[str, Any], ids: list[str]) -> None:
+    """The create had happened: the object that carries our key is this record."""
+    link.external_id, link.state, link.due = ids[0], "live", True
+    link.synced_rev, link.exceptions = 0, dict(row["payload"]["known"])
+    link.sent = {"sure": True, "values": row["payload"]["values"], "known": row["payload"]["known"]}
+    link.digest = None
+    tx.remember(om.system, object, ids[0], om.entity, link.record, "primary")
+    for copy in ids[1:]:
+        tx.remember(om.system, object, copy, om.entity, link.record, "duplicate")
+    tx.save_base(om.system, object, link.record, row["payload"]["values"])
+    tx.put_inbox(om.system, object, {ids[0]: None})
+

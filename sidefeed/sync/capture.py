@@ -1,0 +1,85 @@
+"""Capture: ids known to have changed go into the inbox together with the cursor, before anything is interpreted.
+
+So no record that cannot be read blocks a cursor, and no crash loses a change: a page and its cursor are one commit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+import xxhash
+
+from sidefeed.connector import Connector, CursorExpired, Remote, Stream
+from sidefeed.mapping import ObjectMap
+from sidefeed.workspace import Store
+from sidefeed.workspace.clock import utc_text
+
+Progress = Callable[[str, int], None]
+
+
+def digest(image: Any) -> bytes:
+    """The digest of a raw image: equal images need no second look."""
+    return xxhash.xxh3_128_digest(orjson.dumps(image, option=orjson.OPT_SORT_KEYS))
+
+
+def pack(remote: Remote) -> dict[str, Any] | None:
+    """An observation as the inbox keeps it; None where the feed told only the id."""
+    if remote.state == "live" and remote.values is None and remote.merged_into is None:
+        return None
+    return {
+        "values": None if remote.values is None else dict(remote.values), "version": remote.version,
+        "modified": utc_text(remote.modified) if remote.modified else None, "state": remote.state,
+        "merged_into": remote.merged_into, "actor": remote.actor,
+    }
+
+
+def capture(
+    store: Store, connector: Connector, om: ObjectMap, stream: Stream, progress: Progress | None = None
+) -> int:
+    """Read one feed to the present; returns how many observations need a look.
+
+    A record whose image is the one last absorbed is dropped here, so that re-reading an unchanged world writes
+    nothing. Raises what the connector raises; pages stored before that stay stored.
+    """
+    with store.read() as tx:
+        position = tx.cursor(om.system, stream.name).position
+    try:
+        return _read_feed(store, connector, om, stream, position, progress)
+    except CursorExpired:
+        return _read_feed(store, connector, om, stream, None, progress)
+
+
+def _read_feed(
+    store: Store, connector: Connector, om: ObjectMap, stream: Stream, position: str | None, progress: Progress | None
+) -> int:
+    count = 0
+    for page in connector.changes(stream, om.raw_fields, position, scope=om.scope):
+        with store.write() as tx:
+            news = _news(tx, om.system, stream.name, page.records)
+            tx.put_inbox(om.system, stream.name, news)
+            moved: dict[str, Any] = {"position": page.cursor}
+            if page.last and page.complete_to is not None:
+                moved["complete_to"] = utc_text(page.complete_to)
+            tx.move_cursor(om.system, stream.name, **moved)
+        count += len(news)
+        if progress is not None:
+            progress(f"reading {om.system} {stream.name}", len(page.records))
+    return count
+
+
+def _news(tx: Any, system: str, object: str, records: tuple[Remote, ...]) -> dict[str, dict[str, Any] | None]:
+    news = {remote.id: pack(remote) for remote in records}
+    live = {remote.id: digest(remote.values) for remote in records
+            if remote.state == "live" and remote.values is not None and remote.merged_into is None}
+    known = tx.digests(system, object, live.keys())
+    same = {id for id, value in live.items() if known.get(id) == value}
+    if same:
+        # An older observation may still wait in the inbox; it must not outlive this newer one.
+        tx.drop_inbox(system, object, same)
+    gone = {remote.id for remote in records if remote.state == "deleted" and remote.merged_into is None}
+    if gone:
+        roles = tx.known_as(system, object, gone)
+        same |= {id for id in gone if id not in roles or roles[id][1] == "gone"}
+    return {id: payload for id, payload in news.items() if id not in same}

@@ -1,0 +1,243 @@
+"""One run, from end to end: recover, capture, guard, absorb, plan, guard, apply.
+
+A run is plain functions in a fixed order over the store and the connectors. Each system fails alone; a crash anywhere,
+followed by the same run, ends where no crash would have ended. See ``docs/architecture.md``.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from sidefeed.connector import Connector, ConnectorError, Stream
+from sidefeed.mapping import Mapping as Mappings
+from sidefeed.mapping import ObjectMap
+from sidefeed.sync.absorb import absorb
+from sidefeed.sync.apply import apply, recover
+from sidefeed.sync.capture import Progress, capture
+from sidefeed.sync.guard import GuardTripped, Limits, Trip, check_inbox, check_plan
+from sidefeed.sync.match import natural_keys
+from sidefeed.sync.plan import ObjectPlan, plan_object
+from sidefeed.sync.report import Report
+from sidefeed.workspace import Store
+from sidefeed.workspace.tables import metadata
+
+WAVES = 4
+"""How often one run looks again at what moved while it wrote; what is left then waits for the next run."""
+
+
+@dataclass(slots=True)
+class Engine:
+    """The sync of one workspace with its systems. ``connectors`` maps each system's name to its connector."""
+
+    store: Store
+    mappings: Mappings
+    connectors: Mapping[str, Connector]
+    limits: Limits = field(default_factory=Limits)
+    progress: Progress | None = None
+
+    def __post_init__(self) -> None:
+        match: dict[str, list[Sequence[str]]] = {"contact": [("email",)], "account": [("domain",)]}
+        for om in self.mappings.objects:
+            match.setdefault(om.entity, []).extend(om.match)
+        self.store.natural_keys = natural_keys(match)
+
+    def sync(
+        self, systems: Sequence[str] | None = None, *, approve: bool = False, confirm_mapping: bool = False
+    ) -> Report:
+        """Bring the given systems (all, if none are named) and the workspace to agreement.
+
+        ``approve`` lets a run pass that a guard stopped; ``confirm_mapping`` accepts that the mapping is another one
+        than at the last run. Raises GuardTripped (nothing was written) and LeaseHeld; a system that fails is told in
+        the report and holds back no other.
+        """
+        names = list(systems or self.connectors)
+        with self.store.write() as tx:
+            run = tx.begin_run("sync " + " ".join(names))
+        self.store.run = run
+        report = Report(run)
+        state = "failed"
+        try:
+            with ExitStack() as leases:
+                for name in names:
+                    leases.enter_context(self.store.lease(f"sync:{name}", run))
+                live = self._identify(names, report, confirm_mapping=confirm_mapping)
+                self._read(live, report, approve=approve)
+                self._write(live, report, approve=approve)
+            state = "done" if report.ok else "incomplete"
+        except GuardTripped as tripped:
+            report.parked = [trip.message for trip in tripped.trips]
+            state = "parked"
+            raise
+        finally:
+            trips = [{"message": message} for message in report.parked]
+            with self.store.write() as tx:
+                tx.end_run(run, state, report.counts, {**report.as_json(), "trips": trips})
+            self.store.run = None
+        return report
+
+    def plan(self, systems: Sequence[str] | None = None) -> tuple[list[ObjectPlan], Report]:
+        """Everything a sync would write, computed on a scratch copy of the workspace: nothing is written anywhere.
+
+        Records whose parents would be created first are listed as waiting.
+        """
+        names = list(systems or self.connectors)
+        with scratch_copy(self.store) as scratch:
+            scratch.natural_keys = self.store.natural_keys
+            engine = Engine(scratch, self.mappings, self.connectors, self.limits, self.progress)
+            report = Report("plan")
+            live = engine._identify(names, report, confirm_mapping=True)
+            try:
+                engine._read(live, report, approve=False)
+            except GuardTripped as tripped:
+                report.parked = [trip.message for trip in tripped.trips]
+                return [], report
+            with scratch.read() as tx:
+                plans = [plan_object(tx, self.mappings, om, stream, creatable=engine._creatable(om.system))
+                         for om, stream in engine._feeds(live)]
+                trips = [trip for plan in plans for trip in check_plan(tx, plan, self.limits)]
+            report.parked = [trip.message for trip in trips]
+        return plans, report
+
+    # -- stages -------------------------------------------------------------------------------------------------
+
+    def _identify(self, names: Sequence[str], report: Report, *, confirm_mapping: bool) -> list[str]:
+        """The systems that answer and are the ones they were at set-up."""
+        live, trips = [], []
+        for name in names:
+            try:
+                marker = self.connectors[name].marker()
+            except ConnectorError as error:
+                report.failed[name] = f"{error.message} [{error.code}]"
+                continue
+            with self.store.write() as tx:
+                known = tx.marker(name)
+                if known is None:
+                    tx.save_marker(name, marker)
+                elif known != marker:
+                    trips.append(Trip("marker", name, "", (
+                        f"{name}: this is {marker}, but the workspace was linked with {known}. Nothing was read or "
+                        f"written. Check the settings of {name}; for another organisation, start a new workspace.")))
+                changed = [om.object for om in self.mappings.for_system(name)
+                           for fingerprint in [tx.setting(f"mapping:{name}:{om.object}")]
+                           if fingerprint is not None and fingerprint != om.fingerprint]
+                if changed and not confirm_mapping:
+                    trips.append(Trip("mapping-changed", name, ", ".join(changed), (
+                        f"{name}: the mapping of {', '.join(changed)} changed since the last run. Nothing was written. "
+                        f"Look at `sidefeed plan`, then run `sidefeed sync --confirm-mapping`.")))
+                    continue
+                for om in self.mappings.for_system(name):
+                    if om.object in changed:
+                        for stream in self.connectors[name].streams(om.object):
+                            tx.move_cursor(name, stream.name, position=None, planned_rev=0)
+                    tx.save_setting(f"mapping:{name}:{om.object}", om.fingerprint)
+            live.append(name)
+        if trips:
+            raise GuardTripped(trips)
+        return live
+
+    def _feeds(self, names: Sequence[str]) -> Iterator[tuple[ObjectMap, Stream]]:
+        """Feeds in dependency order, systems side by side."""
+        for om in self.mappings.objects:
+            if om.system in names and om.system in self.connectors:
+                for stream in self.connectors[om.system].streams(om.object):
+                    yield om, stream
+
+    def _read(self, live: list[str], report: Report, *, approve: bool) -> None:
+        """Recover, capture everything, guard the deletions, then absorb in dependency order."""
+        for om, stream in list(self._feeds(live)):
+            if om.system not in report.failed:
+                with self._contained(om, stream, report):
+                    recover(self.store, om, self.connectors[om.system], stream, report)
+                    report.count("captured", capture(self.store, self.connectors[om.system], om, stream, self.progress))
+        self._absorb(live, report, approve=approve)
+
+    def _absorb(self, live: list[str], report: Report, *, approve: bool) -> None:
+        if not approve:
+            with self.store.read() as tx:
+                trips = [trip for om, stream in self._feeds(live)
+                         for trip in check_inbox(tx, om.system, stream.name, om.entity, self.limits)]
+            if trips:
+                raise GuardTripped(trips)
+        for om, stream in self._feeds(live):
+            if om.system not in report.failed:
+                with self._contained(om, stream, report):
+                    absorb(self.store, self.mappings, om, stream, self.connectors[om.system], report, self.progress)
+
+    def _write(self, live: list[str], report: Report, *, approve: bool) -> None:
+        """Plan and apply in waves: parents before children, and again for what moved meanwhile."""
+        feeds = [(om, stream) for om, stream in self._feeds(live) if not om.readonly]
+        if not approve:
+            with self.store.read() as tx:
+                trips = [trip for om, stream in feeds for trip in check_plan(
+                    tx, plan_object(tx, self.mappings, om, stream, creatable=self._creatable(om.system)), self.limits)]
+            if trips:
+                raise GuardTripped(trips)
+        for _wave in range(WAVES):
+            again = False
+            for om, stream in feeds:
+                if om.system in report.failed:
+                    continue
+                with self._contained(om, stream, report):
+                    connector = self.connectors[om.system]
+                    with self.store.read() as tx:
+                        plan = plan_object(tx, self.mappings, om, stream, creatable=self._creatable(om.system))
+                    if plan.looked_at:
+                        again |= apply(self.store, plan, connector, report, self.progress)
+                    recover(self.store, om, connector, stream, report)
+            with self.store.read() as tx:
+                moved = any(tx.inbox_now(om.system, stream.name) for om, stream in feeds)
+            if not (again or moved):
+                return
+            self._absorb(live, report, approve=True)
+
+    @contextmanager
+    def _contained(self, om: ObjectMap, stream: Stream, report: Report) -> Iterator[None]:
+        """A system that fails holds back no other; one object or mailbox without rights holds back no other either."""
+        from sidefeed.connector import Gone, Invalid, PermissionDenied
+
+        try:
+            yield
+        except (PermissionDenied, Invalid, Gone) as error:
+            report.problem(om.system, stream.name, "all records", None, error.code, error.message, error.owner)
+            report.failed[f"{om.system} {stream.name}"] = f"{error.message} [{error.code}]"
+        except ConnectorError as error:
+            report.failed[om.system] = f"{stream.name}: {error.message} [{error.code}]"
+
+    def _creatable(self, system: str) -> dict[str, ObjectMap]:
+        return {om.entity: om for om in self.mappings.for_system(system) if not om.readonly}
+
+
+@contextmanager
+def scratch_copy(store: Store) -> Iterator[Store]:
+    """A copy of the workspace to try things on, gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="sidefeed-") as folder:
+        path = Path(folder) / "scratch.db"
+        if store.engine.dialect.name == "sqlite" and store.engine.url.database not in (None, "", ":memory:"):
+            with sqlite3.connect(str(store.engine.url.database)) as source, sqlite3.connect(path) as target:
+                source.backup(target)
+            source.close()
+            target.close()
+            copy = Store.open(path, now=store.now)
+        else:
+            copy = Store.open(path, now=store.now)
+            _copy_rows(store, copy)
+        try:
+            yield copy
+        finally:
+            copy.close()
+
+
+def _copy_rows(store: Store, copy: Store) -> None:
+    with store.engine.connect() as source, copy.engine.begin() as target:
+        for table in metadata.sorted_tables:
+            rows: list[dict[str, Any]] = [dict(row) for row in source.execute(sa.select(table)).mappings()]
+            if rows:
+                target.execute(table.insert(), rows)

@@ -1,0 +1,49 @@
+"""Identity: which record is this remote object? Order of proof: a known id, our key, a natural key, else it is new.
+
+Several candidates are never settled by taking the first: the object waits, with the evidence, for a person.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import orjson
+
+_LEGAL_FORMS = frozenset(
+    "ab ag aps as asa bv co company corp corporation gmbh inc incorporated kft kg limited llc llp ltd nv oy plc pty "
+    "sa sarl sas se sl spa srl".split())
+_NOT_WORD = re.compile(r"[^\w]+", re.UNICODE)
+
+
+def normalise(value: Any) -> Any:
+    """A value as it is compared for matching: case, accents, punctuation and legal forms of names do not count."""
+    if isinstance(value, str):
+        text = unicodedata.normalize("NFKD", value).casefold()
+        text = "".join(char for char in text if not unicodedata.combining(char))
+        if "@" in text or "://" in text:
+            return text.strip()
+        words = [word for word in _NOT_WORD.split(text) if word]
+        return " ".join([word for word in words if word not in _LEGAL_FORMS] or words)
+    if isinstance(value, Mapping):
+        return {key: normalise(item) for key, item in value.items()}
+    return value
+
+
+def keys_of(tuples: Iterable[Sequence[str]], values: Mapping[str, Any]) -> list[str]:
+    """The natural keys of a record, strongest first; a key with a blank part proves nothing and is left out."""
+    found = []
+    for names in tuples:
+        parts = [values.get(name) for name in names]
+        if all(part not in (None, "", []) for part in parts):
+            found.append("+".join(names) + "=" + orjson.dumps(
+                [normalise(part) for part in parts], option=orjson.OPT_SORT_KEYS).decode())
+    return found
+
+
+def natural_keys(match: Mapping[str, Sequence[Sequence[str]]]) -> Callable[[str, Mapping[str, Any]], Iterable[str]]:
+    """The key function of a workspace: every tuple that any system matches this entity by."""
+    unique = {entity: tuple(dict.fromkeys(tuple(names) for names in tuples)) for entity, tuples in match.items()}
+    return lambda entity, values: keys_of(unique.get(entity, ()), values)

@@ -1,0 +1,283 @@
+"""The plan: every write that would happen, with before, after and reason, computed without writing anything.
+
+Only links behind their record, links with work left over, and records that changed and have no link are looked at: a
+quiet system plans nothing and costs nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import orjson
+
+from sidefeed.connector import Capabilities, Stream
+from sidefeed.mapping import LensError, ObjectMap, Problem, Unresolved
+from sidefeed.mapping import Mapping as Mappings
+from sidefeed.sync import refs
+from sidefeed.sync.absorb import in_sync, is_due
+from sidefeed.workspace import DELETED, Link, RecordState, Transaction
+
+Op = Literal["create", "update", "delete"]
+
+
+@dataclass(slots=True)
+class PlannedWrite:
+    """One write to one system. ``before`` and ``after`` are raw values by the system's own field names; ``why`` names
+    for each workspace field the revision, actor, source and time that ask for it."""
+
+    system: str
+    object: str
+    record: str
+    entity: str
+    op: Op
+    label: str
+    external_id: str | None
+    rev: int
+    before: dict[str, Any] = field(default_factory=dict)
+    after: dict[str, Any] = field(default_factory=dict)
+    fields: dict[str, list[int]] = field(default_factory=dict)
+    why: dict[str, str] = field(default_factory=dict)
+    reason: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        return {"system": self.system, "object": self.object, "op": self.op, "record": self.record,
+                "entity": self.entity, "label": self.label, "external_id": self.external_id, "reason": self.reason,
+                "fields": {name: {"before": self.before.get(name), "after": value}
+                           for name, value in self.after.items()}, "why": self.why}
+
+
+@dataclass(slots=True)
+class ObjectPlan:
+    """The writes to one feed, what waits and why, and links that need no write after all."""
+
+    om: ObjectMap
+    stream: Stream
+    writes: list[PlannedWrite] = field(default_factory=list)
+    waiting: dict[str, str] = field(default_factory=dict)
+    refused: dict[str, Problem] = field(default_factory=dict)
+    settled: list[tuple[Link, list[str]]] = field(default_factory=list)
+    idle: list[Link] = field(default_factory=list)
+    upto: int = 0
+    looked_at: int = 0
+
+    def min_calls(self, capabilities: Capabilities) -> int:
+        """The least requests that the batch sizes allow for these writes, reading before writing included."""
+        return min_calls(self.writes, capabilities)
+
+
+def min_calls(writes: Iterable[PlannedWrite], capabilities: Capabilities) -> int:
+    """``n = sum over operations of ceil(k / batch)``, plus one read a batch where the system has no condition."""
+    by_op: dict[str, int] = {}
+    for write in writes:
+        by_op[write.op] = by_op.get(write.op, 0) + 1
+    calls = sum(-(-count // capabilities.write_batch) for count in by_op.values())
+    if not capabilities.conditional:
+        calls += sum(-(-count // min(capabilities.read_batch, capabilities.write_batch))
+                     for op, count in by_op.items() if op != "create")
+    return calls
+
+
+def plan_object(
+    tx: Transaction, mappings: Mappings, om: ObjectMap, stream: Stream, *, creatable: Mapping[str, ObjectMap]
+) -> ObjectPlan:
+    """Plan the writes to one feed. ``creatable`` maps each entity to the object of this system that holds it."""
+    plan = ObjectPlan(om, stream, upto=tx.last_rev())
+    if om.readonly:
+        return plan
+    since = tx.cursor(om.system, stream.name).planned_rev
+    ids = dict.fromkeys([*tx.due(om.system, stream.name), *tx.changed_ids(om.entity, since=since)])
+    links = tx.links(om.system, stream.name, list(ids))
+    states = tx.records(list(ids))
+    outward = refs.outward(tx, om, [state.values for state in states.values()])
+    known_refusals = tx.refusals(om.system, stream.name, list(ids))
+    plan.looked_at = len(ids)
+    to_update = [(states[id], links[id]) for id in ids if id in links and id in states]
+    bases = tx.bases(om.system, stream.name, [state.id for state, link in to_update if link.state == "live"])
+    planner = _Planner(tx, om, plan, outward, refs.inward(tx, om, bases.values()), creatable, known_refusals)
+    for state, link in to_update:
+        if link.state == "live" and state.merged_into is None:
+            if state.deleted:
+                planner.delete(state, link)
+            else:
+                planner.update(state, link, bases.get(state.id, {}))
+        elif link.state == "wanted" or (link.state == "gone" and _restored(state, link)):
+            planner.create(state, link)
+    for id in ids:
+        if id not in links and id in states:
+            planner.create(states[id], None)
+    planner.explain()
+    return plan
+
+
+def _restored(state: RecordState, link: Link) -> bool:
+    """It was deleted here, and a person who saw that decided that it lives."""
+    return (DELETED in link.exceptions and state.values.get(DELETED) is False and DELETED not in state.conflicts
+            and not in_sync(link, state, DELETED))
+
+
+class _Planner:
+    def __init__(
+        self, tx: Transaction, om: ObjectMap, plan: ObjectPlan, outward: refs.BatchRefs, inward: refs.BatchRefs,
+        creatable: Mapping[str, ObjectMap], refusals: Mapping[str, Mapping[str, str]],
+    ) -> None:
+        self.tx = tx
+        self.om = om
+        self.stream = plan.stream
+        self.plan = plan
+        self.refs = outward
+        self.inward = inward
+        self.creatable = creatable
+        self.refusals = refusals
+
+    def update(self, state: RecordState, link: Link, image: Mapping[str, Any]) -> None:
+        due = [spec for spec in self.om.fields if is_due(spec, link, state)]
+        if not due:
+            return
+        names, already = [], []
+        for spec in due:
+            held = self._held(spec.name, image)
+            if held is not _NOTHING and held == state.values.get(spec.name):
+                already.append(spec.name)
+            else:
+                names.append(spec.name)
+        raw, problems = self.om.write(state.values, names, self.refs)
+        blocked = self._problems(state, problems, creating=False)
+        raw, blocked_raw = self._without_refused(state, raw, names)
+        blocked |= blocked_raw
+        names = [name for name in names if name not in blocked]
+        after = {name: value for name, value in raw.items() if name not in image or image[name] != value}
+        if already or (names and not after):
+            self.plan.settled.append((link, already + ([] if after else names)))
+        if not after:
+            if not already and state.id not in self.plan.waiting:
+                self.plan.idle.append(link)
+            return
+        self.plan.writes.append(PlannedWrite(
+            self.om.system, self.stream.name, state.id, state.entity, "update", label(state), link.external_id,
+            state.rev, {name: image.get(name) for name in after}, after,
+            {name: list(state.heads_of(name)) for name in names}))
+
+    def _held(self, name: str, image: Mapping[str, Any]) -> Any:
+        """What the system is known to hold, read back through the lens; `_NOTHING` where that is not known."""
+        lens = self.om.field(name).lens
+        if not lens.raw or any(key not in image for key in lens.raw):
+            return _NOTHING
+        try:
+            return lens.read(image, self.inward)
+        except (LensError, Unresolved):
+            return _NOTHING
+
+    def create(self, state: RecordState, link: Link | None) -> None:
+        if not self.om.creates or state.deleted or state.merged_into is not None:
+            return
+        if not state.values or (self.om.create_when is not None and not self.om.create_when(state.values)):
+            return
+        names = [spec.name for spec in self.om.fields
+                 if spec.writes and spec.name in state.values and spec.name not in state.conflicts]
+        missing = list(self.om.missing(state.values))
+        shown = {name: state.values[name] for name in state.conflicts if name in state.values}
+        # A field that must be there is created with the value on show; the rest of a conflict stays unwritten.
+        names += [name for name in shown if name in self.om and self.om.field(name).required_on_create]
+        if missing:
+            self._refuse(state, ",".join(missing), "required-missing",
+                         f"{self.om.system} creates no {self.om.object} without {', '.join(missing)}: fill it in the "
+                         f"workspace or in another system, or give it a default in the mapping")
+            return
+        raw, problems = self.om.write(state.values, names, self.refs, create=True)
+        blocked = self._problems(state, problems, creating=True)
+        if state.id in self.plan.waiting:
+            return
+        required = {spec.name for spec in self.om.fields if spec.required_on_create}
+        if blocked & required:
+            return
+        kept, blocked_raw = self._without_refused(state, raw, names)
+        if blocked_raw & required or self._same_refusal(state, "", kept):
+            return
+        self.plan.writes.append(PlannedWrite(
+            self.om.system, self.stream.name, state.id, state.entity, "create", label(state), None, state.rev,
+            {}, kept, {name: list(state.heads_of(name)) for name in names
+                       if name not in blocked and name not in blocked_raw}))
+
+    def delete(self, state: RecordState, link: Link) -> None:
+        if self.om.deletes == "unlink":
+            return
+        if self._same_refusal(state, "", {"delete": link.external_id}):
+            return
+        self.plan.writes.append(PlannedWrite(
+            self.om.system, self.stream.name, state.id, state.entity, "delete", label(state), link.external_id,
+            state.rev, fields={DELETED: list(state.heads_of(DELETED))}))
+
+    # -- what cannot be written now -----------------------------------------------------------------------------
+
+    def _problems(self, state: RecordState, problems: Iterable[Problem], *, creating: bool) -> set[str]:
+        """Fields that cannot cross: a parent still to be created makes the record wait, anything else is refused."""
+        blocked = set()
+        for problem in problems:
+            blocked.add(problem.field)
+            if problem.code == "unresolved" and problem.id and problem.entity and problem.entity in self.creatable:
+                parent = self.tx.record(problem.id)
+                om = self.creatable[problem.entity]
+                if parent is not None and om.creates and not om.readonly and not parent.deleted and (
+                        om.create_when is None or om.create_when(parent.values)):
+                    if creating:
+                        self.plan.waiting[state.id] = f"{problem.entity} {label(parent)} is not in {self.om.system} yet"
+                    continue
+            self._refuse(state, problem.field, problem.code, problem.message)
+        return blocked
+
+    def _refuse(self, state: RecordState, name: str, code: str, message: str) -> None:
+        self.plan.refused[f"{state.id}/{name}"] = Problem(name, code, f"{label(state)}: {message}", None, state.id)
+
+    def _without_refused(
+        self, state: RecordState, raw: Mapping[str, Any], names: Iterable[str]
+    ) -> tuple[dict[str, Any], set[str]]:
+        """Leave out raw values that the system refused and that are still the same."""
+        refused = self.refusals.get(state.id, {})
+        kept, blocked = dict(raw), set()
+        for name, content in refused.items():
+            if name in kept and content == content_digest(kept[name]):
+                del kept[name]
+                blocked |= {field for field in names if name in self.om.field(field).lens.raw}
+        if blocked:
+            for field in blocked:
+                for key in self.om.field(field).lens.raw:
+                    kept.pop(key, None)
+        return kept, blocked
+
+    def _same_refusal(self, state: RecordState, name: str, content: Any) -> bool:
+        return self.refusals.get(state.id, {}).get(name) == content_digest(content)
+
+    def explain(self) -> None:
+        """Name for each field the change that asks for the write."""
+        revs = {rev for write in self.plan.writes for heads in write.fields.values() for rev in heads}
+        details = self.tx.head_details(revs)
+        for write in self.plan.writes:
+            for name, heads in write.fields.items():
+                if heads and (change := details.get(heads[-1])) is not None:
+                    write.why[name] = f"{change.actor} in {change.source}, {change.at[:16]}" + (
+                        f" ({change.reason})" if change.reason else "")
+            asked_by = "; ".join(sorted(set(write.why.values())))
+            write.reason = f"not in {write.system} yet" if write.op == "create" else asked_by
+
+
+_NOTHING = object()
+
+
+def content_digest(content: Any) -> str:
+    """What a refusal is remembered by: the same content is not asked again."""
+    return hashlib.blake2b(orjson.dumps(content, option=orjson.OPT_SORT_KEYS), digest_size=12).hexdigest()
+
+
+def label(state: RecordState) -> str:
+    """How a record is called when people read of it; the subject of a meeting is never used."""
+    values = state.values
+    if state.entity == "meeting":
+        when = values.get("when") or {}
+        return f"meeting of {str(when.get('start', '?'))[:10]} ({state.id[-6:]})"
+    name = values.get("name") or " ".join(
+        part for part in (values.get("first_name"), values.get("last_name")) if part) or values.get("subject")
+    text = str(name or values.get("email") or state.id)
+    return text if len(text) <= 60 else text[:57] + "..."

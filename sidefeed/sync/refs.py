@@ -1,0 +1,53 @@
+"""How references travel: a remote id becomes a record on the way in, a record a remote id on the way out.
+
+Lookups are made for a whole batch at once, so that a lens never causes a query.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from sidefeed.mapping import ObjectMap
+from sidefeed.workspace import Transaction
+
+
+class BatchRefs:
+    """The references of one batch, looked up beforehand."""
+
+    def __init__(self, inward: Mapping[tuple[str, str], str], outward: Mapping[tuple[str, str], str]) -> None:
+        self._inward = inward
+        self._outward = outward
+
+    def record(self, entity: str, external_id: str) -> str | None:
+        return self._inward.get((entity, external_id))
+
+    def external(self, entity: str, record: str) -> str | None:
+        return self._outward.get((entity, record))
+
+
+def inward(tx: Transaction, om: ObjectMap, images: Iterable[Mapping[str, Any]]) -> BatchRefs:
+    """References held by raw images, as record ids."""
+    wanted: dict[str, set[str]] = {}
+    for image in images:
+        for entity, external_id in om.references_in(image):
+            wanted.setdefault(entity, set()).add(external_id)
+    found = {(entity, id): record for entity, ids in wanted.items()
+             for id, record in tx.records_known_as(om.system, entity, ids).items()}
+    survivors = tx.records(list(found.values()))
+    for key, record in found.items():
+        state = survivors.get(record)
+        while state is not None and state.merged_into:
+            found[key] = state.merged_into
+            state = tx.record(state.merged_into)
+    return BatchRefs(found, {})
+
+
+def outward(tx: Transaction, om: ObjectMap, records: Iterable[Mapping[str, Any]]) -> BatchRefs:
+    """References held by records, as ids in this system."""
+    wanted: dict[str, set[str]] = {}
+    for values in records:
+        for entity, record in om.references_out(values):
+            wanted.setdefault(entity, set()).add(record)
+    return BatchRefs({}, {(entity, record): external for entity, ids in wanted.items()
+                          for record, external in tx.external_ids(om.system, ids).items()})

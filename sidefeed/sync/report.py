@@ -1,0 +1,66 @@
+"""What a run did, for people and for programs."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from sidefeed.mapping import ObjectMap
+from sidefeed.workspace import Change
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something a person must know or act on: what happened, to which record, why, and what to do next."""
+
+    system: str
+    object: str
+    record: str
+    field: str | None
+    code: str
+    message: str
+    owner: str = "ops"
+
+    def __str__(self) -> str:
+        place = f"{self.system} {self.object} {self.record}" + (f", field {self.field}" if self.field else "")
+        return f"{place}: {self.message} [{self.code}, for {self.owner}]"
+
+
+@dataclass(slots=True)
+class Report:
+    """Counts and problems of one run."""
+
+    run: str
+    counts: dict[str, int] = field(default_factory=dict)
+    written: dict[str, dict[str, int]] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+    changes: dict[str, int] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+    parked: list[str] = field(default_factory=list)
+
+    def count(self, what: str, number: int = 1) -> None:
+        if number:
+            self.counts[what] = self.counts.get(what, 0) + number
+
+    def wrote(self, system: str, object: str, op: str) -> None:
+        self.count("written")
+        by_op = self.written.setdefault(f"{system} {object}", {})
+        by_op[op] = by_op.get(op, 0) + 1
+
+    def absorbed(self, om: ObjectMap, change: Change) -> None:
+        key = f"{om.system} {om.entity}"
+        self.changes[key] = self.changes.get(key, 0) + 1
+
+    def problem(
+        self, system: str, object: str, record: str, field: str | None, code: str, message: str, owner: str = "ops"
+    ) -> None:
+        self.problems.append(Problem(system, object, record, field, code, message, owner))
+
+    @property
+    def ok(self) -> bool:
+        return not self.failed and not self.parked
+
+    def as_json(self) -> dict[str, Any]:
+        return {"run": self.run, "ok": self.ok, "counts": self.counts, "written": self.written,
+                "absorbed": self.changes, "problems": [asdict(problem) for problem in self.problems],
+                "failed": self.failed, "parked": self.parked}

@@ -1,0 +1,204 @@
+"""The engine over in-process systems: what one sync does, and what the next one leaves alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.sync.world import World, mappings
+
+from sidefeed.sync import Engine, Report
+from sidefeed.workspace import Draft, Store
+
+
+class Office:
+    """A workspace, its systems, and one way to run a sync."""
+
+    def __init__(self, folder: Path, world: World) -> None:
+        self.world = world
+        self.path = folder / "workspace.db"
+        self.mappings = mappings(folder / "mappings", tuple(world.systems))
+        self.store = Store.open(self.path, now=world.now)
+        self.a = world.systems["a"]
+        self.b = world.systems["b"]
+
+    def engine(self) -> Engine:
+        return Engine(self.store, self.mappings, dict(self.world.systems))
+
+    def sync(self) -> Report:
+        self.world.tick += 60
+        return self.engine().sync()
+
+    def quiet(self) -> None:
+        for _ in range(4):
+            self.sync()
+
+    def only(self, system: str, object: str = "Deal") -> dict[str, object]:
+        (values,) = self.world.systems[system].live(object).values()
+        return values
+
+
+@pytest.fixture
+def office(tmp_path: Path) -> Iterator[Office]:
+    office = Office(tmp_path, World())
+    yield office
+    office.store.close()
+
+
+def test_a_record_made_in_one_system_is_created_once_in_the_other(office: Office) -> None:
+    account = office.a.person_creates("Account", {"Name": "Acme", "Domain": "acme.test"})
+    office.a.person_creates("Deal", {"Name": "Big", "Amount": "10", "AccountId": account})
+    report = office.sync()
+    assert report.written == {"b Account": {"create": 1}, "b Deal": {"create": 1}}
+    deal = office.only("b")
+    assert (deal["Name"], deal["Amount"]) == ("Big", "10")
+    assert deal["AccountId"] in office.b.live("Account")
+
+
+def test_the_next_sync_writes_nothing_and_absorbs_no_echo(office: Office) -> None:
+    office.a.person_creates("Deal", {"Name": "Big", "Amount": "10"})
+    office.sync()
+    second, third = office.sync(), office.sync()
+    assert second.written == third.written == {}
+    assert second.changes == third.changes == {}
+
+
+def test_edits_of_different_fields_in_two_systems_both_survive(office: Office) -> None:
+    office.a.person_creates("Deal", {"Name": "Big", "Amount": "10", "NextStep": "call"})
+    office.quiet()
+    (in_a,), (in_b,) = office.a.live("Deal"), office.b.live("Deal")
+    office.a.person_edits("Deal", in_a, {"Amount": "20"})
+    office.b.person_edits("Deal", in_b, {"NextStep": "visit"})
+    office.sync()
+    for system in ("a", "b"):
+        assert (office.only(system)["Amount"], office.only(system)["NextStep"]) == ("20", "visit")
+
+
+def test_two_different_values_are_a_conflict_until_a_decision_settles_it_everywhere(office: Office) -> None:
+    office.a.person_creates("Deal", {"Name": "Big", "Amount": "10"})
+    office.quiet()
+    (in_a,), (in_b,) = office.a.live("Deal"), office.b.live("Deal")
+    office.a.person_edits("Deal", in_a, {"Amount": "20"}, actor="ann")
+    office.b.person_edits("Deal", in_b, {"Amount": "30"}, actor="bob")
+    office.quiet()
+    with office.store.read() as tx:
+        (state,) = tx.conflicted()
+    assert {(head.source, head.actor, head.value) for head in state.conflicts["amount"]} == {
+        ("a", "ann", "20"), ("b", "bob", "30")}
+    assert (office.only("a")["Amount"], office.only("b")["Amount"]) == ("20", "30")
+    with office.store.write() as tx:
+        tx.append([Draft("opportunity", state.id, {"amount": "30"}, "cy", "workspace")])
+    office.sync()
+    assert office.only("a")["Amount"] == office.only("b")["Amount"] == "30"
+    with office.store.read() as tx:
+        assert tx.conflicted() == []
+
+
+def test_first_contact_matches_by_natural_key_and_asks_where_two_could_be_meant(office: Office) -> None:
+    office.a.person_creates("Account", {"Name": "Acme Inc.", "Domain": "acme.test", "Phone": "1"})
+    office.b.person_creates("Account", {"Name": "ACME", "Domain": "acme.test"})
+    office.a.person_creates("Account", {"Name": "Twin one", "Domain": "twin.test"})
+    office.a.person_creates("Account", {"Name": "Twin two", "Domain": "twin.test"})
+    office.b.person_creates("Account", {"Name": "Twin", "Domain": "twin.test"})
+    _plans, planned = office.engine().plan()
+    assert (planned.counts["matched"], planned.counts["ambiguous"]) == (1, 1)
+    assert len(office.b.live("Account")) == 2, "planning writes nothing"
+    report = office.sync()
+    assert (report.counts["matched"], report.counts["ambiguous"]) == (1, 1)
+    acme = [row for row in office.b.live("Account").values() if row["Domain"] == "acme.test"]
+    assert len(acme) == 1 and acme[0]["Phone"] == "1"
+    with office.store.read() as tx:
+        (question,) = tx.questions()
+    assert len(question["evidence"]["candidates"]) == 2
+
+
+def test_a_deletion_travels_and_does_not_come_back(office: Office) -> None:
+    office.a.person_creates("Deal", {"Name": "Big", "Amount": "10"})
+    office.quiet()
+    (in_a,) = office.a.live("Deal")
+    office.a.person_deletes("Deal", in_a)
+    office.quiet()
+    assert office.a.live("Deal") == office.b.live("Deal") == {}
+    with office.store.write() as tx:
+        tx.move_cursor("a", "Deal", position=None)
+        tx.move_cursor("b", "Deal", position=None)
+    office.quiet()
+    assert office.a.live("Deal") == office.b.live("Deal") == {}
+
+
+def test_deleting_what_somebody_else_just_edited_asks_and_the_edit_stays(office: Office) -> None:
+    office.a.person_creates("Deal", {"Name": "Big", "Amount": "10"})
+    office.quiet()
+    (in_a,), (in_b,) = office.a.live("Deal"), office.b.live("Deal")
+    office.a.person_deletes("Deal", in_a)
+    office.b.person_edits("Deal", in_b, {"Amount": "11"})
+    office.quiet()
+    assert office.only("b")["Amount"] == "11"
+    with office.store.read() as tx:
+        (state,) = tx.conflicted()
+    assert "_deleted" in state.conflicts
+    with office.store.write() as tx:
+        tx.append([Draft("opportunity", state.id, {"_deleted": False}, "cy", "workspace")])
+    office.quiet()
+    assert office.only("a")["Amount"] == office.only("b")["Amount"] == "11"
+
+
+def test_a_merge_moves_the_link_and_deletes_nothing_elsewhere(office: Office) -> None:
+    one = office.a.person_creates("Account", {"Name": "Acme", "Domain": "acme.test"})
+    two = office.a.person_creates("Account", {"Name": "Acme GmbH", "Domain": "acme.example"})
+    office.quiet()
+    office.a.person_merges("Account", one, two)
+    office.quiet()
+    assert set(office.a.live("Account")) == {one}
+    assert len(office.b.live("Account")) == 2
+    with office.store.read() as tx:
+        assert tx.known_as("a", "Account", [one, two])[two] == (tx.known_as("a", "Account", [one])[one][0], "alias")
+
+
+def test_a_refused_value_is_reported_once_and_holds_back_nothing_else(office: Office) -> None:
+    office.b.refuse = lambda _object, write: "Amount" if write.values.get("Amount") == "13" else None
+    office.a.person_creates("Deal", {"Name": "Bad", "Amount": "13", "NextStep": "call"})
+    office.a.person_creates("Deal", {"Name": "Good", "Amount": "1"})
+    first = office.sync()
+    assert [(problem.field, problem.owner) for problem in first.problems] == [("Amount", "rep")]
+    assert {row["Name"] for row in office.b.live("Deal").values()} == {"Bad", "Good"}
+    second = office.sync()
+    assert (second.written, second.problems) == ({}, [])
+    office.a.person_edits("Deal", next(iter(office.a.live("Deal"))), {"Amount": "14"})
+    office.quiet()
+    assert {row["Amount"] for row in office.b.live("Deal").values()} == {"14", "1"}
+
+
+def test_what_a_system_makes_of_a_value_is_not_an_edit(tmp_path: Path) -> None:
+    world = World()
+    world.systems["b"].normal = lambda _name, value: value.replace("\n", "\r\n") + "  " if value else value
+    office = Office(tmp_path, world)
+    office.a.person_creates("Deal", {"Name": "Big", "NextStep": "call\nthen visit"})
+    first = office.sync()
+    later = [office.sync() for _ in range(3)]
+    assert first.written == {"b Deal": {"create": 1}}
+    assert [report.written for report in later] == [report.changes for report in later] == [{}, {}, {}]
+    assert office.only("a")["NextStep"] == "call\nthen visit"
+
+
+def test_a_lost_answer_makes_no_duplicate(office: Office) -> None:
+    office.a.person_creates("Deal", {"Name": "Big", "Amount": "10"})
+    office.b.lose_answer = 1
+    office.quiet()
+    assert len(office.b.live("Deal")) == 1
+    (in_a,) = office.a.live("Deal")
+    office.a.person_edits("Deal", in_a, {"Amount": "12"})
+    office.b.lose_answer = 1
+    office.quiet()
+    assert office.only("b")["Amount"] == "12"
+
+
+def test_sets_merge_as_adds_and_removes(office: Office) -> None:
+    office.a.person_creates("Deal", {"Name": "Big", "Tags": "x;y"})
+    office.quiet()
+    (in_a,), (in_b,) = office.a.live("Deal"), office.b.live("Deal")
+    office.a.person_edits("Deal", in_a, {"Tags": "y;z"})
+    office.b.person_edits("Deal", in_b, {"Tags": "x;y;w"})
+    office.quiet()
+    assert office.only("a")["Tags"] == office.only("b")["Tags"] == "w;y;z"

@@ -1,0 +1,317 @@
+"""In-process systems for volume: the semantics of the practice servers at memory speed, and a ledger of what people did.
+
+A `FakeSystem` keeps records, stamps them coarsely, shows changes in its feed only after a lag, merges, archives, knows
+unique keys, and can lose an answer after the effect. `Ledger` stands outside the engine: it knows every value a person
+typed and what that person had seen, so that a lost update is found by comparing worlds, not by asking the engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from sidefeed.connector import (
+    Calls,
+    Capabilities,
+    Duplicate,
+    FieldSchema,
+    Gone,
+    ObjectSchema,
+    Outcome,
+    Page,
+    Remote,
+    Stream,
+    Unavailable,
+    Write,
+)
+from sidefeed.mapping import Mapping as Mappings
+from sidefeed.mapping import load
+
+ENTITIES = """
+entities:
+  account:
+    deletes: propagate
+    fields:
+      name: text
+      domain: text
+      phone: {type: text, policy: ask}
+  opportunity:
+    deletes: propagate
+    fields:
+      name: {type: text, policy: ask}
+      next_step: text
+      amount: {type: number, policy: ask}
+      account: ref account
+      tags: set
+"""
+
+SYSTEM = """
+system: %s
+key_field: key
+objects:
+  Account:
+    entity: account
+    match: [domain]
+    fields:
+      name: Name
+      domain: Domain
+      phone: Phone
+  Deal:
+    entity: opportunity
+    match: [[name, account]]
+    fields:
+      name: {field: Name, required_on_create: true}
+      next_step: NextStep
+      amount: Amount
+      account: {field: AccountId}
+      tags: {field: Tags, separator: ";"}
+"""
+
+
+class Killed(BaseException):
+    """The process died here."""
+
+
+class World:
+    """The clock and the systems that share it."""
+
+    def __init__(self, names: Sequence[str] = ("a", "b"), **options: Any) -> None:
+        self.tick = 0
+        self.calls = 0
+        self.on_call: Callable[[int, str, str], None] | None = None
+        self.systems = {name: FakeSystem(name, self, **options) for name in names}
+
+    def now(self) -> datetime:
+        return datetime(2026, 11, 2, tzinfo=UTC) + timedelta(seconds=self.tick)
+
+    def io(self, phase: str, what: str) -> None:
+        if phase == "before":
+            self.calls += 1
+        if self.on_call is not None:
+            self.on_call(self.calls, phase, what)
+
+
+@dataclass
+class Row:
+    id: str
+    values: dict[str, Any]
+    version: int
+    stamp: int
+    visible: int
+    deleted: bool = False
+    merged_into: str | None = None
+    actor: str = "person"
+    history: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+
+
+class FakeSystem:
+    """One outside system and its connector in one: ``person_*`` is what people do, the rest is the connector."""
+
+    def __init__(
+        self, name: str, world: World, *, lag: int = 0, coarse: int = 1, conditional: bool = True,
+        history: bool = False, overlap: int = 30, page: int = 3, batch: int = 4,
+        normal: Callable[[str, Any], Any] | None = None,
+    ) -> None:
+        self.system = name
+        self.world = world
+        self.lag, self.coarse, self.overlap, self.page, self.batch = lag, coarse, overlap, page, batch
+        self.conditional, self.history = conditional, history
+        self.normal = normal or (lambda _name, value: value)
+        self.rows: dict[str, dict[str, Row]] = {"Account": {}, "Deal": {}}
+        self.calls = Calls()
+        self.lose_answer = 0
+        self.fail_before = 0
+        self.refuse: Callable[[str, Write], str | None] = lambda _object, _write: None
+        self.next_lag: int | None = None
+        self.writes_seen: list[tuple[str, Write]] = []
+
+    # -- people -------------------------------------------------------------------------------------------------
+
+    def person_creates(self, object: str, values: Mapping[str, Any], actor: str = "person") -> str:
+        id = f"{self.system}{object[0]}{len(self.rows[object]) + 1:04d}"
+        blank = dict.fromkeys(_FIELDS[object])
+        self.rows[object][id] = Row(id, {**blank, **self._normalised(values)}, 1, self._stamp(), self._visible(),
+                                    actor=actor)
+        return id
+
+    def person_edits(self, object: str, id: str, values: Mapping[str, Any], actor: str = "person") -> None:
+        row = self.rows[object][id]
+        assert not row.deleted
+        self._write(row, values, actor)
+
+    def person_deletes(self, object: str, id: str) -> None:
+        row = self.rows[object][id]
+        row.deleted, row.version, row.stamp, row.visible = True, row.version + 1, self._stamp(), self._visible()
+
+    def person_restores(self, object: str, id: str) -> None:
+        row = self.rows[object][id]
+        row.deleted, row.version, row.stamp, row.visible = False, row.version + 1, self._stamp(), self._visible()
+
+    def person_merges(self, object: str, winner: str, loser: str) -> None:
+        self.person_deletes(object, loser)
+        self.rows[object][loser].merged_into = winner
+        if object == "Account":
+            for deal in self.rows["Deal"].values():
+                if deal.values["AccountId"] == loser and not deal.deleted:
+                    self._write(deal, {"AccountId": winner}, "merge")
+        self._write(self.rows[object][winner], {}, "merge")
+
+    def live(self, object: str) -> dict[str, dict[str, Any]]:
+        return {id: row.values for id, row in self.rows[object].items() if not row.deleted}
+
+    def _write(self, row: Row, values: Mapping[str, Any], actor: str) -> None:
+        row.history.append((actor, dict(row.values)))
+        row.values.update(self._normalised(values))
+        row.version += 1
+        row.actor = actor
+        row.stamp, row.visible = self._stamp(), self._visible()
+
+    def _normalised(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: self.normal(name, value) for name, value in values.items()}
+
+    def _stamp(self) -> int:
+        return self.world.tick // self.coarse * self.coarse
+
+    def _visible(self) -> int:
+        lag = self.lag if self.next_lag is None else self.next_lag
+        return self.world.tick + lag
+
+    # -- the connector ------------------------------------------------------------------------------------------
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any]) -> FakeSystem:
+        raise NotImplementedError
+
+    def marker(self) -> str:
+        return f"org-{self.system}"
+
+    def streams(self, object: str) -> Sequence[Stream]:
+        return [Stream(object)]
+
+    def capabilities(self, object: str) -> Capabilities:
+        return Capabilities(conditional=self.conditional, history=self.history, merges=True, write_batch=self.batch,
+                            read_batch=self.batch)
+
+    def describe(self, object: str) -> ObjectSchema:
+        return ObjectSchema(object, object, {name: FieldSchema(name, "string") for name in _FIELDS[object]})
+
+    def changes(
+        self, stream: Stream, fields: Sequence[str], cursor: str | None, *, scope: Any = None
+    ) -> Iterator[Page]:
+        since, after = (int(part) for part in (cursor or "-1000000 -1").split())
+        upto = self.world.tick
+        rows = sorted((row for row in self.rows[stream.object].values()
+                       if row.stamp >= since - self.overlap and row.visible <= self.world.tick),
+                      key=lambda row: (row.stamp, row.id))
+        chunks = [rows[start:start + self.page] for start in range(0, len(rows), self.page)] or [[]]
+        for number, chunk in enumerate(chunks):
+            if number <= after:
+                continue
+            last = number == len(chunks) - 1
+            self._io("read")
+            yield Page(tuple(self._remote(row) for row in chunk), f"{upto} -1" if last else f"{since} -1", last,
+                       self.world.now() if last else None)
+
+    def fetch(self, stream: Stream, fields: Sequence[str], ids: Sequence[str]) -> list[Remote]:
+        self._io("read")
+        rows = self.rows[stream.object]
+        return [self._remote(rows[id]) if id in rows else Remote(id, state="deleted") for id in ids]
+
+    def find(self, stream: Stream, keys: Sequence[str]) -> Mapping[str, Sequence[str]]:
+        self._io("read")
+        found: dict[str, list[str]] = {key: [] for key in keys}
+        for row in self.rows[stream.object].values():
+            if row.values.get("key") in found and not row.deleted:
+                found[row.values["key"]].append(row.id)
+        return found
+
+    def write(self, stream: Stream, writes: Sequence[Write]) -> Iterator[Outcome]:
+        if self.fail_before:
+            self.fail_before -= 1
+            raise Unavailable(f"{self.system} does not answer")
+        self.world.io("before", f"{self.system} write")
+        self.calls.used += 1
+        outcomes = [self._one(stream.object, write) for write in writes]
+        self.world.io("after", f"{self.system} write")
+        if self.lose_answer:
+            self.lose_answer -= 1
+            return
+        yield from reversed(outcomes)
+
+    def _one(self, object: str, write: Write) -> Outcome:
+        self.writes_seen.append((object, write))
+        rows = self.rows[object]
+        refusal = self.refuse(object, write)
+        if refusal is not None:
+            from sidefeed.connector import Invalid
+
+            return Outcome(write.key, "refused", write.external_id, error=Invalid(
+                f"{refusal} is not accepted", field=refusal))
+        reference = write.values.get("AccountId")
+        if reference is not None:
+            assert reference in self.rows["Account"], "a write names a remote id that does not exist"
+        if write.op == "create":
+            taken = [row.id for row in rows.values()
+                     if row.values.get("key") == write.external_key and not row.deleted]
+            if taken:
+                return Outcome(write.key, "refused", error=Duplicate("that key is taken", of=taken))
+            id = self.person_creates(object, write.values, actor="sidefeed")
+            return Outcome(write.key, "done", id, version="1")
+        row = rows[write.external_id or ""]
+        if row.deleted:
+            return Outcome(write.key, "refused", row.id, error=Gone(f"{row.id} is not there"))
+        if self.conditional and write.version and write.version != str(row.version):
+            return Outcome(write.key, "stale", row.id, version=str(row.version))
+        if write.op == "delete":
+            self.person_deletes(object, row.id)
+        else:
+            self._write(row, write.values, "sidefeed")
+        return Outcome(write.key, "done", row.id, version=str(row.version) if self.conditional else "")
+
+    def overwritten(self, stream: Stream, outcomes: Mapping[str, Write]) -> Mapping[str, Mapping[str, Any]]:
+        lost: dict[str, dict[str, Any]] = {}
+        for id, write in outcomes.items():
+            row = self.rows[stream.object][id]
+            ours = max(number for number, (actor, _values) in enumerate([*row.history, (row.actor, {})])
+                       if actor == "sidefeed")
+            _ = ours
+            before = next((values for actor, values in reversed(row.history)), {})
+            changed = {name: before[name] for name in write.values
+                       if name in write.expected and before.get(name) != write.expected[name]}
+            if changed:
+                lost[id] = changed
+        return lost
+
+    def ids(self, stream: Stream) -> Iterator[tuple[str, str]]:
+        self._io("read")
+        yield from ((row.id, str(row.version)) for row in self.rows[stream.object].values() if not row.deleted)
+
+    def prepare(self, objects: Sequence[str], *, apply: bool) -> Sequence[str]:
+        return []
+
+    def close(self) -> None:
+        pass
+
+    def _io(self, what: str) -> None:
+        self.calls.used += 1
+        self.world.io("before", f"{self.system} {what}")
+        self.world.io("after", f"{self.system} {what}")
+
+    def _remote(self, row: Row) -> Remote:
+        return Remote(row.id, dict(row.values), str(row.version), datetime(2026, 11, 2, tzinfo=UTC) +
+                      timedelta(seconds=row.stamp), "deleted" if row.deleted else "live", row.merged_into, row.actor)
+
+
+_FIELDS = {"Account": ("Name", "Domain", "Phone", "key"),
+           "Deal": ("Name", "NextStep", "Amount", "AccountId", "Tags", "key")}
+
+
+def mappings(folder: Path, systems: Sequence[str] = ("a", "b")) -> Mappings:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "entities.yaml").write_text(ENTITIES)
+    for system in systems:
+        (folder / f"{system}.yaml").write_text(SYSTEM % system)
+    return load(folder)
