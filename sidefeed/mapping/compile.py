@@ -49,7 +49,7 @@ def load(folder: Path | str) -> Mapping:
     if described is None:
         raise MappingErrors([MappingError(f"{folder.name}/entities.yaml", 0, 0, f"there is no such file in {folder}.")])
     systems = [each for each in documents if each is not described]
-    entities = _entities(described, {str(each.data.get("system")) for each in systems if isinstance(each.data, dict)})
+    entities = _entities(described, {_system_of(each) for each in systems})
     objects: list[ObjectMap] = []
     for document in systems:
         objects.extend(_Compiler(document, entities).objects())
@@ -60,6 +60,12 @@ def load(folder: Path | str) -> Mapping:
     order = _dependency_order(entities)
     objects.sort(key=lambda each: order[each.entity])
     return Mapping(entities, tuple(objects), _fingerprint([each.fingerprint for each in objects], _spoken(entities)))
+
+
+def _system_of(document: Document) -> str:
+    """The system a file is about; by its name where it cannot be read further."""
+    told = document.data.get("system") if isinstance(document.data, dict) else None
+    return str(told or Path(document.file).stem)
 
 
 def _fingerprint(*parts: Any) -> str:
@@ -83,7 +89,7 @@ def _validated(document: Document, model: type[Any], data: Any, path: Path_ = ()
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        explain(document, error, path, [model])
+        explain(document, error, path, model)
         return None
 
 
@@ -243,7 +249,7 @@ class _Compiler:
             if (built := self._field(system, entity, (*path, "fields", field), field, written, told.readonly))
         ]
         self._refuse_shared_writes(path, fields, told)
-        mapped = {each.name for each in fields if each.reads}
+        mapped = told.fields.keys() - {each.name for each in fields if not each.reads}
         match = tuple(self._match(path, index, key, mapped, entity) for index, key in enumerate(told.match))
         writers = tuple(self._writer(path, field, options, entity) for field, options in told.writes.items())
         creates = told.creates and not told.readonly
@@ -294,7 +300,7 @@ class _Compiler:
                 return None
             told[lens.short] = written
         defaults = system.defaults.get(lens.name, {})
-        options = self._options(path, lens, {**{k: v for k, v in defaults.items() if k not in told}, **told})
+        options = self._options(path, lens, told, defaults)
         if options is None or not self._choices_covered(path, lens, options, spec):
             return None
         try:
@@ -325,11 +331,15 @@ class _Compiler:
             return None
         return lens
 
-    def _options(self, path: Path_, lens: type[Lens], told: dict[str, Any]) -> Options | None:
+    def _options(
+        self, path: Path_, lens: type[Lens], told: dict[str, Any], defaults: Map[str, Any]
+    ) -> Options | None:
         try:
-            return lens.Options.model_validate(told)
+            return lens.Options.model_validate({**defaults, **told})
         except ValidationError as error:
-            explain(self.document, error, path, [lens.Options])
+            keys = {str(each["loc"][0]) for each in error.errors() if each["loc"]}
+            ours = not keys or not keys <= defaults.keys() - told.keys()
+            explain(self.document, error, path if ours else ("defaults", lens.name), lens.Options)
             return None
 
     def _choices_covered(self, path: Path_, lens: type[Lens], options: Any, spec: FieldSpec) -> bool:

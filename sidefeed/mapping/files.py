@@ -7,6 +7,8 @@ reported at once.
 from __future__ import annotations
 
 import difflib
+import types
+import typing
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -92,7 +94,9 @@ def read_yaml(path: Path, name: str) -> Document:
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        document.errors.append(MappingError(name, line, column, f"this is not YAML: {error.problem or error.context}."))
+        hint = "Put quotes around values that hold a colon." if "':'" in str(error.problem) else ""
+        problem = f"this is not YAML: {error.problem or error.context}."
+        document.errors.append(MappingError(name, line, column, problem, hint))
     except (OSError, UnicodeDecodeError) as error:
         document.errors.append(MappingError(name, 0, 0, f"the file cannot be read: {error}."))
     else:
@@ -249,25 +253,62 @@ class SystemFile(Strict):
     objects: dict[str, ObjectFile] = Field(description="The system's objects, by its own names for them.")
 
 
-def explain(document: Document, error: ValidationError, prefix: Path_, models: Sequence[type[BaseModel]]) -> None:
+# What pydantic says of each branch of a union that the value was not meant for.
+_WRONG_SHAPE = {"string_type", "model_type", "dict_type", "list_type", "literal_error"}
+_EXPECTED = {
+    "bool_parsing": "true or false", "bool_type": "true or false", "int_parsing": "a whole number",
+    "int_type": "a whole number", "string_type": "text", "model_type": "keys and values",
+    "dict_type": "keys and values", "list_type": "a list", "string_too_short": "some text",
+}  # fmt: skip
+
+
+def explain(document: Document, error: ValidationError, prefix: Path_, model: type[BaseModel]) -> None:
     """Turn a pydantic error into errors at their place in the file, with the nearest valid name."""
-    for each in error.errors():
-        path = _written_path(document, (*prefix, *each["loc"]))
-        name = str(path[-1]) if path else ""
-        kind, context = each["type"], each.get("ctx", {})
-        if kind == "extra_forbidden":
-            document.report(path, f"unknown key {name!r}.", nearest(name, _keys_at(models, path, prefix)), key=True)
-        elif kind == "missing":
-            parent = path if str(each["loc"][-1]) != name else path[:-1]
-            document.report(parent, f"the key {str(each['loc'][-1])!r} is missing.", key=True)
-        elif kind == "literal_error":
-            expected = [part.strip(" '") for part in str(context["expected"]).replace(" or ", ", ").split(",")]
-            hint = nearest(str(each["input"]), expected)
-            document.report(path, f"{each['input']!r} is not valid for {name!r}.", hint)
-        elif kind == "value_error":
-            document.report(path, f"{str(context['error']).rstrip('.')}.")
+    found = [(_written_path(document, (*prefix, *each["loc"])), each) for each in error.errors()]
+    unknown = {(path[:-1], _near(path, model, prefix)) for path, each in found if each["type"] == "extra_forbidden"}
+    for path, each in found:
+        if _is_wrong_branch(path, each, found):
+            continue
+        if each["type"] == "missing":
+            key = str(each["loc"][-1])
+            if (path, f"Did you mean {key!r}?") not in unknown:
+                document.report(path, f"the key {key!r} is missing.", key=True)
+        elif each["type"] == "extra_forbidden":
+            document.report(path, f"unknown key {str(path[-1])!r}.", _near(path, model, prefix), key=True)
         else:
-            document.report(path, f"{name!r}: {each['msg'][0].lower()}{each['msg'][1:]}, not {each['input']!r}.")
+            _explain_value(document, path, each, model, prefix)
+
+
+def _is_wrong_branch(path: Path_, each: Any, found: Sequence[tuple[Path_, Any]]) -> bool:
+    if each["type"] not in _WRONG_SHAPE or (each["type"] == "literal_error" and isinstance(each["input"], str)):
+        return False
+    others = [other for other in found if other[1] is not each and other[0][: len(path)] == path]
+    return any(
+        other["type"] not in _WRONG_SHAPE or (other["type"] == "literal_error" and isinstance(other["input"], str))
+        for _, other in others
+    ) or any(at == path and other["type"] < each["type"] for at, other in others)
+
+
+def _explain_value(document: Document, path: Path_, each: Any, model: type[BaseModel], prefix: Path_) -> None:
+    name = str(path[-1]) if path else document.file
+    kind, given = each["type"], each["input"]
+    if kind == "value_error":
+        document.report(path, f"{str(each['ctx']['error']).rstrip('.')}.")
+    elif kind == "literal_error":
+        expected = [part.strip(" '") for part in str(each["ctx"]["expected"]).replace(" or ", ", ").split(",")]
+        document.report(path, f"{given!r} is not valid for {name!r}.", nearest(str(given), expected))
+    elif kind in _EXPECTED:
+        document.report(path, f"{name!r} must be {_EXPECTED[kind]}, not {given!r}.")
+    elif kind == "string_pattern_mismatch":
+        known = [at.model_fields[name].description or "" for at in _models_at(path, model, prefix)]
+        document.report(path, f"{given!r} is not valid for {name!r}.", next(iter(known), ""))
+    else:
+        document.report(path, f"{name!r}: {each['msg'][0].lower()}{each['msg'][1:]}, not {given!r}.")
+
+
+def _near(path: Path_, model: type[BaseModel], prefix: Path_) -> str:
+    known = {info.alias or key for at in _models_at(path, model, prefix) for key, info in at.model_fields.items()}
+    return nearest(str(path[-1]), known) if path else ""
 
 
 def _written_path(document: Document, path: Path_) -> Path_:
@@ -280,31 +321,26 @@ def _written_path(document: Document, path: Path_) -> Path_:
     return kept
 
 
-def _keys_at(models: Sequence[type[BaseModel]], path: Path_, prefix: Path_) -> set[str]:
-    """The keys valid beside ``path``: found by walking the models along it."""
-    import typing
-
-    at: list[Any] = list(models)
+def _models_at(path: Path_, model: type[BaseModel], prefix: Path_) -> list[type[BaseModel]]:
+    """The models that describe what stands beside ``path``: found by walking down from ``model``."""
+    at: list[Any] = [model]
     for part in path[len(prefix) : -1]:
         step: list[Any] = []
-        for model in at:
-            if isinstance(model, type) and issubclass(model, BaseModel):
-                info = model.model_fields.get(str(part))
-                step.extend(_flat(info.annotation) if info else [])
-            elif typing.get_origin(model) in (dict, list):
-                step.extend(_flat(typing.get_args(model)[-1]))
+        for each in at:
+            if _is_model(each):
+                info = each.model_fields.get(str(part))
+                step.extend(_branches(info.annotation) if info else [])
+            elif typing.get_origin(each) in (dict, list):
+                step.extend(_branches(typing.get_args(each)[-1]))
         at = step
-    known: set[str] = set()
-    for model in at:
-        if isinstance(model, type) and issubclass(model, BaseModel):
-            known |= {info.alias or name for name, info in model.model_fields.items()}
-    return known
+    return [each for each in at if _is_model(each)]
 
 
-def _flat(annotation: Any) -> list[Any]:
-    import types
-    import typing
+def _is_model(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
+
+def _branches(annotation: Any) -> list[Any]:
     if typing.get_origin(annotation) in (typing.Union, types.UnionType):
-        return [each for part in typing.get_args(annotation) for each in _flat(part)]
+        return [each for part in typing.get_args(annotation) for each in _branches(part)]
     return [annotation]

@@ -45,7 +45,7 @@ def one(values: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
 
 
 hostile = st.text(alphabet=st.characters(codec=None), max_size=40) | st.sampled_from(
-    ["", " ", "a\r\nb", "\x00", "O'Brien \"x\" \\", "😀" * 30, "\ud800", "[not provided]", "a;b", "<b>&amp;</b>", "NaN"]
+    ["", " ", "a\r\nb", "\x00", 'O\'Brien "x" \\', "😀" * 30, "\ud800", "[not provided]", "a;b", "<b>&amp;</b>", "NaN"]
 )
 words = hostile.map(canonical.text).filter(bool)
 line = hostile.map(lambda text: canonical.text(text, lines="one")).filter(bool)
@@ -57,9 +57,14 @@ numbers = (
     .map(lambda text: canonical.number(text) if abs(canonical.decimal(text).adjusted()) < 30 else "0")
 )
 cents = st.decimals(places=2, min_value=-(10**15), max_value=10**15).map(lambda number: canonical.number(str(number)))
-raw_numbers = st.none() | st.just("") | numbers | numbers.map(lambda text: f" {text}") | st.integers() | cents.map(
-    lambda text: f"{text}0" if "." in text else f"{text}.00"
-)  # fmt: skip
+raw_numbers = (
+    st.none()
+    | st.just("")
+    | numbers
+    | numbers.map(lambda text: f" {text}")
+    | st.integers()
+    | cents.map(lambda text: f"{text}0" if "." in text else f"{text}.00")
+)
 days = st.dates().map(lambda day: day.isoformat())
 moments = st.datetimes().map(lambda at: canonical.stamp(at))
 forms = moments.map(lambda text: text[:-1]).flatmap(
@@ -79,7 +84,11 @@ urls = st.builds(
 people = st.lists(
     st.fixed_dictionaries(
         {"address": addresses},
-        optional={"name": hostile | st.none(), "role": st.sampled_from(["required", "optional", ""]), "response": hostile},
+        optional={
+            "name": hostile | st.none(),
+            "role": st.sampled_from(["required", "optional", ""]),
+            "response": hostile,
+        },
     ),
     max_size=4,
 )
@@ -101,22 +110,28 @@ def near_midnight(day: str) -> st.SearchStrategy[str]:
 
 
 hubspot_meeting = st.fixed_dictionaries(
-    {"S": st.none() | days.flatmap(near_midnight) | raw_moments, "E": st.none() | days.flatmap(near_midnight) | raw_moments},
+    {
+        "S": st.none() | days.flatmap(near_midnight) | raw_moments,
+        "E": st.none() | days.flatmap(near_midnight) | raw_moments,
+    },
     optional={"T": raw_moments},
 )
 salesforce_event = st.one_of(
     st.builds(
         lambda day, length: {"S": f"{day}T00:00:00.000+0000", "E": None, "A": True, "D": day, "M": length},
-        days, st.integers(1, 5).map(lambda n: n * 1440),
+        days,
+        st.integers(1, 5).map(lambda n: n * 1440),
     ),
     st.builds(lambda at, m: {"S": at, "E": None, "A": False, "D": None, "M": m}, forms, st.integers(0, 600)),
-)  # fmt: skip
+)
 exchange_meeting = spans(zones=True).map(
     lambda when: {"S": when["start"], "E": when["end"], "Z": when["zone"], "A": when["all_day"]}
 )
 STAGES = ("new", "proposal", "won")
 STAGE_VALUES = {"new": "New", "proposal": ["Proposal", "Quote", "Price Quote"], "won": "Closed Won"}
-stage_raws = one(st.sampled_from(["New", "Proposal", "Quote", "Price Quote", "Closed Won", " New", None, "", "Odd", "new"]))
+stage_raws = one(
+    st.sampled_from(["New", "Proposal", "Quote", "Price Quote", "Closed Won", " New", None, "", "Odd", "new"])
+)
 members = st.lists(line, max_size=5).map(canonical.strings).filter(bool)
 id_lists = st.lists(ids, max_size=4)
 
@@ -124,40 +139,62 @@ CASES = [
     Case("text", lens("text", "text", field="F"), line, one(hostile | st.none() | st.integers())),
     Case("text of many lines", lens("text", "text", spec={"lines": "many"}, field="F"), words, one(hostile)),
     Case(
-        "text with a limit", lens("text", "text", field="F", max_length=7), line, one(hostile),
+        "text with a limit",
+        lens("text", "text", field="F", max_length=7),
+        line,
+        one(hostile),
         accepts=lambda text: len(text) <= 7,
     ),
     Case(
-        "text cut off", lens("text", "text", field="F", max_length=7, too_long="truncate"), line,
+        "text cut off",
+        lens("text", "text", field="F", max_length=7, too_long="truncate"),
+        line,
         one(hostile.map(lambda text: text[:7])),
         image=lambda text: text[:7].rstrip() or None,
     ),
     Case(
-        "text where blank has a word", lens("text", "text", field="F", blank_as="[not provided]"), line | st.none(),
-        one(hostile), accepts=lambda text: text != "[not provided]",
+        "text where blank has a word",
+        lens("text", "text", field="F", blank_as="[not provided]"),
+        line | st.none(),
+        one(hostile),
+        accepts=lambda text: text != "[not provided]",
     ),
     Case("rich text", lens("rich_text", "text", spec={"lines": "many"}, field="F"), words, one(hostile)),
     Case("email", lens("email", "email", field="F"), addresses.map(canonical.email), one(addresses | hostile)),
-    Case("phone", lens("phone", "phone", field="F", region="US"), phones.map(lambda p: canonical.phone(p, "US")), one(phones)),
+    Case(
+        "phone",
+        lens("phone", "phone", field="F", region="US"),
+        phones.map(lambda p: canonical.phone(p, "US")),
+        one(phones),
+    ),
     Case("phone without region", lens("phone", "phone", field="F"), phones.map(canonical.phone), one(phones)),
     Case("url", lens("url", "url", field="F"), urls.map(canonical.url), one(urls | hostile)),
     Case(
-        "full name", lens("full_name", "text", first="F", last="L"), line, st.fixed_dictionaries({"F": hostile, "L": hostile}),
+        "full name",
+        lens("full_name", "text", first="F", last="L"),
+        line,
+        st.fixed_dictionaries({"F": hostile, "L": hostile}),
         image=lambda name: " ".join(name.split()),
     ),
     Case("number", lens("number", "number", field="F"), numbers, one(raw_numbers)),
     Case("percent", lens("number", "number", field="F", percent=True), numbers, one(raw_numbers)),
     Case(
-        "number with a scale", lens("number", "number", field="F", scale=2), numbers, one(raw_numbers),
+        "number with a scale",
+        lens("number", "number", field="F", scale=2),
+        numbers,
+        one(raw_numbers),
         accepts=lambda text: len(text.partition(".")[2]) <= 2,
     ),
     Case(
-        "money in one currency", lens("money", "money", amount="F", default_currency="USD", scale=2),
-        st.fixed_dictionaries({"amount": cents, "currency": st.sampled_from(["USD", "EUR"])}), one(raw_numbers),
+        "money in one currency",
+        lens("money", "money", amount="F", default_currency="USD", scale=2),
+        st.fixed_dictionaries({"amount": cents, "currency": st.sampled_from(["USD", "EUR"])}),
+        one(raw_numbers),
         accepts=lambda money: money["currency"] == "USD",
     ),
     Case(
-        "money in many currencies", lens("money", "money", amount="F", currency="C", default_currency="USD"),
+        "money in many currencies",
+        lens("money", "money", amount="F", currency="C", default_currency="USD"),
         st.fixed_dictionaries({"amount": numbers, "currency": st.sampled_from(["USD", "EUR", "JPY"])}),
         st.fixed_dictionaries({"F": raw_numbers, "C": st.sampled_from(["USD", "eur", "", None])}),
     ),
@@ -168,12 +205,15 @@ CASES = [
     Case(
         "closing date in a zone east of Greenwich",
         lens("date", "date", field="F", **{"as": "datetime"}, at="12:00", zone="Pacific/Auckland", form="epoch"),
-        days, one(days | raw_moments), accepts=lambda day: "0002" < day < "9998",
+        days,
+        one(days | raw_moments),
+        accepts=lambda day: "0002" < day < "9998",
     ),
     Case(
         "closing date in a zone that skipped a day",
         lens("date", "date", field="F", **{"as": "datetime"}, at="00:00", zone="Pacific/Apia", form="offset"),
-        days | st.just("2011-12-30"), one(days | raw_moments),
+        days | st.just("2011-12-30"),
+        one(days | raw_moments),
         accepts=lambda day: "0002" < day < "9998" and day != "2011-12-30",
     ),
     *(
@@ -181,71 +221,125 @@ CASES = [
         for form in ("z", "millis", "offset", "epoch")
     ),
     Case(
-        "span with minutes and a date", lens("when", "when", start="S", end="E", all_day="A", date="D", minutes="M", form="offset"),
-        spans(zones=True), salesforce_event, image=lambda when: {**when, "zone": None},
+        "span with minutes and a date",
+        lens("when", "when", start="S", end="E", all_day="A", date="D", minutes="M", form="offset"),
+        spans(zones=True),
+        salesforce_event,
+        image=lambda when: {**when, "zone": None},
     ),
     Case(
-        "span of moments only", lens("when", "when", start="S", end="E", stamp="T"), spans(zones=True), hubspot_meeting,
+        "span of moments only",
+        lens("when", "when", start="S", end="E", stamp="T"),
+        spans(zones=True),
+        hubspot_meeting,
         image=lambda when: {**when, "zone": None},
         accepts=lambda when: when["all_day"] or not (when["start"][11:] == when["end"][11:] == "00:00:00Z"),
     ),
     Case(
         "span with a zone and dates",
         lens("when", "when", start="S", end="E", zone_field="Z", all_day="A", all_day_as="dates"),
-        spans(zones=True), exchange_meeting,
+        spans(zones=True),
+        exchange_meeting,
     ),
     Case(
-        "choice", lens("choice", "choice", spec={"choices": STAGES}, field="F", values=STAGE_VALUES), st.sampled_from(STAGES),
+        "choice",
+        lens("choice", "choice", spec={"choices": STAGES}, field="F", values=STAGE_VALUES),
+        st.sampled_from(STAGES),
         stage_raws,
     ),
-    Case("choice of the same words", lens("choice", "choice", spec={"choices": STAGES}, field="F"), st.sampled_from(STAGES), stage_raws),
     Case(
-        "choice that keeps others", lens("choice", "text", field="F", values=STAGE_VALUES, unknown="keep"),
-        st.sampled_from([*STAGES, "Odd"]), stage_raws,
+        "choice of the same words",
+        lens("choice", "choice", spec={"choices": STAGES}, field="F"),
+        st.sampled_from(STAGES),
+        stage_raws,
     ),
     Case(
-        "choice that ignores others", lens("choice", "text", field="F", values=STAGE_VALUES, unknown="ignore"),
-        st.sampled_from([*STAGES, "Odd"]), stage_raws, image=lambda value: value if value in STAGES else UNKNOWN,
+        "choice that keeps others",
+        lens("choice", "text", field="F", values=STAGE_VALUES, unknown="keep"),
+        st.sampled_from([*STAGES, "Odd"]),
+        stage_raws,
     ),
     Case(
-        "choice with a default", lens("choice", "choice", field="F", values=STAGE_VALUES, unknown="default", default="new"),
-        st.sampled_from(STAGES), stage_raws,
+        "choice that ignores others",
+        lens("choice", "text", field="F", values=STAGE_VALUES, unknown="ignore"),
+        st.sampled_from([*STAGES, "Odd"]),
+        stage_raws,
+        image=lambda value: value if value in STAGES else UNKNOWN,
     ),
-    Case("boolean", lens("boolean", "boolean", field="F"), st.booleans(), one(st.sampled_from([True, False, "true", "False", None]))),
     Case(
-        "boolean in words, inverted", lens("boolean", "boolean", field="F", invert=True, true="Yes", false="No"), st.booleans(),
+        "choice with a default",
+        lens("choice", "choice", field="F", values=STAGE_VALUES, unknown="default", default="new"),
+        st.sampled_from(STAGES),
+        stage_raws,
+    ),
+    Case(
+        "boolean",
+        lens("boolean", "boolean", field="F"),
+        st.booleans(),
+        one(st.sampled_from([True, False, "true", "False", None])),
+    ),
+    Case(
+        "boolean in words, inverted",
+        lens("boolean", "boolean", field="F", invert=True, true="Yes", false="No"),
+        st.booleans(),
         one(st.sampled_from(["Yes", "No", "true", True, None, ""])),
     ),
     Case("set", lens("set", "set", field="F"), members, one(st.lists(hostile) | st.none())),
     Case(
-        "set with a separator", lens("set", "set", field="F", separator=";", values={"a": "Apple", "b": "Bee"}), members,
+        "set with a separator",
+        lens("set", "set", field="F", separator=";", values={"a": "Apple", "b": "Bee"}),
+        members,
         one(hostile | st.sampled_from(["Apple;Bee", ";Apple", "a;b"])),
         accepts=lambda many: all(";" not in each and each not in ("Apple", "Bee") for each in many),
     ),
-    Case("reference", lens("reference", "ref", spec={"entity": "user"}, field="F"), ids, one(ids | st.none() | st.just(""))),
     Case(
-        "reference with a prefix", lens("reference", "ref", spec={"entity": "user"}, field="F", prefix="005"),
-        ids.map(lambda id: f"005{id}"), one(ids | ids.map(lambda id: f"005{id}")),
+        "reference",
+        lens("reference", "ref", spec={"entity": "user"}, field="F"),
+        ids,
+        one(ids | st.none() | st.just("")),
     ),
     Case(
-        "references", lens("references", "refs", spec={"entity": "contact"}, field="F"),
-        id_lists.map(lambda many: sorted(set(many)) or None), one(id_lists | st.none()),
+        "reference with a prefix",
+        lens("reference", "ref", spec={"entity": "user"}, field="F", prefix="005"),
+        ids.map(lambda id: f"005{id}"),
+        one(ids | ids.map(lambda id: f"005{id}")),
+    ),
+    Case(
+        "references",
+        lens("references", "refs", spec={"entity": "contact"}, field="F"),
+        id_lists.map(lambda many: sorted(set(many)) or None),
+        one(id_lists | st.none()),
     ),
     Case(
         "related by prefix",
-        lens("related", "related", spec={"entities": ("opportunity", "account")}, field="F", prefixes={"opportunity": "006", "account": "001"}),
+        lens(
+            "related",
+            "related",
+            spec={"entities": ("opportunity", "account")},
+            field="F",
+            prefixes={"opportunity": "006", "account": "001"},
+        ),
         ids.map(lambda id: f"opportunity:006{id}") | ids.map(lambda id: f"account:001{id}"),
         one(ids | ids.map(lambda id: f"006{id}") | st.none()),
     ),
     Case(
         "related by field",
-        lens("related", "related", spec={"entities": ("opportunity", "account")}, fields={"opportunity": "O", "account": "A"}),
+        lens(
+            "related",
+            "related",
+            spec={"entities": ("opportunity", "account")},
+            fields={"opportunity": "O", "account": "A"},
+        ),
         ids.map(lambda id: f"opportunity:{id}") | ids.map(lambda id: f"account:{id}"),
         st.fixed_dictionaries({"O": id_lists | st.none(), "A": id_lists}),
     ),
-    Case("attendees", lens("attendees", "attendees", field="F"), people.map(canonical.attendees), one(people | st.none())),
-]  # fmt: skip
-CHECKS = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
+    Case(
+        "attendees", lens("attendees", "attendees", field="F"), people.map(canonical.attendees), one(people | st.none())
+    ),
+]
+CHECKS = settings(
+    max_examples=120, deadline=None, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow]
+)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

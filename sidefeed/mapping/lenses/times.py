@@ -112,7 +112,8 @@ class Date(Scalar):
         try:
             return moment.astimezone(self.zone).date().isoformat()
         except OverflowError:
-            raise LensError("out-of-calendar", f"{canonical.stamp(moment)} is outside the calendar in {self.zone}") from None
+            shown_as = canonical.stamp(moment)
+            raise LensError("out-of-calendar", f"{shown_as} is outside the calendar in {self.zone}") from None
 
     def _out(self, value: Any) -> Any:
         day = canonical.day(value)
