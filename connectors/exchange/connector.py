@@ -1,0 +1,252 @@
+"""The connector for Exchange Server on premises."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from sidefeed.connector import (
+    Calls,
+    Capabilities,
+    CursorExpired,
+    Invalid,
+    ObjectSchema,
+    Outcome,
+    Page,
+    PermissionDenied,
+    Raw,
+    Remote,
+    Stream,
+    Write,
+)
+
+from . import operations, settings
+from .calendar import Calendar
+from .contacts import Contacts
+from .values import CALENDAR, CONTACT, LINK_NAME, LINK_SET, MAILBOX, Property
+from .writer import Writer
+
+if TYPE_CHECKING:
+    from .ews import Mailbox, Transport
+
+_LABELS: dict[str, tuple[str, Mapping[str, Property]]] = {
+    "mailboxes": ("Mailbox", MAILBOX),
+    "calendar": ("Meeting", CALENDAR),
+    "contacts": ("Contact", CONTACT),
+}
+_NAMES_LAST = 7
+"""Days for which the names of mailboxes are believed; they change when people marry, and asking costs a call each."""
+
+
+@dataclass(repr=False)
+class ExchangeConnector:
+    """Mailboxes, calendars and contacts of an Exchange server, through EWS.
+
+    ========== =========== ==============================================================
+    object     partition   one record is
+    ========== =========== ==============================================================
+    mailboxes  none        a configured mailbox: ``Address``, ``Name`` (read only)
+    calendar   a mailbox   a meeting, or one occurrence of a series inside the window
+    contacts   a mailbox   a contact of the Contacts folder
+    ========== =========== ==============================================================
+
+    Settings (``from_settings``):
+
+    ``endpoint``
+        ``https://mail.example.com/EWS/Exchange.asmx``. Never discovered.
+    ``version``
+        The server's build, ``15.2`` by default (2019 and SE; 2016 is ``15.1``, 2013 ``15.0``). Never guessed.
+    ``auth``
+        ``basic`` (default) or ``ntlm``, with ``username`` and ``password``; or ``oauth`` (client credentials), with
+        ``client_id``, ``client_secret``, and ``token_url`` or ``tenant_id``, and ``scope`` if it is not Exchange's.
+    ``mailboxes``
+        Addresses, as texts or as tables with ``address`` and ``name``.
+    ``access``
+        ``impersonation`` (default), ``delegate`` (full access of the service account), or ``own`` with ``credentials``
+        (address -> ``username``, ``password``).
+    ``window_past_days``, ``window_future_days``
+        30 and 90: the days of a calendar that are read, in whole days UTC.
+    ``timezone``
+        Where a new meeting takes place if nothing says so; ``UTC`` by default.
+    ``read_bodies``
+        Whether ``Body`` is read at all; false by default.
+    ``ca_file``, ``timeout``
+        A certificate authority of one's own; seconds (60) to wait for a reply.
+    ``allow_exchange_online``
+        Exchange Online is refused without it: EWS there is allow-list only and ends.
+    """
+
+    settings: settings.Settings
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    system: str = "exchange"
+    calls: Calls = field(default_factory=Calls)
+    _transport: Transport | None = None
+
+    @classmethod
+    def from_settings(
+        cls, table: Mapping[str, Any], *, clock: Callable[[], datetime] | None = None
+    ) -> ExchangeConnector:
+        """A connector that has called nobody yet. Raises Invalid, naming the setting that is wrong."""
+        parsed = settings.parse(table)
+        return cls(parsed) if clock is None else cls(parsed, clock)
+
+    def __repr__(self) -> str:
+        return f"ExchangeConnector({self.settings.host}, {len(self.settings.mailboxes)} mailboxes)"
+
+    # Itself
+
+    def marker(self) -> str:
+        """The host (and port) of the endpoint.
+
+        EWS names neither an organisation nor a server in a way that is documented to last; what is, the id of a
+        mailbox's calendar folder, would change with the list of mailboxes. Each cursor is bound to its mailbox
+        besides, and Exchange itself refuses a sync state of another folder.
+        """
+        return self.settings.host
+
+    def streams(self, object: str) -> Sequence[Stream]:
+        """One stream of mailboxes; of calendars and contacts one per mailbox."""
+        self._known(object)
+        if object == "mailboxes":
+            return [Stream(object)]
+        return [Stream(object, address) for address in self.settings.mailboxes]
+
+    def capabilities(self, object: str) -> Capabilities:
+        """Updates are conditional by change key; the feed has deletions; mailboxes are only read."""
+        self._known(object)
+        if object == "mailboxes":
+            return Capabilities(deletes=False, writable=False)
+        return Capabilities(conditional=True, deletes=True, write_batch=1, read_batch=operations.GET_NARROW)
+
+    def describe(self, object: str) -> ObjectSchema:
+        """The raw fields, which are the same on every server."""
+        label, table = self._known(object)
+        return ObjectSchema(object, label, {name: known.schema for name, known in table.items()})
+
+    def prepare(self, objects: Sequence[str], *, apply: bool) -> Sequence[str]:
+        """Nothing needs to be created: a named property exists once it is set."""
+        return [f"Exchange needs no preparation: keys are kept in the named property {{{LINK_SET}}} {LINK_NAME}."]
+
+    def close(self) -> None:
+        """Close the connections."""
+        if self._transport is not None:
+            self._transport.close()
+            self._transport = None
+
+    # Reading
+
+    def changes(
+        self, stream: Stream, fields: Sequence[str], cursor: str | None, *, scope: Any = None
+    ) -> Iterator[Page]:
+        """Changes since a cursor. EWS cannot filter a sync, so ``scope`` is left to the core."""
+        if stream.object == "mailboxes":
+            return self._mailbox_changes(fields, cursor)
+        return self._reader(stream).changes(fields, cursor)
+
+    def fetch(self, stream: Stream, fields: Sequence[str], ids: Sequence[str]) -> Iterable[Remote]:
+        """State by id, straight from the store; one answer per id."""
+        if stream.object == "mailboxes":
+            return [
+                self._mailbox(each, fields) if each in self.settings.mailboxes else Remote(each, state="deleted")
+                for each in dict.fromkeys(ids)
+            ]
+        return self._reader(stream).fetch(fields, ids) if ids else ()
+
+    def find(self, stream: Stream, keys: Sequence[str]) -> Mapping[str, Sequence[str]]:
+        """Store ids by the key in the link property."""
+        if not keys or stream.object == "mailboxes":
+            return {key: [] for key in keys}
+        return operations.find_keys(self._door(stream), stream.object, keys)
+
+    def ids(self, stream: Stream) -> Iterator[tuple[str, str]]:
+        """Every live id with its version; of a calendar those in the window."""
+        if stream.object == "mailboxes":
+            return iter([(address, "") for address in self.settings.mailboxes])
+        return self._reader(stream).ids()
+
+    # Writing
+
+    def write(self, stream: Stream, writes: Sequence[Write]) -> Iterator[Outcome]:
+        """One request per write, because a batch that is throttled half-way is worse than several requests."""
+        if stream.object == "mailboxes":
+            error = PermissionDenied("Mailboxes are only read; an administrator makes them in Exchange.")
+            return iter([Outcome(each.key, "refused", each.external_id, error=error) for each in writes])
+        if not writes:
+            return iter(())
+        reader = self._reader(stream)
+        calendar = reader if isinstance(reader, Calendar) else None
+        return Writer(self._door(stream), stream.object, self.settings.timezone, reader.fetch, calendar).write(writes)
+
+    def overwritten(self, stream: Stream, outcomes: Mapping[str, Write]) -> Mapping[str, Raw]:
+        """Nothing: Exchange refuses a write on an item that moved, and keeps no history of fields."""
+        return {}
+
+    # Inside
+
+    def _known(self, object: str) -> tuple[str, Mapping[str, Property]]:
+        if object not in _LABELS:
+            raise Invalid(
+                f"Exchange has no object {object!r}; it has {', '.join(_LABELS)}.", rule="object", owner="ops"
+            )
+        return _LABELS[object]
+
+    def _door(self, stream: Stream) -> Mailbox:
+        self._known(stream.object)
+        if stream.partition not in self.settings.mailboxes:
+            raise Invalid(
+                f"Mailbox {stream.partition!r} is not among the mailboxes in the settings.", field="mailboxes",
+                rule="partition", owner="ops",
+            )  # fmt: skip
+        if self._transport is None:
+            from .ews import Transport  # exchangelib takes most of a second to import
+
+            self._transport = Transport(self.settings, self.calls)
+        return self._transport.mailbox(stream.partition)
+
+    def _reader(self, stream: Stream) -> Calendar | Contacts:
+        door, place = self._door(stream), self._place(stream)
+        if stream.object == "contacts":
+            return Contacts(door, place, self._now)
+        window = self.settings.past, self.settings.future
+        return Calendar(door, place, self._now, *window, bodies=self.settings.read_bodies)
+
+    def _place(self, stream: Stream) -> str:
+        return hashlib.sha256(f"{self.settings.host}\n{stream.name}".encode()).hexdigest()[:16]
+
+    def _now(self) -> datetime:
+        """The server's time as of its newest reply, else ours."""
+        told = self._transport.server_time if self._transport is not None else None
+        return told or self.clock()
+
+    # Mailboxes
+
+    def _mailbox_changes(self, fields: Sequence[str], cursor: str | None) -> Iterator[Page]:
+        """All mailboxes when the list is another one or the names are old, else none."""
+        listed = hashlib.sha256(repr(sorted(self.settings.mailboxes.items())).encode()).hexdigest()[:16]
+        before: dict[str, Any] = {}
+        if cursor is not None:
+            try:
+                before = dict(json.loads(cursor))
+                age = (self.clock().date() - datetime.fromisoformat(before["read"]).date()).days
+            except (ValueError, KeyError, TypeError):
+                raise CursorExpired("The cursor of the mailboxes cannot be read.") from None
+            if before.get("list") == listed and 0 <= age < _NAMES_LAST:
+                yield Page((), cursor, last=True)
+                return
+        records = tuple(self._mailbox(address, fields) for address in self.settings.mailboxes)
+        after = json.dumps({"list": listed, "read": self.clock().date().isoformat()})
+        yield Page(records, after, last=True)
+
+    def _mailbox(self, address: str, fields: Sequence[str]) -> Remote:
+        """A mailbox by its configured name, else by its name in the address book."""
+        values: dict[str, Any] = {"Address": address} if "Address" in fields else {}
+        if "Name" in fields:
+            name = self.settings.mailboxes[address]
+            with suppress(PermissionDenied):  # the name stays unknown; this mailbox's streams say what is wrong
+                values["Name"] = name or operations.resolve_name(self._door(Stream("calendar", address)), address)
+        return Remote(address, values)

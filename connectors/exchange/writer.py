@@ -1,0 +1,171 @@
+"""Writes to one folder of one mailbox: one item per request, only what is named, never over a change unseen.
+
+Nobody is ever mailed (SendToNone), new meetings carry no attendees, and what is deleted lies in Deleted Items.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from sidefeed.connector import (
+    AuthenticationFailed,
+    Conflict,
+    ConnectorError,
+    Duplicate,
+    Gone,
+    Invalid,
+    Locked,
+    Outcome,
+    PermissionDenied,
+    QuotaExhausted,
+    RateLimited,
+    Remote,
+    Unavailable,
+    UnknownOutcome,
+    Write,
+)
+
+from . import operations, xml
+from .errors import Lost
+from .identity import split_id
+from .times import zone_name
+from .values import STRUCTURE, TIME_FIELDS, changes, new_item, normal_form, zone_of
+
+if TYPE_CHECKING:
+    from .calendar import Calendar
+    from .ews import Mailbox
+
+KINDS = {"calendar": "CalendarItem", "contacts": "Contact"}
+
+
+class Writer:
+    """Writes to one folder. ``fetch`` reads the state of one id, for writes decided without a version."""
+
+    def __init__(
+        self,
+        door: Mailbox,
+        folder: str,
+        zone: str,
+        fetch: Callable[[Sequence[str], Sequence[str]], Iterator[Remote]],
+        calendar: Calendar | None = None,
+    ) -> None:
+        self._door = door
+        self._folder = folder
+        self._kind = KINDS[folder]
+        self._zone = zone
+        self._fetch = fetch
+        self._calendar = calendar
+
+    def write(self, writes: Sequence[Write]) -> Iterator[Outcome]:
+        """One outcome per write, in order. Raises AuthenticationFailed and stops.
+
+        Once the server says that it is throttling, nothing more is sent: sending prolongs it (EWS throttling).
+        """
+        throttled: RateLimited | None = None
+        for each in writes:
+            if throttled is not None:
+                yield Outcome(each.key, "retry", each.external_id, error=throttled)
+                continue
+            outcome = self._one(each)
+            if isinstance(outcome.error, RateLimited):
+                throttled = outcome.error
+            yield outcome
+
+    def _one(self, write: Write) -> Outcome:
+        try:
+            match write.op:
+                case "create":
+                    return self._create(write)
+                case "update":
+                    return self._update(write)
+                case "delete":
+                    return self._delete(write)
+        except Lost as error:
+            unknown = UnknownOutcome(f"{error.message} Whether the write took effect is not known.", code=error.code)
+            return Outcome(write.key, "unknown", write.external_id, error=unknown)
+        except Conflict as error:
+            return Outcome(write.key, "stale", write.external_id, error=error)
+        except (RateLimited, QuotaExhausted, Unavailable, Locked) as error:
+            return Outcome(write.key, "retry", write.external_id, error=error)
+        except (Invalid, Duplicate, Gone, PermissionDenied) as error:
+            return Outcome(write.key, "refused", write.external_id, error=error)
+        except AuthenticationFailed:
+            raise
+        except ConnectorError as error:
+            refused = Invalid(error.message, rule=error.code, code=error.code, owner=error.owner)
+            return Outcome(write.key, "refused", write.external_id, error=refused)
+        raise AssertionError(write.op)
+
+    def _create(self, write: Write) -> Outcome:
+        item = new_item(self._completed(write.values), write.external_key, self._kind, self._zone)
+        item_id, change_key = operations.create(self._door, self._folder, item)
+        return Outcome(write.key, "done", item_id, change_key, seen=normal_form(write.values))
+
+    def _update(self, write: Write) -> Outcome:
+        values = {
+            name: value for name, value in write.values.items()
+            # A zone that stays is not sent again: it may be one that Exchange holds and will not take.
+            if not (name == "Zone" and write.expected.get("Zone") == value is not None)
+        }  # fmt: skip
+        item_id, version = self._target(write)
+        zone = self._zone
+        if values.keys() & {"Start", "End", "IsAllDay"} and not values.get("Zone"):
+            zone = self._zone_of(item_id) or zone
+        updates = changes(values, self._kind, zone)
+        if updates:
+            _, version = operations.update(self._door, item_id, version, updates)
+        return Outcome(write.key, "done", write.external_id, version, seen=normal_form(write.values))
+
+    def _delete(self, write: Write) -> Outcome:
+        """DeleteItem has no condition, so the version is compared just before; what is deleted can be restored."""
+        item_id, version = self._target(write)
+        present = self._state(item_id)
+        if write.version and present != version:
+            raise Conflict(f"The item in mailbox {self._door.address} changed since it was read.")
+        operations.delete(self._door, item_id, present)
+        return Outcome(write.key, "done", write.external_id)
+
+    def _target(self, write: Write) -> tuple[str, str]:
+        """The item behind an id and the change key to write on. Raises Gone, or Conflict where it moved on."""
+        external_id = write.external_id or ""
+        if split_id(external_id)[1] is not None and self._calendar is not None:
+            found = self._calendar.locate((), [external_id]).get(external_id)
+            if found is None:
+                raise Gone(f"The occurrence is not in mailbox {self._door.address} any more.")
+            return found.item, write.version or found.version
+        if write.version:
+            return external_id, write.version
+        (present,) = self._fetch(list(write.expected), [external_id])
+        if present.state == "deleted":
+            raise Gone(f"The item is not in mailbox {self._door.address} any more.")
+        seen = present.values or {}
+        if any(name in seen and seen[name] != value for name, value in write.expected.items()):
+            raise Conflict(f"The item in mailbox {self._door.address} changed since it was read.")
+        return external_id, present.version
+
+    def _state(self, item_id: str) -> str:
+        found = operations.get_items(self._door, [item_id], ()).found.get(item_id)
+        if found is None:
+            raise Gone(f"The item is not in mailbox {self._door.address} any more.")
+        return xml.item_id(found)[1]
+
+    def _zone_of(self, item_id: str) -> str | None:
+        properties = operations.uri_elements(STRUCTURE)
+        found = operations.get_items(self._door, [item_id], properties).found.get(item_id)
+        zone = None if found is None else zone_of(found)
+        return zone_name(zone.id) if zone else None
+
+    def _completed(self, values: Any) -> dict[str, Any]:
+        """Values with what an item cannot do without: Outlook lists a contact by its display name alone."""
+        made = dict(values)
+        if self._kind == "Contact":
+            if not made.get("DisplayName"):
+                parts = [made.get("GivenName"), made.get("Surname")]
+                name = " ".join(part for part in parts if part)
+                made["DisplayName"] = name or made.get("CompanyName") or made.get("EmailAddress1")
+            return {name: value for name, value in made.items() if value not in (None, [])}
+        missing = [name for name in TIME_FIELDS[:2] if not made.get(name)]
+        if missing:
+            raise Invalid(f"A meeting needs a {missing[0].lower()}.", field=missing[0], rule="required")
+        return {name: value for name, value in made.items() if value is not None}
