@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import logging
 import socket
 import ssl
 import struct
@@ -31,6 +32,8 @@ GZIP_FROM = 1024
 STREAM_PAUSE = 0.02
 """Seconds before a stream with nothing to say is asked again."""
 _GRACE = 0.05
+_SILENT = logging.Logger("sandbox.wire", logging.CRITICAL + 1)
+"""For aiohttp, which logs each malformed request as an error: here the client is told, and that is all."""
 
 Answer = Callable[[web.BaseRequest, Connection], Awaitable[web.StreamResponse]]
 
@@ -92,6 +95,7 @@ class _Protocols(web.Server):
         return RequestHandler(
             self,
             loop=self._loop,
+            logger=_SILENT,
             access_log=None,  # type: ignore[arg-type]  # aiohttp documents None as "no access log"
             max_line_size=MAX_LINE,
             max_field_size=MAX_LINE,

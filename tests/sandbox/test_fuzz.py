@@ -10,6 +10,7 @@ import copy
 import http.client
 import json
 import os
+import re
 from base64 import b64encode
 from collections.abc import Iterator
 from functools import cache
@@ -22,10 +23,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from lxml import etree
 
-from sandbox.exchange import ExchangeServer
-from sandbox.hubspot import HubSpotServer
 from sandbox.kit import PracticeServer
-from sandbox.salesforce import SalesforceServer
+from sandbox.launch import server_class
 
 bounded = settings(
     max_examples=int(os.environ.get("SANDBOX_FUZZ_EXAMPLES", "250")),
@@ -45,13 +44,16 @@ def lines(name: str) -> list[str]:
 
 @cache
 def templates(system: str) -> list[Template]:
-    """Valid requests, written as `METHOD /path?query {json}`."""
+    """Valid requests, written as `METHOD /path?query {json}`; `$name` stands for an id that the server knows."""
     found: list[Template] = []
     for line in lines(system):
         method, target, *body = line.split(" ", 2)
         path, _, query = target.partition("?")
         found.append((method, path, dict(parse_qsl(query)), json.loads(body[0]) if body else None))
     return found
+
+
+JSON = {"Content-Type": "application/json"}
 
 
 class Caller:
@@ -61,21 +63,35 @@ class Caller:
         self.server = server
         self._headers = headers
         self._faults_are_500 = faults_are_500  # SOAP 1.1 sends every fault with status 500
+        self.known: dict[str, str] = {}  # placeholder in the templates: an id that exists
         self._connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
 
     def send(self, method: str, target: str, body: bytes = b"", headers: dict[str, str] | None = None) -> int:
         self.server.crashes.clear()
+        for placeholder, identifier in self.known.items():
+            target = target.replace(f"${placeholder}", identifier)
+            body = body.replace(f"${placeholder}".encode(), identifier.encode())
         try:
             self._connection.request(method, target, body or None, {**self._headers, **(headers or {})})
             answer = self._connection.getresponse()
-            text = answer.read()
+            self.text = answer.read()
         except http.client.HTTPException:
             self._connection.close()
             raise
         assert self.server.crashes == [], "\n".join(crash.traceback for crash in self.server.crashes)
         if not self._faults_are_500:
-            assert answer.status != 500, text
+            assert answer.status != 500, self.text
         return answer.status
+
+    def reset(self) -> None:
+        """Undo what earlier examples did, so that each can be repeated alone."""
+        self.server.restore_snapshot()
+
+    def ask(self, method: str, target: str, body: Any = None) -> Any:
+        """The answer of a valid JSON request."""
+        status = self.send(method, target, b"" if body is None else json.dumps(body).encode(), JSON)
+        assert 200 <= status < 300, self.text
+        return json.loads(self.text)
 
     def close(self) -> None:
         self._connection.close()
@@ -174,7 +190,7 @@ def bend_json(draw: st.DrawFn, value: Any) -> Any:
         how = draw(st.sampled_from(["replace", "replace", "remove", "double", "rename", "wrap"]))
         last = place[-1]
         if how == "replace":
-            parent[last] = draw(odd_value)
+            parent[last] = copy.deepcopy(draw(odd_value))
         elif how == "remove":
             del parent[last]
         elif how == "wrap":
@@ -252,19 +268,20 @@ def _escaped(text: str) -> str:
 # -- Salesforce -------------------------------------------------------------------------------------------------------
 
 
+V = "/services/data/v62.0"
+
+
 @pytest.fixture(scope="module")
 def salesforce() -> Iterator[Caller]:
-    with SalesforceServer() as server:
+    with server_class("salesforce")() as server:
         caller = Caller(server, {"Authorization": f"Bearer {server.connection_info()['access_token']}"})
-        accounts = [{"Name": f"Account {number}"} for number in range(5)]
-        server.call(
-            server.load_data, {"Account": accounts, "Contact": [{"LastName": "Lovelace", "Email": "a@b.example"}]}
-        )
+        for placeholder in ("account", "other_account"):
+            caller.known[placeholder] = caller.ask("POST", f"{V}/sobjects/Account", {"Name": placeholder})["id"]
+        job = {"object": "Account", "operation": "insert", "contentType": "CSV", "lineEnding": "LF"}
+        caller.known["job"] = caller.ask("POST", f"{V}/jobs/ingest", job)["id"]
+        server.save_snapshot()
         yield caller
         caller.close()
-
-
-V = "/services/data/v62.0"
 
 
 @st.composite
@@ -283,12 +300,14 @@ def bent_soql(draw: st.DrawFn) -> str:
 @bounded
 @given(request=bent_requests("salesforce"))
 def test_salesforce_survives_bent_requests(salesforce: Caller, request: tuple[str, str, bytes, dict[str, str]]) -> None:
+    salesforce.reset()
     salesforce.send(*request)
 
 
 @bounded
 @given(query=bent_soql(), resource=st.sampled_from(["query", "queryAll", "query/"]))
 def test_salesforce_survives_bent_soql(salesforce: Caller, query: str, resource: str) -> None:
+    salesforce.reset()
     assert salesforce.send("GET", target_of(f"{V}/{resource}", {"q": query})) in (200, 400, 404, 414)
 
 
@@ -302,6 +321,7 @@ def test_salesforce_survives_bent_soql(salesforce: Caller, query: str, resource:
 def test_salesforce_survives_bent_bulk_files(
     salesforce: Caller, csv: list[list[str]], delimiter: str, operation: str, quoted: bool
 ) -> None:
+    salesforce.reset()
     separator = {"COMMA": ",", "TAB": "\t", "SEMICOLON": ";", "PIPE": "|", "CARET": "^", "BACKQUOTE": "`"}[delimiter]
     rows = [["Id", "Name"], *csv] if csv and len(csv[0]) % 2 else csv
     cells = [['"' + cell.replace('"', '""') + '"' if quoted else cell for cell in row] for row in rows]
@@ -309,14 +329,9 @@ def test_salesforce_survives_bent_bulk_files(
     job = {"object": "Account", "operation": operation, "contentType": "CSV", "columnDelimiter": delimiter}
     if operation == "upsert":
         job["externalIdFieldName"] = "Id"
-    connection = http.client.HTTPConnection("127.0.0.1", salesforce.server.port, timeout=20)
-    headers = {**salesforce._headers, "Content-Type": "application/json"}
-    connection.request("POST", f"{V}/jobs/ingest", json.dumps(job), headers)
-    created = json.loads(connection.getresponse().read())
-    connection.close()
-    path = f"{V}/jobs/ingest/{created['id']}"
+    path = f"{V}/jobs/ingest/{salesforce.ask('POST', f'{V}/jobs/ingest', job)['id']}"
     salesforce.send("PUT", f"{path}/batches", content, {"Content-Type": "text/csv"})
-    salesforce.send("PATCH", path, b'{"state":"UploadComplete"}', {"Content-Type": "application/json"})
+    salesforce.send("PATCH", path, b'{"state":"UploadComplete"}', JSON)
     for result in ("", "/successfulResults", "/failedResults", "/unprocessedrecords"):
         salesforce.send("GET", path + result)
 
@@ -326,16 +341,16 @@ def test_salesforce_survives_bent_bulk_files(
 
 @pytest.fixture(scope="module")
 def hubspot() -> Iterator[Caller]:
-    with HubSpotServer() as server:
+    with server_class("hubspot")() as server:
         caller = Caller(server, {"Authorization": f"Bearer {server.connection_info()['access_token']}"})
-        server.call(
-            server.load_data,
-            {
-                "contacts": [{"email": f"p{number}@example.com"} for number in range(3)],
-                "companies": [{"name": "Acme", "domain": "acme.example"}],
-                "deals": [{"dealname": "Deal", "amount": "10"}],
-            },
-        )
+        for placeholder, kind, properties in (
+            ("contact", "contacts", {"email": "p1@example.com"}),
+            ("other_contact", "contacts", {"email": "p2@example.com"}),
+            ("company", "companies", {"name": "Acme", "domain": "acme.example"}),
+            ("deal", "deals", {"dealname": "Deal", "amount": "10"}),
+        ):
+            caller.known[placeholder] = caller.ask("POST", f"/crm/v3/objects/{kind}", {"properties": properties})["id"]
+        server.save_snapshot()
         yield caller
         caller.close()
 
@@ -343,6 +358,7 @@ def hubspot() -> Iterator[Caller]:
 @bounded
 @given(request=bent_requests("hubspot"))
 def test_hubspot_survives_bent_requests(hubspot: Caller, request: tuple[str, str, bytes, dict[str, str]]) -> None:
+    hubspot.reset()
     hubspot.send(*request)
 
 
@@ -351,7 +367,7 @@ def test_hubspot_survives_bent_requests(hubspot: Caller, request: tuple[str, str
 
 @pytest.fixture(scope="module")
 def exchange() -> Iterator[Caller]:
-    with ExchangeServer() as server:
+    with server_class("exchange")() as server:
         user = server.connection_info()["users"][0]
         basic = b64encode(f"{user['username']}:{user['password']}".encode()).decode()
         caller = Caller(
@@ -359,6 +375,12 @@ def exchange() -> Iterator[Caller]:
             {"Authorization": f"Basic {basic}", "Content-Type": "text/xml; charset=utf-8"},
             faults_are_500=True,
         )
+        create = next(line for line in lines("ews") if line.startswith("<m:CreateItem"))
+        assert caller.send("POST", "/EWS/Exchange.asmx", ENVELOPE.replace("{body}", create).encode()) == 200
+        found = re.search(rb'ItemId Id="([^"]+)" ChangeKey="([^"]+)"', caller.text)
+        assert found is not None, caller.text
+        caller.known = {"item": found[1].decode(), "change_key": found[2].decode()}
+        server.save_snapshot()
         yield caller
         caller.close()
 
@@ -425,6 +447,7 @@ def _xml_text(text: str) -> str:
 @bounded
 @given(body=bent_soap())
 def test_exchange_survives_bent_soap(exchange: Caller, body: bytes) -> None:
+    exchange.reset()
     assert exchange.send("POST", "/EWS/Exchange.asmx", body) in (200, 400, 401, 500)
 
 
@@ -452,4 +475,5 @@ def test_exchange_survives_bent_http(
     exchange: Caller, method: str, path: str, suffix: str, body: bytes, authorization: str
 ) -> None:
     headers = {"Authorization": authorization} if authorization else {}
+    exchange.reset()
     exchange.send(method, target_of(path + suffix, {}), body, headers)
