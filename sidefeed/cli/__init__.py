@@ -1,0 +1,291 @@
+"""The command line. Each command opens the project, calls the core and prints; nothing is decided here.
+
+The systems' libraries, pandas and Prefect are imported by the commands that need them, so that ``--help`` and
+``status`` answer at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+from rich.markup import escape
+
+from sidefeed.cli import output
+from sidefeed.cli.output import ATTENTION, BUSY, EXIT_CODES, STOPPED, UNREACHABLE, USAGE
+
+app = typer.Typer(
+    name="sidefeed", no_args_is_help=True, add_completion=False, rich_markup_mode="markdown",
+    help="Keeps deals, people and meetings the same in Salesforce, HubSpot, Exchange and the team's workspace.\n\n"
+         "Start with `sidefeed demo`, which brings its own practice servers, or `sidefeed init` for a project of your "
+         "own.",
+    epilog=EXIT_CODES.replace("\n", " "),
+)
+
+ProjectOption = Annotated[Path, typer.Option("--project", "-C", help="The project folder, made by `sidefeed init`.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
+SystemsArgument = Annotated[list[str] | None, typer.Argument(help="Systems to take part; all, if none are named.")]
+
+
+@contextmanager
+def errors(json: bool) -> Iterator[None]:
+    """Turn what can go wrong into a sentence and an exit code."""
+    from sidefeed.connector import AuthenticationFailed, ConnectorError
+    from sidefeed.mapping import MappingErrors
+    from sidefeed.project import ProjectError
+    from sidefeed.sync import GuardTripped
+    from sidefeed.workspace import LeaseHeld, StoreError
+
+    try:
+        yield
+    except (ProjectError, MappingErrors) as error:
+        output.fail(str(error), USAGE, json=json)
+    except GuardTripped as tripped:
+        output.fail(str(tripped), STOPPED, json=json)
+    except LeaseHeld as error:
+        output.fail(str(error), BUSY, json=json)
+    except StoreError as error:
+        output.fail(str(error), USAGE, json=json)
+    except AuthenticationFailed as error:
+        output.fail(f"{error.message} Renew the credentials in the project's settings.", UNREACHABLE, json=json)
+    except ConnectorError as error:
+        output.fail(f"{error.message} [{error.code}]", UNREACHABLE, json=json)
+
+
+@app.command()
+def sync(
+    systems: SystemsArgument = None,
+    project: ProjectOption = Path(),
+    json: JsonOption = False,
+    approve: Annotated[bool, typer.Option(help="Let a run pass that a guard stopped.")] = False,
+    confirm_mapping: Annotated[
+        bool, typer.Option("--confirm-mapping", help="Accept that the mapping changed since the last run.")] = False,
+) -> None:
+    """Bring the systems and the workspace to agreement: read, merge, plan, guard, write.
+
+    Safe to run at any time and as often as you like: a run after a quiet run writes nothing. A run that dies is
+    finished by the next one.
+    """
+    from sidefeed.project import Project
+
+    with errors(json):
+        opened = Project.load(project)
+        with output.progress(quiet=json) as bar, opened.engine(systems, progress=bar) as engine:
+            report = engine.sync(systems or None, approve=approve, confirm_mapping=confirm_mapping)
+            calls = {name: {"used": one.calls.used, "minimum": one.calls.minimum}
+                     for name, one in engine.connectors.items()}
+        opened.close()
+    if json:
+        output.print_json({**report.as_json(), "calls": calls})
+    else:
+        _print_report(report, calls)
+    if report.failed:
+        raise typer.Exit(UNREACHABLE)
+    if report.problems:
+        raise typer.Exit(ATTENTION)
+
+
+def _print_report(report: Any, calls: dict[str, dict[str, int]]) -> None:
+    rows = [(feed, *(ops.get(op, 0) for op in ("create", "update", "delete"))) for feed, ops in report.written.items()]
+    if rows:
+        output.table("Written", ("where", "created", "updated", "deleted"), rows)
+    else:
+        output.out.print("Nothing to write: everything agrees.")
+    if report.changes:
+        output.table("Absorbed", ("from", "changes"), list(report.changes.items()))
+    output.out.print("Calls: " + ", ".join(f"{name} {count['used']}" for name, count in calls.items()))
+    for problem in report.problems:
+        output.out.print(f"[yellow]![/yellow] {escape(str(problem))}")
+    for name, message in report.failed.items():
+        output.out.print(f"[red]x[/red] {escape(f'{name}: {message}')}")
+
+
+@app.command()
+def plan(
+    systems: SystemsArgument = None,
+    project: ProjectOption = Path(),
+    json: JsonOption = False,
+    limit: Annotated[int, typer.Option(help="How many writes to print; --json prints all.")] = 40,
+) -> None:
+    """Show every write that a sync would make, with before, after and reason, without writing anything anywhere."""
+    from sidefeed.project import Project
+
+    with errors(json):
+        opened = Project.load(project)
+        with output.progress(quiet=json) as bar, opened.engine(systems, progress=bar) as engine:
+            plans, report = engine.plan(systems or None)
+            calls: dict[str, int] = {}
+            for one in plans:
+                if one.writes:
+                    capabilities = engine.connectors[one.om.system].capabilities(one.om.object)
+                    calls[one.om.system] = calls.get(one.om.system, 0) + one.min_calls(capabilities)
+        opened.close()
+    writes = [write for one in plans for write in one.writes]
+    waiting = {record: why for one in plans for record, why in one.waiting.items()}
+    if json:
+        output.print_json({"ok": report.ok, "writes": [write.as_json() for write in writes], "waiting": waiting,
+                           "min_calls": calls, **{key: value for key, value in report.as_json().items()
+                                                  if key in ("counts", "problems", "failed", "parked")}})
+    else:
+        counts = report.counts
+        output.out.print(
+            f"{counts.get('matched', 0)} matched, {counts.get('new_here', 0)} new here, "
+            f"{sum(write.op == 'create' for write in writes)} new there ({len(waiting)} more wait for a parent), "
+            f"{counts.get('ambiguous', 0)} ambiguous, {sum(write.op == 'update' for write in writes)} updates, "
+            f"{sum(write.op == 'delete' for write in writes)} deletions; 0 messages would be sent")
+        for write in writes[:limit]:
+            output.out.print(f"[bold]{write.op}[/bold] {write.system} {write.object} {escape(write.label)}  "
+                             f"[dim]{escape(write.reason)}[/dim]")
+            for name, after in write.after.items():
+                before = f"{write.before.get(name)!r} -> " if write.op == "update" else ""
+                output.out.print(f"    {name}: {escape(f'{before}{after!r}'[:200])}")
+        if len(writes) > limit:
+            output.out.print(f"... and {len(writes) - limit} more; --json prints all.")
+        if calls:
+            output.out.print("Calls needed: " + ", ".join(f"{name} {count}" for name, count in calls.items()))
+        for problem in report.problems:
+            output.out.print(f"[yellow]![/yellow] {escape(str(problem))}")
+        for message in (*report.failed.values(), *report.parked):
+            output.out.print(f"[red]x[/red] {escape(message)}")
+    if report.failed:
+        raise typer.Exit(UNREACHABLE)
+    if report.parked:
+        raise typer.Exit(STOPPED)
+
+
+@app.command()
+def status(project: ProjectOption = Path(), json: JsonOption = False) -> None:
+    """Tell how far each feed has been read, what waits, what is in conflict, what was refused, and who must act."""
+    from sidefeed.project import Project
+    from sidefeed.workspace.report import workspace_status
+
+    with errors(json):
+        store = Project.load(project).store()
+        found = workspace_status(store)
+        store.close()
+    if json:
+        output.print_json(found)
+        return
+    output.table("Feeds", ("feed", "linked", "waiting in inbox", "complete to"), [
+        (one["feed"], one["linked"], one["inbox"], one["complete_to"] or "not read yet") for one in found["feeds"]])
+    output.table("Last runs", ("started", "what", "state", "written"), [
+        (one["started"][:19], one["what"], one["state"], one["written"]) for one in found["runs"]])
+    output.out.print(f"{found['conflicts']} in conflict, {len(found['questions'])} questions, "
+                     f"{len(found['refusals'])} refused")
+    for one in found["refusals"][:20]:
+        output.out.print(f"[yellow]![/yellow] {escape(one)}")
+
+
+@app.command()
+def blame(
+    record: Annotated[str, typer.Argument(help="A record's id, a remote id, or part of its name.")],
+    field: Annotated[str | None, typer.Argument(help="Only this field.")] = None,
+    project: ProjectOption = Path(),
+    json: JsonOption = False,
+) -> None:
+    """Show each value a record ever had: from which system, by whom, when, why, and what it replaced."""
+    from sidefeed.project import Project
+    from sidefeed.workspace.report import blame_lines, find_records
+
+    with errors(json):
+        store = Project.load(project).store()
+        with store.read() as tx:
+            found = find_records(tx, record)
+            lines = blame_lines(tx, found[0], field) if len(found) == 1 else []
+        store.close()
+    if len(found) != 1:
+        hint = "; ".join(f"{state.entity} {state.id} {state.values.get('name') or ''}" for state in found[:10])
+        output.fail(f"{record!r} names {len(found) or 'no'} records" + (f": {hint}. Give the id." if hint else
+                    ". Look for it with `sidefeed plan` or in a system, and give its id or more of its name."), USAGE,
+                    json=json)
+    if json:
+        output.print_json({"record": found[0].id, "entity": found[0].entity, "values": found[0].values,
+                           "history": lines})
+        return
+    output.table(f"{found[0].entity} {found[0].id}", ("when", "field", "value", "by", "from", "replaced", "why"), [
+        (one["at"][:19], one["field"], one["value"], one["actor"], one["source"], one["replaced"], one["reason"] or "")
+        for one in lines])
+
+
+@app.command()
+def conflicts(project: ProjectOption = Path(), json: JsonOption = False) -> None:
+    """List fields on which people really disagree: every value, who, from which system, when."""
+    from sidefeed.project import Project
+    from sidefeed.workspace.report import conflict_lines
+
+    with errors(json):
+        store = Project.load(project).store()
+        with store.read() as tx:
+            lines = conflict_lines(tx)
+        store.close()
+    if json:
+        output.print_json({"conflicts": lines})
+        return
+    output.table(f"{len(lines)} in conflict", ("record", "name", "field", "values"), [
+        (one["record"], one["label"], one["field"],
+         "\n".join(f"{side['value']} ({side['actor']} in {side['source']}, {side['at'][:16]})"
+                   for side in one["sides"])) for one in lines])
+
+
+@app.command()
+def resolve(
+    record: Annotated[str, typer.Argument(help="The record's id, or part of its name.")],
+    field: Annotated[str, typer.Argument(help="The field in conflict.")],
+    system: Annotated[str | None, typer.Option("--from", help="Take the value of this system.")] = None,
+    value: Annotated[str | None, typer.Option("--value", help="Take this value (JSON, or plain text).")] = None,
+    actor: Annotated[str, typer.Option("--as", help="Who decides; kept in the history.")] = "ops",
+    project: ProjectOption = Path(),
+    json: JsonOption = False,
+) -> None:
+    """Decide a conflict. The decision is a change like any other: it shows in blame and travels at the next sync."""
+    from sidefeed.project import Project
+    from sidefeed.workspace.report import decide_conflict
+
+    with errors(json):
+        store = Project.load(project).store()
+        try:
+            chosen = decide_conflict(store, record, field, system=system, value=value, actor=actor)
+        except LookupError as error:
+            output.fail(str(error.args[0]), USAGE, json=json)
+        finally:
+            store.close()
+    if json:
+        output.print_json({"ok": True, "field": field, "value": chosen})
+    else:
+        output.out.print(f"{field} is now {escape(str(chosen))}; the next sync writes it everywhere.")
+
+
+@app.command()
+def check(project: ProjectOption = Path(), json: JsonOption = False, offline: Annotated[
+        bool, typer.Option("--offline", help="Check the files only, without asking the systems.")] = False) -> None:
+    """Hold the mapping files against the live systems: fields, types, lengths, picklists, required fields, rights."""
+    from sidefeed.mapping.check import check as check_mapping
+    from sidefeed.project import Project
+
+    with errors(json):
+        opened = Project.load(project)
+        mappings = opened.mappings()
+        findings = []
+        if not offline:
+            findings = check_mapping(mappings, lambda system, object: opened.connector(system).describe(object))
+        opened.close()
+    if json:
+        from dataclasses import asdict
+
+        output.print_json({"ok": not any(one.severity == "error" for one in findings),
+                           "objects": len(mappings.objects), "findings": [asdict(one) for one in findings]})
+    else:
+        for one in findings:
+            colour = "red" if one.severity == "error" else "yellow"
+            output.out.print(f"[{colour}]{one.severity}[/{colour}] {escape(str(one))}")
+        output.out.print(f"{len(mappings.objects)} mapped objects, {len(findings)} findings")
+    if any(one.severity == "error" for one in findings):
+        raise typer.Exit(USAGE)
+
+
+def main() -> None:
+    """The console script."""
+    app()

@@ -1,0 +1,68 @@
+"""How the command line speaks: tables for people, one JSON object for programs, exit codes that mean something."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NoReturn
+
+import orjson
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from sidefeed.sync.capture import Progress as Report
+
+OK, ATTENTION, USAGE, STOPPED, UNREACHABLE, BUSY = 0, 1, 2, 3, 4, 5
+
+EXIT_CODES = """\
+Exit codes: 0 all well; 1 done, but something needs a person; 2 wrong settings, mapping or usage; 3 a guard stopped the
+run and nothing was written; 4 a system could not be reached or refused our credentials; 5 another run is at work."""
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def print_json(value: Any) -> None:
+    sys.stdout.write(orjson.dumps(value, option=orjson.OPT_INDENT_2, default=str).decode() + "\n")
+
+
+def fail(message: str, code: int, *, json: bool = False) -> NoReturn:
+    """Say what is wrong and end with this exit code."""
+    if json:
+        print_json({"ok": False, "error": message})
+    else:
+        err.print(f"[red]error:[/red] {escape(message)}")
+    raise typer.Exit(code)
+
+
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    grid = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
+    for number, column in enumerate(columns):
+        numeric = all(isinstance(row[number], int) for row in rows) and bool(rows)
+        grid.add_column(column, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        grid.add_row(*(escape("" if cell is None else str(cell)) for cell in row))
+    out.print(grid)
+
+
+@contextmanager
+def progress(*, quiet: bool) -> Iterator[Report | None]:
+    """A live count of long work on standard error; nothing where the output is for a program or no terminal."""
+    if quiet or not err.is_terminal:
+        yield None
+        return
+    bars = Progress(SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=20),
+                    MofNCompleteColumn(), TimeElapsedColumn(), console=err, transient=True)
+    tasks: dict[str, Any] = {}
+
+    def report(what: str, number: int) -> None:
+        if what not in tasks:
+            tasks[what] = bars.add_task(what, total=None)
+        bars.update(tasks[what], advance=number)
+
+    with bars:
+        yield report

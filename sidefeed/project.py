@@ -1,0 +1,184 @@
+"""A project: one folder with ``sidefeed.toml``, the mapping files and, by default, the workspace database.
+
+Settings come from ``sidefeed.toml`` and, over it, from the environment: ``SIDEFEED_WORKSPACE``, ``SIDEFEED_MAPPINGS``
+and ``SIDEFEED_<SYSTEM>__<KEY>`` (``SIDEFEED_SALESFORCE__SESSION_ID``). A key that ends in ``_file`` names a file whose
+content is the value, which is how secrets reach a container. Secrets are never printed.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from sidefeed.connector import Connector
+from sidefeed.mapping import Mapping as Mappings
+from sidefeed.mapping import load
+from sidefeed.sync import Engine, Limit, Limits
+from sidefeed.sync.capture import Progress
+from sidefeed.workspace import Store
+from sidefeed.workspace.clock import Now, system_now
+
+FILE = "sidefeed.toml"
+ENVIRONMENT = "SIDEFEED_"
+NOT_EXPANDED = frozenset({"ca_file", "private_key_file"})
+"""Keys that name files by their nature and are handed to the connector as they are."""
+
+
+class ProjectError(Exception):
+    """The project's settings cannot be used; the message says which, why and what to do."""
+
+
+class GuardSettings(BaseModel):
+    """``[guards.contact]``: how many records, and what share of them, one run may delete."""
+
+    model_config = ConfigDict(extra="forbid")
+    count: int = Field(ge=0)
+    share: float = Field(ge=0, le=1)
+
+
+class SystemSettings(BaseModel):
+    """One ``[systems.<name>]`` table: ``connector`` is the connector's name where it differs from the system's; every
+    other key is the connector's own."""
+
+    model_config = ConfigDict(extra="allow")
+    connector: str = ""
+
+    def values(self) -> dict[str, Any]:
+        return dict(self.__pydantic_extra__ or {})
+
+
+class Settings(BaseModel):
+    """What ``sidefeed.toml`` may hold."""
+
+    model_config = ConfigDict(extra="forbid")
+    workspace: str = "workspace.db"
+    mappings: str = "mappings"
+    timezone: str = "UTC"
+    systems: dict[str, SystemSettings] = Field(default_factory=dict)
+    guards: dict[str, GuardSettings] = Field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Project:
+    """An opened project folder. Connectors are made once and closed with it."""
+
+    folder: Path
+    settings: Settings
+    now: Now = system_now
+    _connectors: dict[str, Connector] = field(default_factory=dict)
+
+    @classmethod
+    def load(
+        cls, folder: Path | str = ".", *, environment: Mapping[str, str] | None = None, now: Now = system_now
+    ) -> Project:
+        """Read a project folder. Raises ProjectError where it is none or its settings are wrong."""
+        place = Path(folder)
+        path = place / FILE
+        if not path.is_file():
+            raise ProjectError(
+                f"{path} does not exist, so {place.resolve()} is no Sidefeed project. Run `sidefeed init` to make one, "
+                f"or name another folder with --project.")
+        try:
+            raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        except tomllib.TOMLDecodeError as error:
+            raise ProjectError(f"{path} is not valid TOML: {error}. Mend that line and try again.") from None
+        _overlay(raw, os.environ if environment is None else environment)
+        try:
+            settings = Settings.model_validate(raw)
+        except ValidationError as error:
+            lines = [f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in error.errors()]
+            raise ProjectError(f"{path}: " + "; ".join(lines)) from None
+        for name, system in settings.systems.items():
+            _read_files(place, name, system)
+        return cls(place, settings, now)
+
+    @property
+    def systems(self) -> tuple[str, ...]:
+        return tuple(self.settings.systems)
+
+    def mappings(self) -> Mappings:
+        """The compiled mapping files. Raises MappingErrors naming file, line and column."""
+        return load(self.folder / self.settings.mappings)
+
+    def store(self) -> Store:
+        place = self.settings.workspace
+        return Store.open(place if "://" in place else self.folder / place, now=self.now)
+
+    def connector(self, system: str) -> Connector:
+        """The connector of a system, found through the entry points ``sidefeed.connectors``."""
+        if system not in self._connectors:
+            self._connectors[system] = self._connect(system)
+        return self._connectors[system]
+
+    def _connect(self, system: str) -> Connector:
+        if system not in self.settings.systems:
+            known = ", ".join(self.systems) or "none"
+            raise ProjectError(f"there is no [systems.{system}] in {self.folder / FILE}; configured: {known}.")
+        settings = self.settings.systems[system]
+        kind = settings.connector or system
+        found = {point.name: point for point in entry_points(group="sidefeed.connectors")}
+        if kind not in found:
+            raise ProjectError(
+                f"[systems.{system}]: there is no connector {kind!r}. Installed: {', '.join(sorted(found))}. Set "
+                f"`connector` to one of these, or install the package that brings it.")
+        factory = found[kind].load()
+        try:
+            connector: Connector = factory.from_settings(settings.values())
+        except (KeyError, ValueError, TypeError) as error:
+            raise ProjectError(f"[systems.{system}] in {self.folder / FILE}: {error}") from None
+        return connector
+
+    def limits(self) -> Limits:
+        own = {entity: Limit(one.count, one.share) for entity, one in self.settings.guards.items()}
+        default = Limits()
+        return Limits({**default.deletes, **own}, own.get("otherwise", default.otherwise))
+
+    @contextmanager
+    def engine(self, systems: Sequence[str] | None = None, *, progress: Progress | None = None) -> Iterator[Engine]:
+        """The engine over this project's workspace and connectors; closes the workspace at the end."""
+        mappings = self.mappings()
+        store = self.store()
+        try:
+            names = [name for name in (systems or self.systems) if mappings.for_system(name)]
+            yield Engine(store, mappings, {name: self.connector(name) for name in names}, self.limits(), progress)
+        finally:
+            store.close()
+
+    def close(self) -> None:
+        for connector in self._connectors.values():
+            connector.close()
+        self._connectors.clear()
+
+
+def _overlay(raw: dict[str, Any], environment: Mapping[str, str]) -> None:
+    for variable, value in environment.items():
+        if not variable.startswith(ENVIRONMENT):
+            continue
+        name = variable.removeprefix(ENVIRONMENT).lower()
+        if "__" in name:
+            system, key = name.split("__", 1)
+            raw.setdefault("systems", {}).setdefault(system, {})[key] = value
+        elif name in ("workspace", "mappings", "timezone"):
+            raw[name] = value
+
+
+def _read_files(folder: Path, name: str, system: SystemSettings) -> None:
+    extra = system.__pydantic_extra__ or {}
+    for key in [key for key in extra if key.endswith("_file")]:
+        path = folder / str(extra[key])
+        if key in NOT_EXPANDED:
+            extra[key] = str(path)
+            continue
+        try:
+            extra[key.removesuffix("_file")] = path.read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise ProjectError(f"[systems.{name}] {key}: {path} cannot be read ({error.strerror}).") from None
+        del extra[key]

@@ -1,0 +1,128 @@
+"""What people ask of the workspace: status, blame, conflicts and their decision."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import sqlalchemy as sa
+
+from sidefeed.workspace import tables as t
+from sidefeed.workspace.merge import RecordState
+from sidefeed.workspace.store import Draft, Store, Transaction, _state
+
+
+def workspace_status(store: Store) -> dict[str, Any]:
+    """Feeds, last runs, and everything that waits for a person."""
+    with store.read() as tx:
+        connection = tx.connection
+        cursors = connection.execute(sa.select(t.cursor).order_by(t.cursor.c.system, t.cursor.c.object)).mappings()
+        linked = {(row.system, row.object): row.number for row in connection.execute(
+            sa.select(t.link.c.system, t.link.c.object, sa.func.count().label("number"))
+            .where(t.link.c.state == "live").group_by(t.link.c.system, t.link.c.object))}
+        waiting = {(row.system, row.object): row.number for row in connection.execute(
+            sa.select(t.inbox.c.system, t.inbox.c.object, sa.func.count().label("number"))
+            .group_by(t.inbox.c.system, t.inbox.c.object))}
+        return {
+            "feeds": [{"feed": f"{row['system']} {row['object']}", "system": row["system"], "object": row["object"],
+                       "linked": linked.get((row["system"], row["object"]), 0),
+                       "inbox": waiting.get((row["system"], row["object"]), 0),
+                       "complete_to": row["complete_to"]} for row in cursors],
+            "records": {row.entity: row.number for row in connection.execute(
+                sa.select(t.record.c.entity, sa.func.count().label("number"))
+                .where(sa.not_(t.record.c.deleted)).group_by(t.record.c.entity))},
+            "runs": [{"id": run["id"], "what": run["what"], "started": run["started"], "ended": run["ended"],
+                      "state": run["state"], "written": (run["counts"] or {}).get("written", 0)}
+                     for run in tx.runs(10)],
+            "conflicts": sum(len(state.conflicts) for state in tx.conflicted()),
+            "questions": [{**question, "evidence": question["evidence"]} for question in tx.questions()],
+            "refusals": [f"{row['system']} {row['object']} {row['record']}"
+                         + (f" {row['field'].lstrip('=')}" if row["field"] else "")
+                         + f": {row['message']} [{row['code']}, for {row['owner']}]" for row in tx.all_refusals()],
+        }
+
+
+def find_records(tx: Transaction, text: str) -> list[RecordState]:
+    """Records by their id, by a remote id, or by a part of their name."""
+    state = tx.record(text)
+    if state is not None:
+        return [state]
+    known = [row.record for row in tx.connection.execute(
+        sa.select(t.remote.c.record).where(t.remote.c.external_id == text).distinct())]
+    if known:
+        return list(tx.records(known).values())
+    found = [_state(row) for row in tx.connection.execute(
+        sa.select(t.record).where(sa.cast(t.record.c["values"], sa.Text).contains(text, autoescape=True)).limit(500)
+    ).mappings()]
+    wanted = text.casefold()
+    named = [state for state in found if any(
+        wanted in str(state.values.get(name) or "").casefold() for name in ("name", "email", "last_name", "subject"))]
+    exact = [state for state in named if str(state.values.get("name") or "").casefold() == wanted]
+    return exact or named
+
+
+def blame_lines(tx: Transaction, state: RecordState, field: str | None = None) -> list[dict[str, Any]]:
+    """Every value of every field (or one), newest first, with who, from where, when, why, and what it replaced."""
+    values: dict[tuple[str, int], Any] = {}
+    lines = []
+    for change in tx.changes_of(state.id):
+        for name, value in change.fields.items():
+            replaced = [values.get((name, rev)) for rev in change.base.get(name, ())]
+            values[(name, change.rev)] = value
+            if field is None or name == field:
+                lines.append({
+                    "rev": change.rev, "field": name, "value": value, "actor": change.actor, "source": change.source,
+                    "at": change.at, "reason": change.reason, "replaced": replaced[0] if len(replaced) == 1 else
+                    (replaced or None), "current": change.rev in state.heads.get(name, ())})
+    return lines[::-1]
+
+
+def label(state: RecordState) -> str:
+    values = state.values
+    return str(values.get("name") or values.get("email") or values.get("last_name") or state.id)
+
+
+def conflict_lines(tx: Transaction) -> list[dict[str, Any]]:
+    """Every field in conflict, with all its values."""
+    return [{"record": state.id, "entity": state.entity, "label": label(state), "field": name,
+             "sides": [head.as_json() for head in heads]}
+            for state in tx.conflicted() for name, heads in state.conflicts.items()]
+
+
+def decide_conflict(
+    store: Store, record: str, field: str, *, system: str | None = None, value: str | None = None, actor: str = "ops"
+) -> Any:
+    """Settle a conflict by a system's value or by a given one; returns the value. Raises LookupError, saying what
+    there is, when the record, the field or the side is not found."""
+    with store.write() as tx:
+        found = [state for state in find_records(tx, record) if field in state.conflicts]
+        if len(found) != 1:
+            raise LookupError(f"{len(found) or 'no'} records like {record!r} have {field} in conflict; "
+                              f"`sidefeed conflicts` lists them")
+        state = found[0]
+        heads = state.conflicts[field]
+        if (system is None) == (value is None):
+            raise LookupError("say either --from SYSTEM or --value VALUE")
+        if system is not None:
+            chosen = [head.value for head in heads if head.source == system]
+            if not chosen:
+                raise LookupError(f"{system} said nothing about {field}; the values come from "
+                                  f"{', '.join(head.source for head in heads)}")
+            decided = chosen[-1]
+        else:
+            decided = _parse(value or "", heads[0].value)
+        tx.append([Draft(state.entity, state.id, {field: decided}, actor, "workspace", reason="decided by a person")])
+        return decided
+
+
+def _parse(text: str, like: Any) -> Any:
+    """A value typed on the command line: for money, the amount alone is enough."""
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        value = text
+    if isinstance(like, dict) and "currency" in like and not isinstance(value, dict):
+        return {"amount": text, "currency": like["currency"]}
+    if isinstance(like, str) and not isinstance(value, str):
+        return text
+    return value
