@@ -1,0 +1,58 @@
+"""A mapping folder that a test may edit: the default one, copied."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sidefeed.mapping import Mapping, load
+
+DEFAULTS = Path(__file__).resolve().parents[2] / "mappings"
+
+
+class Folder:
+    """A copy of the default mappings; ``edit`` replaces one piece of text, which must be there."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def edit(self, file: str, before: str, after: str) -> Folder:
+        target = self.path / file
+        written = target.read_text(encoding="utf-8")
+        assert before in written, f"{before!r} is not in {file}"
+        target.write_text(written.replace(before, after, 1), encoding="utf-8")
+        return self
+
+    def load(self) -> Mapping:
+        return load(self.path)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    target = tmp_path / "mappings"
+    target.mkdir()
+    for each in DEFAULTS.glob("*.yaml"):
+        shutil.copy(each, target)
+    return Folder(target)
+
+
+@pytest.fixture(scope="session")
+def mapping() -> Mapping:
+    return load(DEFAULTS)
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Callable[..., Mapping]:
+    """Write a mapping folder from texts, one per file, and load it."""
+
+    def write(**files: str) -> Mapping:
+        target = tmp_path / "mappings"
+        target.mkdir(exist_ok=True)
+        for name, text in files.items():
+            (target / f"{name}.yaml").write_text(text, encoding="utf-8")
+        return load(target)
+
+    return write
