@@ -50,7 +50,7 @@ class ExchangeConnector:
     ========== =========== ==============================================================
     object     partition   one record is
     ========== =========== ==============================================================
-    mailboxes  none        a configured mailbox: ``Address``, ``Name`` (read only)
+    mailboxes  none        a configured mailbox: ``address``, ``name`` (read only)
     calendar   a mailbox   a meeting, or one occurrence of a series inside the window
     contacts   a mailbox   a contact of the Contacts folder
     ========== =========== ==============================================================
@@ -244,9 +244,9 @@ class ExchangeConnector:
 
     def _mailbox(self, address: str, fields: Sequence[str]) -> Remote:
         """A mailbox by its configured name, else by its name in the address book."""
-        values: dict[str, Any] = {"Address": address} if "Address" in fields else {}
-        if "Name" in fields:
+        values: dict[str, Any] = {"address": address} if "address" in fields else {}
+        if "name" in fields:
             name = self.settings.mailboxes[address]
             with suppress(PermissionDenied):  # the name stays unknown; this mailbox's streams say what is wrong
-                values["Name"] = name or operations.resolve_name(self._door(Stream("calendar", address)), address)
+                values["name"] = name or operations.resolve_name(self._door(Stream("calendar", address)), address)
         return Remote(address, values)

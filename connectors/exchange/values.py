@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sidefeed.connector import FieldSchema, Invalid
@@ -26,7 +26,7 @@ PRIVATE_FIELDS = ("Key", "Start", "End", "Zone", "IsAllDay", "ShowAs", "Sensitiv
 
 _RESPONSES = {
     "Unknown": "none", "NoResponseReceived": "none", "Organizer": "organizer", "Tentative": "tentative",
-    "Accept": "accepted", "Decline": "declined",
+    "Accept": "accept", "Decline": "decline",
 }  # fmt: skip
 _ROLES = (("RequiredAttendees", "required"), ("OptionalAttendees", "optional"), ("Resources", "resource"))
 _SENSITIVITIES = {each.lower(): each for each in ("Normal", "Personal", "Private", "Confidential")}
@@ -101,7 +101,8 @@ def when(item: Element, zone: Zone | None = None) -> When:
     if not all_day:
         return When(utc_text(starts), utc_text(ends), starts, ends, zone, False)
     first, last = local_date(starts, zone), local_date(ends, zone)
-    return When(first.isoformat(), max(first, last).isoformat(), starts, ends, zone, True)
+    last = max(last, first + timedelta(days=1))
+    return When(first.isoformat(), last.isoformat(), starts, ends, zone, True)
 
 
 def original_start(item: Element, kind: str, time: When) -> str:
@@ -374,8 +375,8 @@ CONTACT: dict[str, Property] = {
 """In the order of the schema's ContactItemType, which a create must keep."""
 
 MAILBOX: dict[str, Property] = {
-    "Address": Property((), _field("Address", "email", "Primary SMTP address", writable=False, unique=True)),
-    "Name": Property((), _field("Name", "string", "Display name", writable=False)),
+    "address": Property((), _field("address", "email", "Primary SMTP address", writable=False, unique=True)),
+    "name": Property((), _field("name", "string", "Display name", writable=False)),
 }
 
 
