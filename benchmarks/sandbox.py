@@ -30,7 +30,11 @@ RECORDS = 100_000
 
 @dataclass(frozen=True)
 class Result:
-    """One measured workload. `floor_share` is its rate against the library's own with a constant answer."""
+    """One measured workload.
+
+    `floor_share` is its rate against the library's own with a constant answer; `start_stop_ms` is what a test pays for
+    an empty server of its own.
+    """
 
     name: str
     requests_per_second: float
@@ -38,6 +42,7 @@ class Result:
     p50_ms: float
     p99_ms: float
     floor_share: float
+    start_stop_ms: float
 
 
 def main() -> int:
@@ -57,13 +62,13 @@ def main() -> int:
     return 1 if slow else 0
 
 
-_HEADER = f"{'workload':<22}{'req/s':>9}{'CPU us':>9}{'p50 ms':>9}{'p99 ms':>9}{'of floor':>10}"
+_HEADER = f"{'workload':<22}{'req/s':>9}{'CPU us':>9}{'p50 ms':>9}{'p99 ms':>9}{'of floor':>10}{'up+down ms':>12}"
 
 
 def _row(result: Result) -> str:
     return (
         f"{result.name:<22}{result.requests_per_second:>9.0f}{result.server_cpu_us:>9.0f}{result.p50_ms:>9.2f}"
-        f"{result.p99_ms:>9.2f}{result.floor_share:>9.0%}"
+        f"{result.p99_ms:>9.2f}{result.floor_share:>10.0%}{result.start_stop_ms:>12.0f}"
     )
 
 
@@ -95,7 +100,7 @@ def _serve_floor() -> None:
     async def serve() -> None:
         loop = asyncio.get_running_loop()
         listener = await loop.create_server(web.Server(answer, access_log=None), "127.0.0.1", 0)
-        _announce(listener.sockets[0].getsockname()[1], _get("/record"))
+        _announce(listener.sockets[0].getsockname()[1], _get("/record"), 0.0)
         await loop.run_in_executor(None, sys.stdin.read)
 
     asyncio.run(serve())
@@ -108,14 +113,16 @@ def _serve_kit() -> None:
         def handle(self, request: Request) -> Response:
             return Response.of_json(_RECORD, records=1)
 
+    cost = _start_stop_ms(Constant)
     with Constant() as server:
-        _announce(server.port, _get("/record"))
+        _announce(server.port, _get("/record"), cost)
         sys.stdin.read()
 
 
 def _serve_salesforce() -> None:
     from sandbox.salesforce import SalesforceServer
 
+    cost = _start_stop_ms(SalesforceServer)
     with SalesforceServer() as server:
         info = server.connection_info()
         names = [{"Name": f"Account {number}"} for number in range(RECORDS)]
@@ -123,24 +130,28 @@ def _serve_salesforce() -> None:
         token, version = _token(info), info.get("api_version", "62.0")
         found = _ask(server.url, f"/services/data/v{version}/query?q=SELECT+Id+FROM+Account+LIMIT+1", token)
         target = f"/services/data/v{version}/sobjects/Account/{found['records'][0]['Id']}?fields=Id,Name"
-        _announce(server.port, _get(target, token))
+        _announce(server.port, _get(target, token), cost)
         sys.stdin.read()
 
 
 def _serve_hubspot() -> None:
     from sandbox.hubspot import HubSpotServer
 
+    cost = _start_stop_ms(HubSpotServer)
     with HubSpotServer() as server:
         token = _token(server.connection_info())
         server.call(server.load_data, {"companies": [{"name": f"Company {number}"} for number in range(RECORDS)]})
         page = _ask(server.url, "/crm/v3/objects/companies?limit=1", token)
-        _announce(server.port, _get(f"/crm/v3/objects/companies/{page['results'][0]['id']}?properties=name", token))
+        _announce(
+            server.port, _get(f"/crm/v3/objects/companies/{page['results'][0]['id']}?properties=name", token), cost
+        )
         sys.stdin.read()
 
 
 def _serve_exchange() -> None:
     from sandbox.exchange import ExchangeServer
 
+    cost = _start_stop_ms(ExchangeServer)
     with ExchangeServer() as server:
         info = server.connection_info()
         user = next(iter(info["users"]))
@@ -151,7 +162,7 @@ def _serve_exchange() -> None:
             "POST /EWS/Exchange.asmx HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/xml; charset=utf-8\r\n"
             f"Authorization: Basic {basic}\r\nContent-Length: {len(body)}\r\n\r\n"
         )
-        _announce(server.port, head.encode() + body)
+        _announce(server.port, head.encode() + body, cost)
         sys.stdin.read()
 
 
@@ -197,15 +208,26 @@ def _get(target: str, token: str = "") -> bytes:
     return f"GET {target} HTTP/1.1\r\nHost: localhost\r\nAccept: application/json\r\n{credential}\r\n".encode()
 
 
-def _announce(port: int, request: bytes) -> None:
-    print(json.dumps({"port": port, "request": request.decode()}), flush=True)
+def _announce(port: int, request: bytes, start_stop_ms: float) -> None:
+    print(json.dumps({"port": port, "request": request.decode(), "start_stop_ms": start_stop_ms}), flush=True)
+
+
+def _start_stop_ms(make: Callable[[], Any]) -> float:
+    """The least of three, once everything is imported."""
+    costs: list[float] = []
+    for _ in range(3):
+        started = time.perf_counter()
+        with make():
+            pass
+        costs.append((time.perf_counter() - started) * 1000)
+    return min(costs)
 
 
 # -- the client's side ------------------------------------------------------------------------------------------------
 
 
 def _measure(name: str, seconds: float, connections: int, floor: float | None) -> Result:
-    with _server(name) as (pid, port, request):
+    with _server(name) as (pid, port, request, start_stop_ms):
         asyncio.run(_load(port, request, connections, min(0.5, seconds)))
         before = _cpu_seconds(pid)
         started = time.perf_counter()
@@ -219,11 +241,12 @@ def _measure(name: str, seconds: float, connections: int, floor: float | None) -
         p50_ms=latencies[len(latencies) // 2] * 1000,
         p99_ms=latencies[int(len(latencies) * 0.99)] * 1000,
         floor_share=rate / (floor or rate),
+        start_stop_ms=start_stop_ms,
     )
 
 
 @contextlib.contextmanager
-def _server(name: str) -> Iterator[tuple[int, int, bytes]]:
+def _server(name: str) -> Iterator[tuple[int, int, bytes, float]]:
     """The workload's server in a process of its own, on the first core; ourselves on the others."""
     process = subprocess.Popen(
         [sys.executable, "-m", "benchmarks.sandbox", "--serve", name],
@@ -244,7 +267,7 @@ def _server(name: str) -> Iterator[tuple[int, int, bytes]]:
         if len(cores) > 1:  # threads started meanwhile have the mask of their process, set again to be sure
             for thread in Path(f"/proc/{process.pid}/task").iterdir():
                 os.sched_setaffinity(int(thread.name), cores[:1])
-        yield process.pid, ready["port"], ready["request"].encode()
+        yield process.pid, ready["port"], ready["request"].encode(), ready["start_stop_ms"]
     finally:
         process.stdin.close()
         process.wait(10)
