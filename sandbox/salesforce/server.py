@@ -1,0 +1,307 @@
+"""The Salesforce practice server: doors, authentication, limits, and the state behind them.
+
+What each resource answers is in `rest`, `composite`, `bulk`, `replication`, `search`, `oauth` and `soap`; what a record may hold
+in `records`. Sources: REST API guide, App Limits cheat sheet, and answers recorded by public projects. Behaviour that is not known
+for sure is switched in `Settings`.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, ClassVar
+from zoneinfo import ZoneInfo
+
+import orjson
+
+from sandbox.kit.http import BadJson, Request, Response
+from sandbox.kit.server import PracticeServer
+
+from . import behaviour, composite, organisation, rest
+from .errors import Failure, not_found
+from .paths import Getter, Zone
+from .query import Engine, all_fields
+from .records import Actor, Records
+from .router import Match, Router
+from .schema import standard_schema
+from .sessions import Quota, Session, Sessions
+from .store import Row, Store
+from .values import stamp
+
+OLDEST_VERSION, NEWEST_VERSION = 31, 68
+MAX_URI_AND_HEADERS = 16_384
+_VERSIONED = re.compile(r"/services/data/v(\d{1,3})\.(\d)(?=/|\Z)(.*)", re.DOTALL)
+
+
+@dataclass
+class Call:
+    """One authenticated request to a versioned resource."""
+
+    request: Request
+    version: int
+    session: Session
+    actor: Actor
+
+    @property
+    def base(self) -> str:
+        """/services/data/vNN.0."""
+        return f"/services/data/v{self.version}.0"
+
+    def body(self) -> Any:
+        """The JSON body. Raises Failure with the code and the place that the real parser gives."""
+        try:
+            return self.request.json()
+        except BadJson as error:
+            found = re.search(r"line (\d+) column (\d+)", str(error))
+            row, column = found.groups() if found else ("1", "1")
+            reason = str(error).split(": line")[0]
+            raise Failure(400, "JSON_PARSER_ERROR", f"{reason} at [line:{row}, column:{column}]") from None
+
+    def record(self) -> dict[str, Any]:
+        """The JSON body as one record. Raises Failure."""
+        body = self.body()
+        if not isinstance(body, dict):
+            raise Failure(400, "JSON_PARSER_ERROR", "The HTTP entity body is required to be a JSON object at [line:1, column:1]")
+        return body
+
+
+class SalesforceServer(PracticeServer):
+    """A Salesforce organisation on loopback."""
+
+    name: ClassVar[str] = "salesforce"
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.schema = standard_schema()
+        self.store = Store(self.schema)
+        self.records = Records(self.store, self.schema, self.clock.now)
+        self.organisation_id, self.admin_id = organisation.found_organisation(self.store, self.schema, stamp(self.clock.now()))
+        self.sessions = Sessions(self.organisation_id, self.seed)
+        self.quota = Quota()
+        self.engine = Engine(self.records, self._zone)
+        self.cursors = rest.Cursors()
+        self.router = Router()
+        self.rest = rest.install(self)
+        composite.install(self)
+        self.schema_changed = self.clock.now().replace(microsecond=0)
+        self._readers: dict[str, list[tuple[str, Getter]]] = {}
+        self._first_token = self.sessions.issue(self.admin_id)
+
+    # the protocol
+
+    def handle(self, request: Request) -> Response:
+        """Answer one request of any of the APIs."""
+        try:
+            self._check_size(request)
+            return self._route(request)
+        except Failure as failure:
+            response = answer(failure)
+        return response
+
+    def _check_size(self, request: Request) -> None:
+        uri = len(request.path) + sum(len(k) + len(v) + 2 for k, v in request.query)
+        headers = sum(len(name) + len(value) + 4 for name, value in request.headers.items())
+        if uri + headers > MAX_URI_AND_HEADERS:
+            raise Failure(414, "URI_TOO_LONG", "The length of the URI exceeds the 16,384 byte limit.")
+
+    def _route(self, request: Request) -> Response:
+        if request.path.rstrip("/") == "/services/data":
+            return rest.versions()
+        found = _VERSIONED.match(request.path)
+        if not found:
+            raise not_found()
+        version, minor = int(found[1]), found[2]
+        if minor != "0" or version > NEWEST_VERSION or version < 6:
+            raise not_found()
+        if version < OLDEST_VERSION:
+            raise Failure(410, "UNSUPPORTED_API_VERSION", f"The requested API version {version}.0 is retired")
+        session = self.authenticate(request)
+        if not self.quota.spend(self.clock.now()):
+            raise Failure(403, "REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded.")
+        match = self._match(request)
+        call = Call(request, version, session, self._actor(request, session, version))
+        try:
+            response = self._call(match, call)
+        except Failure as failure:
+            response = answer(failure)
+        response.headers.append(("Sforce-Limit-Info", f"api-usage={self.quota.used(self.clock.now())}/{self.quota.limit}"))
+        return response
+
+    def _call(self, match: Match | None, call: Call) -> Response:
+        if match is None:
+            raise not_found()
+        if match.handler is None:
+            raise Failure(405, "METHOD_NOT_ALLOWED", f"HTTP Method '{call.request.method}' not allowed. Allowed are "
+                          f"{','.join(match.allowed)}")  # fmt: skip
+        result: Response = match.handler(call, *match.values)
+        return result
+
+    def dispatch(self, method: str, path: str, call: Call) -> Response:
+        """Run another resource in the name of a call, as composite and batch do. `path` is relative to the version root."""
+        match = self.router.match(method, path)
+        return self._call(match, call)
+
+    def _match(self, request: Request) -> Match | None:
+        if "match" not in request.state:
+            found = _VERSIONED.match(request.path)
+            request.state["match"] = self.router.match(request.method, found[3]) if found else None
+        match: Match | None = request.state["match"]
+        return match
+
+    def endpoint(self, request: Request) -> str:
+        """`PATCH /sobjects/{type}/{id}`; resources outside the versioned tree by their path."""
+        match = self._match(request)
+        if match is not None:
+            return f"{request.method} /{match.pattern}"
+        return f"{request.method} {request.path}"
+
+    def authenticate(self, request: Request) -> Session:
+        """The session of a request. Raises Failure 401."""
+        header = request.headers.get("Authorization")
+        if header is None:
+            raise invalid_session()
+        scheme, _, token = header.partition(" ")
+        if scheme.lower() not in ("bearer", "oauth") or not token.strip():
+            raise Failure(401, "INVALID_AUTH_HEADER", "INVALID_HEADER_TYPE")
+        session = self.sessions.find(token.strip(), self.clock.now())
+        if session is None:
+            raise invalid_session()
+        return session
+
+    def _actor(self, request: Request, session: Session, version: int) -> Actor:
+        duplicates = request.headers.get("Sforce-Duplicate-Rule-Header", "")
+        client = re.search(r"client\s*=\s*([^,;]+)", request.headers.get("Sforce-Call-Options", ""))
+        return Actor(session.user, float(version), "allowsave=true" in duplicates.lower().replace(" ", ""),
+                     client[1].strip() if client else None)  # fmt: skip
+
+    def identity_url(self, user: str) -> str:
+        """The address that stands for a user: the `id` of a token answer."""
+        return f"{self.url}/id/{self.organisation_id}/{user}"
+
+    def _zone(self) -> Zone:
+        row = next(iter(self.store.rows("Organization")))
+        return Zone(self.clock.now(), ZoneInfo(row["TimeZoneSidKey"] or "UTC"), behaviour.fiscal_start(self.records))
+
+    def bad_request(self, request: Request, error: BadJson) -> Response:
+        """A body that is not JSON, in the REST shape."""
+        return answer(Failure(400, "JSON_PARSER_ERROR", str(error)))
+
+    # state
+
+    def snapshot(self) -> object:
+        """Rows, rules, sessions and cursors; rows are shared, since they are never changed in place."""
+        return (self.store.snapshot(), self.records.rules.copy(), list(self.records.deletions), copy.copy(self.records.settings),
+                self.schema.copy(), copy.deepcopy(self.sessions), copy.deepcopy(self.quota), copy.copy(self.cursors.found))  # fmt: skip
+
+    def restore(self, snapshot: object) -> None:
+        """Back to a snapshot."""
+        rows, rules, deletions, settings, schema, sessions, quota, cursors = snapshot  # type: ignore[misc]
+        self.schema.replace(schema.copy())
+        self.schema_has_changed()
+        self.store.restore(rows)
+        self.records.rules, self.records.deletions = rules.copy(), list(deletions)
+        self.records.settings = copy.copy(settings)
+        self.sessions, self.quota = copy.deepcopy(sessions), copy.deepcopy(quota)
+        self.cursors.found = dict(cursors)
+
+    def load_schema(self, schema: Mapping[str, Any]) -> None:
+        """Add custom objects and fields; see `Schema.load`."""
+        self.schema.load(schema)
+        self.schema_has_changed()
+
+    def schema_has_changed(self) -> None:
+        """Forget what was derived from the schema; call after changing it, or field visibility."""
+        self.schema.changed()
+        self.store.adopt_schema()
+        self._readers.clear()
+        self.schema_changed = self.clock.now().replace(microsecond=0)
+
+    def readers(self, name: str) -> list[tuple[str, Getter]]:
+        """Every readable field of an object with its reader."""
+        found = self._readers.get(name)
+        if found is None:
+            found = self._readers[name] = all_fields(self.records.sobject(name), self.records.hidden(name))
+        return found
+
+    def limits(self) -> dict[str, dict[str, int]]:
+        """The body of GET /limits."""
+        remaining = max(0, self.quota.limit - self.quota.used(self.clock.now()))
+        fixed = {
+            "ConcurrentAsyncGetReportInstances": 200, "ConcurrentSyncReportRuns": 20, "DailyAsyncApexExecutions": 250_000,
+            "DailyBulkApiBatches": 15_000, "DailyBulkV2QueryFileStorageMB": 976_562, "DailyBulkV2QueryJobs": 10_000,
+            "DailyGenericStreamingApiEvents": 10_000, "DailyStreamingApiEvents": 10_000, "DailyWorkflowEmails": 385,
+            "DataStorageMB": 5, "FileStorageMB": 20, "HourlyODataCallout": 1_000, "HourlySyncReportRuns": 500,
+            "MassEmail": 10, "SingleEmail": 15,
+        }  # fmt: skip
+        return {
+            "DailyApiRequests": {"Max": self.quota.limit, "Remaining": remaining},
+            **{name: {"Max": value, "Remaining": value} for name, value in fixed.items()},
+        }
+
+    def load_data(self, objects: Mapping[str, list[dict[str, Any]]]) -> dict[str, int]:
+        """Insert records as the administrator, all rules applied."""
+        counts = {}
+        for name, rows in objects.items():
+            for number, row in enumerate(rows, 1):
+                try:
+                    self.insert(name, **row)
+                except Failure as failure:
+                    raise ValueError(f"{name}, record {number}: {failure.code}: {failure.message} {failure.fields or ''}") from None
+            counts[name] = len(rows)
+        return counts
+
+    def connection_info(self) -> dict[str, Any]:
+        """How to connect: instance url, a session of the administrator, login url."""
+        return {
+            "url": self.url, "instance_url": self.url, "login_url": self.url, "session_id": self._first_token,
+            "organization_id": self.organisation_id, "user_id": self.admin_id, "username": "admin@practice.example",
+            "ca_file": str(self.ca_file) if self.ca_file else None,
+        }  # fmt: skip
+
+    # the Python door, for tests and demonstrations: use it through `server.call(...)` while the server runs
+
+    def insert(self, sobject: str, /, *, as_user: str | None = None, **fields: Any) -> str:
+        """Create a record as the administrator or another user; returns its id. Raises Failure."""
+        return self.records.create(sobject, fields, Actor(as_user or self.admin_id))
+
+    def update(self, sobject: str, key: str, /, *, as_user: str | None = None, **fields: Any) -> None:
+        """Change a record. Raises Failure."""
+        self.records.update(sobject, key, fields, Actor(as_user or self.admin_id))
+
+    def delete(self, sobject: str, key: str, /, *, as_user: str | None = None) -> None:
+        """Delete a record. Raises Failure."""
+        self.records.delete(sobject, key, Actor(as_user or self.admin_id))
+
+    def rows(self, sobject: str, *, deleted: bool = False) -> list[Row]:
+        """Copies of all rows of an object, with those of the recycle bin on request."""
+        table = self.store.table(sobject)
+        return [dict(row) for row in table.rows.values() if deleted or not row.get("IsDeleted")]
+
+    def add_user(self, username: str, *, first: str | None = None, last: str = "User", email: str | None = None) -> str:
+        """Create an active standard user; returns the id."""
+        return organisation.new_user(self.records, username, first, last, email or username, Actor(self.admin_id))
+
+    def issue_session(self, user: str | None = None, *, token: str | None = None, expires: datetime | None = None) -> str:
+        """A session id for a user (the administrator); `token` fixes its text."""
+        return self.sessions.issue(user or self.admin_id, expires, token=token)
+
+
+def answer(failure: Failure) -> Response:
+    """A refusal as a REST answer."""
+    headers = [("Content-Type", "application/json;charset=UTF-8")]
+    if failure.status == 401:
+        headers.append(("WWW-Authenticate", "Token"))
+    matches = failure.extra.get("matches")
+    body: Any = failure.rest()
+    if matches is not None:
+        body = [{k: v for k, v in body[0].items() if k != "matches"}]
+    return Response(failure.status, orjson.dumps(body), headers)
+
+
+def invalid_session() -> Failure:
+    """401: the text that clients look for."""
+    return Failure(401, "INVALID_SESSION_ID", "Session expired or invalid")
+
