@@ -163,7 +163,7 @@ class Client:
         error = state.outcome.exception() if state.outcome else None
         if isinstance(error, RateLimited) and error.retry_after:
             return error.retry_after
-        return tenacity.wait_exponential_jitter(initial=0.5, max=30, jitter=0.5)(state)
+        return (tenacity.wait_exponential(multiplier=0.5, max=30) + tenacity.wait_random(0, 0.5))(state)
 
     # Calls with an effect
 

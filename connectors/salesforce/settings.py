@@ -58,11 +58,11 @@ class Settings:
     refresh_token_file: str = ""
     api_version: str = "59.0"
     ca_file: str = ""
-    overlap_seconds: float = 600
-    lag_seconds: float = 1
+    overlap_seconds: float = 600.0
+    lag_seconds: float = 1.0
     quota_share: float = 0.5
-    connect_timeout: float = 10
-    read_timeout: float = 120
+    connect_timeout: float = 10.0
+    read_timeout: float = 120.0
     attempts: int = 5
     key_field: str = "Sidefeed_Key__c"
 

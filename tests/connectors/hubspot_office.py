@@ -63,7 +63,8 @@ class Office:
         made: set[str] = set()
         with self._at_work():
             for start in range(0, len(rows), 100):
-                inputs = [{"properties": dict(row)} for row in rows[start : start + 100]]
+                chunk = rows[start : start + 100]
+                inputs = [{"properties": dict(row), "objectWriteTraceId": str(n)} for n, row in enumerate(chunk)]
                 made |= {each.id for each in self._batches.create(object, {"inputs": inputs}).results}
         return made
 

@@ -38,7 +38,7 @@ class Office:
     def __init__(self, server: SalesforceServer) -> None:
         self.server = server
         info = server.connection_info()
-        self.token = info["access_token"]
+        self.token = info["session_id"]
         self.secrets: Sequence[str] = [self.token]
         self.settings: dict[str, Any] = {
             "auth": "session", "instance_url": server.url, "session_id": self.token, "ca_file": str(server.ca_file),

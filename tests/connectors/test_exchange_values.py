@@ -79,7 +79,9 @@ def test_an_all_day_meeting_has_the_dates_of_the_zone_it_was_made_in(
     assert told == {"Start": first, "End": last, "IsAllDay": True}
 
 
-@pytest.mark.parametrize("zone_id", ["tzone://Microsoft/Custom", "Customized Time Zone", "../../etc/passwd", "localtime"])
+@pytest.mark.parametrize(
+    "zone_id", ["tzone://Microsoft/Custom", "Customized Time Zone", "../../etc/passwd", "localtime"]
+)
 def test_an_unknown_zone_is_read_by_its_bias(zone_id: str) -> None:
     zone = (
         f'<t:StartTimeZone Id="{zone_id}"><t:Periods><t:Period Bias="-PT12H" Name="Standard" Id="x-Standard"/>'
@@ -257,7 +259,8 @@ def test_an_all_day_meeting_is_written_at_the_midnights_of_its_zone() -> None:
 @pytest.mark.parametrize(
     ("raw", "field"),
     [
-        ({"Attendees": [{"address": "a@b.c"}]}, "Attendees"), ({"Organizer": "a@b.c"}, "Organizer"), ({"Key": "x"}, "Key"),
+        ({"Attendees": [{"address": "a@b.c"}]}, "Attendees"), ({"Organizer": "a@b.c"}, "Organizer"),
+        ({"Key": "x"}, "Key"),
         ({"ShowAs": "asleep"}, "ShowAs"), ({"Zone": "Mars/Olympus"}, "Zone"), ({"Start": "soon"}, "Start"),
         ({"Start": None}, "Start"), ({"Nonsense": "1"}, "Nonsense"),
     ],
@@ -285,7 +288,8 @@ def test_a_reply_with_a_document_type_is_not_read() -> None:
     [
         ({"endpoint": ""}, "endpoint"), ({"endpoint": "mail.example.com"}, "endpoint"),
         ({"endpoint": "https://u:p@mail.example.com/"}, "endpoint"), ({"mailboxes": []}, "mailboxes"),
-        ({"mailboxes": ["not an address"]}, "mailboxes"), ({"password": None}, "password"), ({"auth": "kerberos"}, "auth"),
+        ({"mailboxes": ["not an address"]}, "mailboxes"), ({"password": None}, "password"),
+        ({"auth": "kerberos"}, "auth"),
         ({"access": "root"}, "access"), ({"access": "own"}, "credentials"), ({"version": "2019"}, "version"),
         ({"window_past_days": -1}, "window_past_days"), ({"window_future_days": 4000}, "window_future_days"),
         ({"ca_file": "/nowhere/ca.pem"}, "ca_file"), ({"auth": "oauth"}, "tenant_id"),
@@ -299,7 +303,9 @@ def test_a_wrong_setting_is_named(change: dict[str, Any], field: str) -> None:
     assert "s3cret" not in str(refused.value)
 
 
-@pytest.mark.parametrize("host", ["outlook.office365.com", "OUTLOOK.office365.com", "outlook.office.com", "partner.outlook.cn"])
+@pytest.mark.parametrize(
+    "host", ["outlook.office365.com", "OUTLOOK.office365.com", "outlook.office.com", "partner.outlook.cn"]
+)
 def test_exchange_online_is_refused_with_the_dates_and_the_way_out(host: str) -> None:
     table = {**GOOD, "endpoint": f"https://{host}/EWS/Exchange.asmx", "client_id": "app-1"}
     with pytest.raises(Invalid) as refused:
