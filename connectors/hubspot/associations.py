@@ -104,25 +104,37 @@ def new_ones(object: str, values: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def read(portal: Portal, object: str, to: str, ids: Sequence[str]) -> dict[str, Linked]:
-    """By record id, what it is associated with; an id that HubSpot said nothing about is missing, hence unknown."""
+    """By record id, what it is associated with.
+
+    HubSpot names the records without any in `errors`. An id that it says nothing about is asked for once more, and is
+    then missing here, which is unknown and not empty.
+    """
     found: dict[str, dict[str, Types]] = {}
     for chunk in chunked(ids, ASSOCIATION_READ):
-        asked: list[dict[str, str]] = [{"id": each} for each in chunk]
-        while asked:
-            answer = portal.associations(object, to, asked)
-            asked = []
-            for row in answer.results:
-                linked = found.setdefault(str(row.source.id), {})
-                for other in row.to:
-                    types = frozenset((each.category, each.type_id) for each in other.association_types)
-                    linked[str(other.to_object_id)] = linked.get(str(other.to_object_id), frozenset()) | types
-                if row.paging and row.paging.next:
-                    asked.append({"id": str(row.source.id), "after": row.paging.next.after})
-            for entry in answer.errors:
-                if _is_none_found(entry):
-                    for record in contexts(entry, "fromObjectId", "ids", "id"):
-                        found.setdefault(record, {})
+        _read_into(found, portal, object, to, [{"id": each} for each in chunk])
+        if silent := [each for each in chunk if each not in found]:
+            _read_into(found, portal, object, to, [{"id": each} for each in silent], least=0)
     return dict(found)
+
+
+def _read_into(
+    found: dict[str, dict[str, Types]], portal: Portal, object: str, to: str, asked: list[dict[str, str]],
+    least: int = 1,
+) -> None:
+    while asked:
+        answer = portal.associations(object, to, asked, least)
+        asked = []
+        for row in answer.results:
+            linked = found.setdefault(str(row.source.id), {})
+            for other in row.to:
+                types = frozenset((each.category, each.type_id) for each in other.association_types)
+                linked[str(other.to_object_id)] = linked.get(str(other.to_object_id), frozenset()) | types
+            if row.paging and row.paging.next:
+                asked.append({"id": str(row.source.id), "after": row.paging.next.after})
+        for entry in answer.errors:
+            if _is_none_found(entry):
+                for record in contexts(entry, "fromObjectId", "ids", "id"):
+                    found.setdefault(record, {})
 
 
 def _is_none_found(entry: Mapping[str, Any]) -> bool:

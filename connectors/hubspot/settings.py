@@ -44,14 +44,14 @@ class Settings:
     api_version: str = "v3"
     ca_file: str = ""
     proxy: str = field(default="", repr=False)
-    overlap_seconds: float = 300
-    index_lag_seconds: float = 30
+    overlap_seconds: float = 300.0
+    index_lag_seconds: float = 30.0
     rate_per_10s: int = 190
     search_per_second: int = 4
     key_property: str = "sidefeed_key"
     sweep_associations: str = "never"
-    connect_timeout: float = 5
-    read_timeout: float = 60
+    connect_timeout: float = 5.0
+    read_timeout: float = 60.0
     attempts: int = 5
 
     @classmethod

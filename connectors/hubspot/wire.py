@@ -105,7 +105,7 @@ def _decoder(kind: Hashable) -> msgspec.json.Decoder[Any]:
 def decode(kind: type[T], body: bytes) -> T:
     """Raises ValueError where the body is not JSON, or not of that kind."""
     try:
-        return cast(T, _decoder(kind).decode(body))
+        return cast(T, _decoder(cast(Hashable, kind)).decode(body))
     except msgspec.ValidationError:
         return msgspec.convert(_textual(msgspec.json.decode(body)), kind)
 
@@ -154,7 +154,7 @@ def outgoing(value: Any) -> str:
 
 
 def incoming(sent: Mapping[str, Any], answered: Mapping[str, str | None]) -> dict[str, str | None]:
-    """What a write's answer says of the fields that were sent.
+    """What a write's answer says of the fields that were sent. A field that was cleared may be left out of it.
 
     Create answers have held datetimes as epoch milliseconds where reads say ISO 8601: turned back here.
     """
@@ -165,6 +165,8 @@ def incoming(sent: Mapping[str, Any], answered: Mapping[str, str | None]) -> dic
             if value and isinstance(sent[name], str) and _ISO.match(sent[name]) and _EPOCH.fullmatch(value):
                 value = stamp_text(datetime.fromtimestamp(int(value) / 1000, UTC))
             seen[name] = value
+        elif sent[name] is None:
+            seen[name] = None
     return seen
 
 

@@ -21,9 +21,11 @@ from typing import Any
 from connectors.hubspot import associations
 from connectors.hubspot.errors import RULES_OF_NAME, InvalidProperties, refusal, said
 from connectors.hubspot.portal import BATCH, Portal
+from connectors.hubspot.records import MERGEABLE, MERGED, merged_ids, missing_in
 from connectors.hubspot.wire import Record, Records, contexts, incoming, outgoing
 from sidefeed.connector import (
     AuthenticationFailed,
+    Conflict,
     ConnectorError,
     Duplicate,
     Gone,
@@ -154,7 +156,7 @@ class Writer:
         for entry in answer.errors:
             for write in _concerned(entry, by_trace, by_handle, rest):
                 if rest.pop(write.key, None) is not None:
-                    yield _failed(object, write, entry)
+                    yield self._failed(object, write, entry)
         for write in rest.values():
             silent = UnknownOutcome(f"HubSpot's answer says nothing of {_name(object, write)}")
             yield Outcome(write.key, "unknown", write.external_id, error=silent)
@@ -167,6 +169,11 @@ class Writer:
         if write.op == "create":
             seen |= {name: write.values[name] for name in write.values if associations.is_association(name)}
         return Outcome(write.key, "done", record.id, record.updated_at, seen)
+
+    def _failed(self, object: str, write: Write, entry: Mapping[str, Any]) -> Outcome:
+        what = _name(object, write)
+        error = refusal(entry, what) or UnknownOutcome(f"HubSpot could not say what became of {what}: {said(entry)}")
+        return _outcome(write, self._explained(object, error))
 
     # Updates and deletes
 
@@ -202,13 +209,39 @@ class Writer:
         yield from final.values()
 
     def _deletes(self, object: str, batch: Sequence[Write]) -> Iterator[Outcome]:
-        """Unknown ids do not fail a batch, and archiving twice is archiving."""
+        """Unknown ids do not fail a batch. An id that was merged away would archive the survivor: looked at first."""
         try:
-            self._portal.archive(object, [str(write.external_id) for write in batch])
+            if object in MERGEABLE:
+                batch, early = self._own(object, batch)
+                yield from early
+            if batch:
+                self._portal.archive(object, [str(write.external_id) for write in batch])
         except ConnectorError as error:
             yield from _all(batch, error)
         else:
             yield from (Outcome(write.key, "done", write.external_id) for write in batch)
+
+    def _own(self, object: str, batch: Sequence[Write]) -> tuple[list[Write], list[Outcome]]:
+        """The deletes whose id answers as itself, and the outcomes of the others."""
+        content, _ = self._portal.read(object, [str(write.external_id) for write in batch], (MERGED,))
+        live = {record.id for record in content.results}
+        merged = {old: record.id for record in content.results for old in merged_ids(record)}
+        missing = missing_in(content.errors)
+        own: list[Write] = []
+        early: list[Outcome] = []
+        for write in batch:
+            record = str(write.external_id)
+            if record in live:
+                own.append(write)
+            elif record in merged:
+                error = Conflict(f"{_name(object, write)} was merged into {merged[record]}, which stays")
+                early.append(Outcome(write.key, "stale", record, error=error))
+            elif record in missing:
+                early.append(Outcome(write.key, "done", record))
+            else:
+                silent = Unavailable(f"HubSpot's answer says nothing of {_name(object, write)}; it is not deleted")
+                early.append(Outcome(write.key, "retry", record, error=silent))
+        return own, early
 
 
 def key_missing(object: str, key_property: str) -> Invalid:
@@ -275,12 +308,6 @@ def _concerned(
     if not found and len(rest) == 1 and not contexts(entry, "objectWriteTraceId", "ids", "id", "objectId"):
         found = list(rest.values())
     return found
-
-
-def _failed(object: str, write: Write, entry: Mapping[str, Any]) -> Outcome:
-    what = _name(object, write)
-    error = refusal(entry, what) or UnknownOutcome(f"HubSpot could not say what became of {what}: {said(entry)}")
-    return _outcome(write, error)
 
 
 def _outcome(write: Write, error: ConnectorError) -> Outcome:
