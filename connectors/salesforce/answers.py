@@ -8,7 +8,7 @@ Responses", "Use Composite Resources").
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -52,6 +52,7 @@ _REMEDY = {
     "INVALID_FIELD_FOR_INSERT_UPDATE": "The field is read-only for the integration user: map it one way, or grant edit",
     "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST": "Add the value to the picklist, or map it to one that is there",
     "REQUIRED_FIELD_MISSING": "Fill the field in, or give it a default in the mapping",
+    "INVALID_CROSS_REFERENCE_KEY": "The record it points to is not in Salesforce, or hidden from the integration user",
     "STRING_TOO_LONG": "Shorten the text, or give the mapping a maximum",
     "FIELD_CUSTOM_VALIDATION_EXCEPTION": "A validation rule of the organisation refuses the record: satisfy the rule",
 }
@@ -93,8 +94,14 @@ def refusal(status: int, content: Any, *, about: str, safe: bool) -> ConnectorEr
     return kind(f"Salesforce refused with status {status} while {about}: {_said(first, content)}")
 
 
-def row_error(error: Mapping[str, Any], *, about: str, denied: bool = False) -> ConnectorError:
-    """The error for one record, from one entry of ``errors`` (or of a REST error list)."""
+def row_error(
+    error: Mapping[str, Any], *, about: str, denied: bool = False, references: Sequence[str] = ()
+) -> ConnectorError:
+    """The error for one record, from one entry of ``errors`` (or of a REST error list).
+
+    ``references`` names the fields written that hold ids. INVALID_CROSS_REFERENCE_KEY without a field is said both of a
+    record that is not there and of one that points to another that is not there; only without references is it Gone.
+    """
     code = _code(error)
     fields = [str(name) for name in error.get("fields") or ()]
     text = f"Salesforce refused {about}: {_said(error, '')}"
@@ -104,7 +111,7 @@ def row_error(error: Mapping[str, Any], *, about: str, denied: bool = False) -> 
         return Locked(text, code=code)
     if code in _PASSING:
         return Unavailable(text, code=code)
-    if code in _GONE or (code == "INVALID_CROSS_REFERENCE_KEY" and not fields):
+    if code in _GONE or (code == "INVALID_CROSS_REFERENCE_KEY" and not fields and not references):
         return Gone(text, code=code)
     if code in _DUPLICATE:
         return Duplicate(text, of=list(_duplicates(error)), code=code)
@@ -112,6 +119,8 @@ def row_error(error: Mapping[str, Any], *, about: str, denied: bool = False) -> 
         return PermissionDenied(text, code=code)
     if not fields and (found := _FIELD_IN_TEXT.search(str(error.get("message", "")))):
         fields = [found[1]]
+    if not fields and code == "INVALID_CROSS_REFERENCE_KEY":
+        fields = list(references)
     remedy = _REMEDY.get(code or "")
     return Invalid(
         f"{text}. {remedy}." if remedy else text,

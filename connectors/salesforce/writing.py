@@ -62,6 +62,11 @@ class _Row:
     problem: ConnectorError | None = field(default=None)
 
     @property
+    def references(self) -> list[str]:
+        """The fields written that hold ids of other records."""
+        return [name for name, value in self.values.items() if is_id(value) and name.endswith(("Id", "__c"))]
+
+    @property
     def parent(self) -> str:
         """What to sort by: rows under one parent stand together."""
         held = {**self.write.expected, **self.values}
@@ -194,12 +199,12 @@ class Writer:
                 row.id = full_id(answered)
             return
         errors = answer.get("errors") or [{}]
-        error = row_error(errors[0], about=self._about(row))
+        error = row_error(errors[0], about=self._about(row), references=row.references)
         if op == "create" and isinstance(error, Duplicate) and self._key_field in error.message:
             # An earlier create with this key took effect after all.
             row.id = next(iter(error.of), None)
             error = UnknownOutcome(f"{self._about(row)} exists already: {error.message}", code=error.code)
-        row.problem = None if op == "delete" and isinstance(error, Gone) else error
+        row.problem = None if op == "delete" and error.code == "ENTITY_IS_DELETED" else error
 
     def _about(self, row: _Row) -> str:
         if row.id:
@@ -225,14 +230,15 @@ class Writer:
             names = self._junction.parent_field, self._junction.target
             adds += [(row, dict(zip(names, (parent, target), strict=True))) for target in new]
             removes += [(row, row_id) for row_id in old]
-        self._send_rows([row for row, _ in adds], [values for _, values in adds], self._add_rows, failed)
-        self._send_rows([row for row, _ in removes], [row_id for _, row_id in removes], self._remove_rows, failed)
+        self._send_rows([row for row, _ in adds], [values for _, values in adds], self._add_rows, failed, Duplicate)
+        self._send_rows([row for row, _ in removes], [row_id for _, row_id in removes], self._remove_rows, failed, Gone)
         return failed
 
     def _send_rows(
         self, owners: list[_Row], items: list[Any], send: Callable[[list[Any]], list[dict[str, Any]]],
-        failed: dict[str, ConnectorError],
+        failed: dict[str, ConnectorError], harmless: type[ConnectorError],
     ) -> None:  # fmt: skip
+        """``harmless`` is the refusal that means that somebody else has done the same."""
         for chunk in chunked(zip(owners, items, strict=True), BATCH):
             self._calls.minimum += 1
             try:
@@ -243,8 +249,13 @@ class Writer:
             for (row, _), answer in zip(chunk, answers, strict=True):
                 if answer.get("success") is True:
                     continue
-                refused = row_error((answer.get("errors") or [{}])[0], about=f"a list entry of {self._about(row)}")
-                if not isinstance(refused, Gone | Duplicate):
+                assert self._junction is not None
+                about = f"{self._junction.field} in {self._about(row)}"
+                references = (self._junction.field,) if harmless is Duplicate else ()
+                refused = row_error((answer.get("errors") or [{}])[0], about=about, references=references)
+                if isinstance(refused, Gone) and harmless is Duplicate:
+                    refused = Invalid(refused.message, field=self._junction.field, code=refused.code)
+                if not isinstance(refused, harmless):
                     failed.setdefault(row.write.key, refused)
 
     def _add_rows(self, items: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ from connectors.salesforce import SalesforceConnector
 from connectors.salesforce.settings import Settings
 from connectors.salesforce.soql import full_id
 from sandbox.salesforce import SalesforceServer
+from sandbox.salesforce.records import Actor, DuplicateRule, RowLock
 from sidefeed.connector import Remote, Stream, Write
 
 KEY = "Sidefeed_Key__c"
@@ -121,6 +122,32 @@ class Office:
 
     def pass_time(self) -> None:
         self.server.clock.move(seconds=3)
+
+    # Bad days
+
+    def locators_expire(self) -> None:
+        self.server.call(self.server.cursors.expire)
+
+    def tokens_expire(self) -> None:
+        """All but the one that people use."""
+        self.server.call(self.server.sessions.end_all)
+        self.server.call(self.server.issue_session, token=self.token)
+
+    def next_save_was_stamped_earlier(self, object: str, seconds: float) -> None:
+        """As when a transaction commits long after it has stamped its rows."""
+        self.server.call(self.server.records.rules.late.append, (seconds, object))
+
+    def next_save_finds_a_lock(self, object: str) -> None:
+        self.server.call(self.server.records.rules.locks.append, RowLock(1, object))
+
+    def administrator_adds_a_duplicate_rule(self, object: str, *fields: str) -> None:
+        self.server.call(self.server.records.rules.duplicates.append, DuplicateRule(object, fields))
+
+    def administrator_hides(self, object: str) -> None:
+        self.server.records.rules.no_access |= {object}
+
+    def merges(self, object: str, winner: str, loser: str) -> None:
+        self.server.call(self.server.records.merge, object, winner, [loser], {}, Actor(self.server.admin_id))
 
     # Short forms for the connector
 

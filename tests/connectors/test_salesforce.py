@@ -109,7 +109,7 @@ def test_pages_that_expire_at_the_server_are_asked_for_again_from_the_last_row(o
     load(office, 4100)
     pages = office.connector.changes(office.stream, ["Name"], None)
     seen = [record.id for record in next(pages).records]
-    office.server.call(office.server.condition, "expire_locators")
+    office.locators_expire()
     seen += [record.id for page in pages for record in page.records]
     assert len(seen) == len(set(seen)) == 4100
 
@@ -119,24 +119,27 @@ def test_a_token_that_expires_between_two_pages_costs_one_login_and_one_repeat(o
     connector = jwt_connector(office)
     pages = connector.changes(office.stream, ["Name"], None)
     read = len(next(pages).records)
-    revoke(office)
+    office.tokens_expire()
     read += sum(len(page.records) for page in pages)
     assert read == 4100
     assert connector.calls.used == connector.calls.minimum + 1
 
 
 def test_a_row_that_commits_late_below_the_mark_is_in_the_next_window(office: Office) -> None:
-    office.server.call(office.server.condition, "late_commit", seconds=3, object="Opportunity")
-    late = office.creates("Opportunity", **DEAL)
     _, cursor = office.read("Opportunity", ["Name"])
-    office.server.clock.move(seconds=20)
+    office.next_save_was_stamped_earlier("Opportunity", seconds=120)
+    late = office.creates("Opportunity", **DEAL)
+    office.pass_time()
     records, _ = office.read("Opportunity", ["Name"], cursor)
-    assert late in {record.id for record in records}
+    assert [record.id for record in records] == [late]
+    blind = office.reconnected(overlap_seconds=0)
+    (page,) = blind.changes(office.stream, ["Name"], cursor)
+    assert page.records == ()
 
 
 def test_the_mark_follows_the_servers_clock_not_the_newest_stamp(office: Office) -> None:
     office.creates("Opportunity", **DEAL)
-    office.server.clock.move(hours=5)
+    office.server.clock.move(minutes=30)
     (page,) = office.connector.changes(office.stream, ["Name"], None)
     assert page.complete_to is not None
     assert abs((office.server.clock.now() - page.complete_to).total_seconds()) < 10
@@ -145,7 +148,7 @@ def test_the_mark_follows_the_servers_clock_not_the_newest_stamp(office: Office)
 def test_a_merge_is_told_with_the_surviving_record_and_is_not_a_plain_deletion(office: Office) -> None:
     winner, loser = office.creates("Account", Name="Acme"), office.creates("Account", Name="ACME Inc")
     _, cursor = office.read("Account", ["Name"])
-    office.server.call(office.server.merge, "Account", winner, [loser])
+    office.merges("Account", winner, loser)
     records, _ = office.read("Account", ["Name"], cursor)
     by_id = {record.id: record for record in records}
     assert (by_id[loser].state, by_id[loser].merged_into) == ("deleted", winner)
@@ -196,18 +199,13 @@ def test_who_changed_a_record_and_when_is_told(office: Office) -> None:
 
 def test_a_child_event_of_an_invited_user_is_not_a_second_meeting(office: Office) -> None:
     event = office.creates("Event", **MEETING)
-    (user, *_) = [row["Id"] for row in office.asks("SELECT Id FROM User") if row["Id"] != owner_of(office, event)]
+    user = office.server.call(office.server.add_user, "colleague@practice.example")
     office.creates("EventRelation", EventId=event, RelationId=user)
     assert len(office.asks("SELECT Id FROM Event")) == 2
     records, cursor = office.read("Event", ["Subject"])
     assert [record.id for record in records] == [event]
     assert [record.id for record in office.read("Event", ["Subject"], cursor)[0]] == [event]
     assert [external_id for external_id, _ in office.connector.ids(Stream("Event"))] == [event]
-
-
-def owner_of(office: Office, event: str) -> str:
-    (row,) = office.asks(f"SELECT OwnerId FROM Event WHERE Id = '{event}'")
-    return str(row["OwnerId"])
 
 
 # List fields
@@ -270,6 +268,29 @@ def test_people_at_an_event_are_its_who_first_and_then_its_relations(office: Off
     assert row["WhoId"] == ben
     (fetched,) = office.connector.fetch(Stream("Event"), ["WhoIds", "Subject"], [outcome.external_id])
     assert fetched.values == {"WhoIds": [ben, ann], "Subject": "Demo"}
+
+
+def test_an_organisation_without_event_relations_has_the_who_alone(office: Office) -> None:
+    ann = office.creates("Contact", LastName="Ann")
+    event = office.creates("Event", **MEETING, WhoId=ann)
+    office.administrator_hides("EventRelation")
+    for _ in range(2):
+        (fetched,) = office.connector.fetch(Stream("Event"), ["WhoIds"], [event])
+        assert fetched.values == {"WhoIds": [ann]}
+    assert office.connector.calls.used == 3
+
+
+def test_a_deal_out_of_scope_does_not_come_back_for_its_contacts(office: Office) -> None:
+    deal, _, _ = deal_with_contacts(office)
+    connector = office.reconnected(overlap_seconds=0)
+    office.pass_time()
+    fields, scope = ["Name", "ContactIds"], "StageName = 'Closed Won'"
+    cursor = list(connector.changes(office.stream, fields, None, scope=scope))[-1].cursor
+    office.pass_time()
+    office.creates("OpportunityContactRole", OpportunityId=deal, ContactId=office.creates("Contact", LastName="Zoë"))
+    office.pass_time()
+    (page,) = connector.changes(office.stream, fields, cursor, scope=scope)
+    assert page.records == ()
 
 
 def deal_with_contacts(office: Office) -> tuple[str, str, str]:
@@ -336,19 +357,28 @@ def test_a_field_nobody_has_is_refused_for_an_administrator(office: Office) -> N
 
 def test_a_locked_row_is_to_be_tried_again(office: Office) -> None:
     deal = office.creates("Opportunity", **DEAL)
-    office.server.call(office.server.condition, "row_lock", count=1)
+    office.next_save_finds_a_lock("Opportunity")
     (outcome,) = office.write("Opportunity", Write("w", "update", {"Name": "x"}, external_id=deal))
     assert outcome.status == "retry" and isinstance(outcome.error, Locked)
 
 
 def test_a_duplicate_rule_tells_which_record_it_is(office: Office) -> None:
     known = office.creates("Contact", LastName="Ito", Email="ito@example.com")
-    office.server.call(office.server.condition, "duplicate_rule", object="Contact", fields=["Email"])
+    office.administrator_adds_a_duplicate_rule("Contact", "Email")
     (outcome,) = office.write(
         "Contact", Write("w", "create", {"LastName": "Ito", "Email": "ito@example.com"}, external_key="rec-1:1")
     )
     assert outcome.status == "refused" and isinstance(outcome.error, Duplicate)
     assert outcome.error.of == (known,)
+
+
+def test_a_whole_call_refused_for_one_row_is_halved_until_that_row_stands_alone(office: Office) -> None:
+    body = [{"message": "Unexpected character", "errorCode": "JSON_PARSER_ERROR"}]
+    office.server.faults.add("status", method="POST", contains="Deal 5\"", count=None, status=400, body=body)
+    outcomes = {outcome.key: outcome for outcome in office.write("Opportunity", *creates(8))}
+    assert {key for key, outcome in outcomes.items() if outcome.status == "refused"} == {"w5"}
+    assert {key for key, outcome in outcomes.items() if outcome.status == "done"} == set(outcomes) - {"w5"}
+    assert len(office.live_ids()) == 7
 
 
 def test_a_server_failure_after_a_create_leaves_every_outcome_unknown_and_nothing_is_resent(office: Office) -> None:
@@ -382,7 +412,7 @@ def test_a_condition_survives_the_renewal_of_the_token(office: Office) -> None:
     (record,) = connector.fetch(office.stream, ["Name"], [deal])
     office.server.clock.move(seconds=5)
     office.edits("Opportunity", deal, NextStep="call back")
-    revoke(office)
+    office.tokens_expire()
     change = Write("w", "update", {"Name": "Mine"}, external_id=deal, version=record.version)
     (outcome,) = connector.write(office.stream, [change])
     assert outcome.status == "stale"
@@ -437,11 +467,6 @@ def jwt_connector(office: Office, **settings: Any) -> SalesforceConnector:
             "private_key": info["private_key"], **settings,
         }
     )  # fmt: skip
-
-
-def revoke(office: Office) -> None:
-    """Every access token given so far is dead; the person's own stays."""
-    office.server.call(office.server.condition, "expire_tokens")
 
 
 def test_a_jwt_login_works_and_costs_one_call(office: Office) -> None:
