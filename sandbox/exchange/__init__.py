@@ -1,0 +1,5 @@
+"""The practice Exchange server."""
+
+from .server import ExchangeServer
+
+__all__ = ["ExchangeServer"]
