@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from decimal import Decimal, InvalidOperation
 from typing import Any
-from urllib.parse import unquote
 
 from sandbox.kit.http import Request
 
@@ -26,11 +25,11 @@ def oauth(access: Access, request: Request, rest: list[str]) -> Answer:
         case "POST", ["token"]:
             return Answer(200, access.grant(request.form()))
         case "GET", ["access-tokens", value]:
-            return Answer(200, access.describe(unquote(value)))
+            return Answer(200, access.describe(value))
         case "GET", ["refresh-tokens", value]:
-            return Answer(200, access.describe_refresh(unquote(value)))
+            return Answer(200, access.describe_refresh(value))
         case "DELETE", ["refresh-tokens", value]:
-            access.revoke(unquote(value))
+            access.revoke(value)
             return Answer(204)
     raise ApiError(404, "resource not found")
 
@@ -66,7 +65,6 @@ def owners(portal: Portal, request: Request, rest: list[str]) -> Answer:
 def pipelines(portal: Portal, store: TypeStore, request: Request, rest: list[str]) -> Answer:
     """`/pipelines/{type}/...`."""
     kept, name, now = portal.pipelines, store.type.name, portal.now()
-    rest = [unquote(part) for part in rest]
     checked = wire.flag(request, "validateReferencesBeforeDelete") or wire.flag(
         request, "validateDealStageUsagesBeforeDelete"
     )
@@ -178,7 +176,7 @@ def schemas(portal: Portal, request: Request, rest: list[str]) -> Answer:
     if request.method != "GET" or len(rest) > 1:
         raise not_implemented(f"{request.method} {request.path} (custom objects come from the schema file)")
     if rest:
-        return Answer(200, describe_type(portal, portal.store.of(unquote(rest[0]))))
+        return Answer(200, describe_type(portal, portal.store.of(rest[0])))
     return Answer(200, {"results": [describe_type(portal, store) for store in portal.store if store.type.custom]})
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 from . import catalogue
 from .errors import ApiError, validation
@@ -221,22 +221,31 @@ class Associations:
         known = self.types(edge.source, edge.target)
         chosen = list(specs)
         for spec in chosen:
-            if spec in known:
-                continue
-            for (source, target), other in self.definitions.items():
-                if spec in other:
-                    expected = self.store.types[source].type.id
-                    actual = self.store.types[edge.source].type.id
-                    if source != edge.source:
-                        raise validation(
-                            f"invalid from object type {actual} for associations to be created. expected: {expected}"
-                        )
-                    raise validation(
-                        f"invalid to object type {self.store.types[edge.target].type.id} for associations to be "
-                        f"created. expected: {self.store.types[target].type.id}"
-                    )
-            raise validation(f"No association type with id {spec[1]} and category {spec[0]} exists")
+            if spec not in known:
+                self.refuse_spec(edge.source, edge.target, spec)
         return chosen
+
+    def known(self, source: str, target: str) -> dict[Spec, Definition]:
+        """Association types there are so far; none where two types have never been associated."""
+        return self.definitions.get((source, target), {})
+
+    def refuse_spec(self, source: str, target: str | None, spec: Spec) -> NoReturn:
+        """Raises 400 for an association type of another direction, or of none."""
+        types = self.store.types
+        for (one, other), known in self.definitions.items():
+            if spec not in known:
+                continue
+            if one != source:
+                actual, expected = types[source].type.id, types[one].type.id
+                raise validation(
+                    f"invalid from object type {actual} for associations to be created. expected: {expected}"
+                )
+            if target is not None:
+                actual, expected = types[target].type.id, types[other].type.id
+                raise validation(
+                    f"invalid to object type {actual} for associations to be created. expected: {expected}"
+                )
+        raise validation(f"No association type with id {spec[1]} and category {spec[0]} exists")
 
     def set(self, edge: Edge, specs: Iterable[Spec], *, replace: bool) -> None:
         """Associate a pair. The unlabelled type is always among its types; a primary takes over from any other.

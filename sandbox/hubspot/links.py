@@ -13,7 +13,7 @@ from . import errors, wire
 from .associations import PAGE, Definition, Edge
 from .errors import ApiError, invalid_json, missing_fields, validation
 from .portal import Portal
-from .records import Answer, Call, specs_of
+from .records import Answer, Call, show, specs_of
 from .store import Record, TypeStore
 
 MAX_READ, MAX_WRITE = 1_000, 2_000
@@ -67,7 +67,7 @@ def of_record(
         target_id = wire.as_id(tail[1])
         if target_id is None:
             raise errors.object_not_found(tail[1])
-        portal.associations.remove(Edge(one.type.name, record.id, other.type.name, other.survivor(target_id)))
+        portal.dissociate(Edge(one.type.name, record.id, other.type.name, other.survivor(target_id)))
         return Answer(204)
     if legacy and len(tail) == 3:
         return _legacy_pair(call, request, record, other, tail)
@@ -136,13 +136,11 @@ def _legacy_pair(call: Call, request: Request, record: Record, other: TypeStore,
     spec = _named(call.portal, pair, tail[2])
     if request.method == "PUT":
         call.portal.associate(pair, [spec.spec])
-        from .records import show
-
         return Answer(
             200, show(call, record, ()) | {"associations": call.portal.associations.inline(record, [other])}, 1
         )
     if request.method == "DELETE":
-        call.portal.associations.remove_specs(pair, [spec.spec])
+        call.portal.dissociate(pair, [spec.spec])
         return Answer(204)
     return None
 
@@ -310,9 +308,9 @@ def _archive(portal: Portal, request: Request, one: TypeStore, other: TypeStore,
             except ApiError:
                 continue
             if legacy and item.get("type"):
-                portal.associations.remove_specs(pair, [_named(portal, pair, item["type"]).spec])
+                portal.dissociate(pair, [_named(portal, pair, item["type"]).spec])
             else:
-                portal.associations.remove(pair)
+                portal.dissociate(pair)
     return Answer(204)
 
 
@@ -324,7 +322,7 @@ def _archive_labels(portal: Portal, request: Request, one: TypeStore, other: Typ
             pair = _pair(one, other, source, target)
         except ApiError:
             continue
-        portal.associations.remove_specs(pair, specs)
+        portal.dissociate(pair, specs)
     return Answer(204)
 
 

@@ -1,40 +1,44 @@
 """The portal: its state, and what a write does to a record beyond what was asked.
 
-Validation, defaults, calculated properties, history, modified time, merges, the recycle bin. The HTTP verbs in
-`records.py` and the Python API in `server.py` both end here.
+Validation, defaults, history, modified time, merges, the recycle bin. The HTTP verbs in `records.py` and the Python door
+in `server.py` both end here.
 """
 
 from __future__ import annotations
 
 import random
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from sandbox.kit.clock import Clock
 
 from . import errors, wire
-from .associations import Associations, Edge
+from .associations import Associations, Edge, Spec
+from .calculated import Context, calculate
 from .catalogue import LIFECYCLE_ORDER
 from .errors import ApiError, Problem, validation
 from .pipelines import Owner, Pipelines
-from .properties import DAY, Catalogue, Property, Refused, email
+from .properties import DAY, Refused, email
 from .search import Index
-from .store import Actor, Record, Store, TypeStore, Version
+from .store import CALCULATED, Actor, Birth, Record, Store, TypeStore, Version
 
 BIN_DAYS = 90
 """Archived records stay listed for so long (airbytehq/airbyte connector documentation)."""
 MAX_MERGES = 250
+JOURNAL = 100_000
+STAGE_NAMES = {"deals": ("dealstage", "pipeline"), "tickets": ("hs_pipeline_stage", "hs_pipeline")}
 
 
 @dataclass
 class Switches:
     """How this portal behaves where HubSpot differs by portal, by date, or where nothing is verified.
 
-    Unverified, hence switchable: `email_lower_case`, `null_clears`, `merged_ids_in_search`, `associations_touch`,
-    `first_company_is_primary`, `retry_after` of the general 429, the texts of `write_validation`, `search_per_token`,
-    `noop_moves_modified`.
+    Not verified anywhere, hence only assumed: `email_lower_case`, `null_clears`, `merged_ids_in_search`,
+    `associations_touch`, `first_company_is_primary`, `retry_after`, `search_per_token`, `noop_moves_modified`, and the
+    texts that `write_validation` gives.
     """
 
     shuffle: bool = True
@@ -44,25 +48,31 @@ class Switches:
     search_lag: float = 0.0
     """Seconds until a write shows in search. Live portals: 4.5 to 9.5 (recorded)."""
     batch_update_omits_merged: bool = True
-    """Batch update leaves out ids that a merge took away, without an error."""
+    """Batch update leaves out ids that a merge took away, without an error (reported)."""
     email_lower_case: bool = True
     null_clears: bool = True
     merged_ids_in_search: bool = True
+    """Whether search shows `hs_merged_object_ids`; for contacts it may be null there."""
     associations_touch: bool = False
-    """Whether an association edit moves the modified time; reports differ."""
+    """Whether an association edit moves the modified time of both records; reports differ."""
     first_company_is_primary: bool = False
-    """Whether a record's only company becomes its primary one although only the unlabelled type was asked for."""
+    """Whether a record's first company becomes its primary one when only the unlabelled type is asked for."""
     noop_moves_modified: bool = False
     """Whether writing the values that are there already moves the modified time."""
     meeting_timestamp_defaults: bool = False
     """A beta: `hs_timestamp` of a meeting defaults to its start time."""
     write_validation: bool = True
-    """Whether date version 2026-09 and later enforces required-on-create and conditional rules."""
+    """Whether date version 2026-09 and later enforces the admin's required and conditional properties."""
+    association_permission: bool = True
+    """Whether the user behind a token may edit associations; date version 2026-09 and later asks."""
     ok_status_200: bool = False
     """Answer 200 where 201 is usual (HubSpot/hubspot-api-python #448)."""
     expired_cursors: bool = False
+    """Refuse every `after` of list endpoints."""
     search_per_token: bool = False
+    """Count the search limit per token, as the documentation of January 2025 says, and not per account."""
     retry_after: str | None = None
+    """`Retry-After` of the general 429, in whatever unit is to be rehearsed; none was ever seen on a search's."""
     localized_errors: bool = False
     """Whether embedded validation errors also carry `localizedErrorMessage` and `portalId` (seen in 2026)."""
 
@@ -75,21 +85,24 @@ class Late:
     count: int
 
 
-@dataclass
+@dataclass(frozen=True, slots=True)
 class Event:
-    """One change, for the journal and for webhooks."""
+    """One write, for the journal and for webhooks. `kind`: creation, propertyChange, deletion, restore,
+    privacyDeletion, merge, associationChange; `changes`: the properties that it gave new values.
+    """
 
     kind: str
     type: str
     record_id: int
     at: int
     actor: Actor
-    name: str | None = None
-    value: str | None = None
-    details: dict[str, Any] = field(default_factory=dict)
+    changes: Mapping[str, str] = field(default_factory=dict)
+    details: Mapping[str, Any] = field(default_factory=dict)
 
 
 Automation = Callable[["Portal", Record], Mapping[str, object] | None]
+Planned = tuple[Record | None, Mapping[str, str]]
+"""A write that has been checked but not made: the record it changes (None: a create) and its values."""
 
 
 class Portal:
@@ -110,7 +123,7 @@ class Portal:
         self.owners: dict[int, Owner] = {}
         self.splits: dict[int, dict[int, dict[str, str]]] = {}
         self.automations: list[tuple[str, Automation]] = []
-        self.journal: list[Event] = []
+        self.journal: deque[Event] = deque(maxlen=JOURNAL)
         self.listeners: list[Callable[[Event], None]] = []
         self.late: Late | None = None
         self.tie: int | None = None
@@ -128,7 +141,7 @@ class Portal:
             "owners": dict(self.owners),
             "splits": {deal: dict(found) for deal, found in self.splits.items()},
             "automations": list(self.automations),
-            "journal": list(self.journal),
+            "journal": self.journal.copy(),
             "switches": replace(self.switches),
             "late": replace(self.late) if self.late else None,
             "tie": self.tie,
@@ -221,8 +234,8 @@ class Portal:
     def required(self, store: TypeStore, values: Mapping[str, str], *, strict: bool) -> None:
         """Raises 400 when a property that a create needs is missing. `strict`: the admin's own rules count too."""
         needed = list(store.type.required)
-        if store.type.name == "meetings" and self.switches.meeting_timestamp_defaults:
-            needed = [name for name in needed if name != "hs_timestamp"]
+        if self._defaults_timestamp(store, values):
+            needed.remove("hs_timestamp")
         missing = [name for name in needed if not values.get(name)]
         if missing:
             raise validation(
@@ -230,20 +243,18 @@ class Portal:
                 context={"properties": missing},
             )
         if strict and self.switches.write_validation:
-            self._enforce(store, values, [name for name in store.catalogue.required_on_create if not values.get(name)])
+            self._enforce(store, [name for name in store.catalogue.required_on_create if not values.get(name)])
 
     def conditional(self, store: TypeStore, values: Mapping[str, str], *, strict: bool) -> None:
         """Raises 400 when date version 2026-09 asks for a property because of another's value."""
         if strict and self.switches.write_validation:
             rules = store.catalogue.conditionally_required
             self._enforce(
-                store,
-                values,
-                [name for when, value, name in rules if values.get(when) == value and not values.get(name)],
+                store, [name for when, value, name in rules if values.get(when) == value and not values.get(name)]
             )
 
     @staticmethod
-    def _enforce(store: TypeStore, values: Mapping[str, str], missing: list[str]) -> None:
+    def _enforce(store: TypeStore, missing: list[str]) -> None:
         if missing:
             raise validation(
                 f"Required properties are missing for {store.type.label}: [{', '.join(missing)}]",
@@ -262,25 +273,42 @@ class Portal:
         """The error for a value of a unique property that another record holds."""
         for name in store.catalogue.unique_names:
             value = values.get(name)
-            if not value:
-                continue
-            holder = store.holder(name, value)
+            holder = store.holder(name, value) if value else None
             if holder is None or holder == own_id:
                 continue
             if name == "email" and store.type.name == "contacts":
-                return ApiError(
-                    409,
-                    f"Contact already exists. Existing ID: {holder}",
-                    "CONFLICT",
-                    members={} if own_id is None else {},
-                    context=None,
-                )
-            own = own_id if own_id is not None else "a new record"
-            return validation(
-                f"Cannot set PropertyValueCoordinates{{portalId={self.id}, objectTypeId={store.type.id}, "
-                f"propertyName={name}, value={value}}} on {own}. {holder} already has that value.",
-                context={"existingId": [str(holder)]},
-            )
+                return ApiError(409, f"Contact already exists. Existing ID: {holder}", "CONFLICT")
+            return self._taken(store, name, values[name], own_id, holder)
+        return None
+
+    def _taken(self, store: TypeStore, name: str, value: str, own_id: int | None, holder: int | None) -> ApiError:
+        own = own_id if own_id is not None else "a new record"
+        other = holder if holder is not None else "Another input"
+        return validation(
+            f"Cannot set PropertyValueCoordinates{{portalId={self.id}, objectTypeId={store.type.id}, "
+            f"propertyName={name}, value={value}}} on {own}. {other} already has that value.",
+            context={"existingId": [str(holder)]} if holder is not None else None,
+        )
+
+    def conflict_of_all(self, store: TypeStore, planned: Iterable[Planned]) -> ApiError | None:
+        """The first conflict that a batch of writes would meet, with what is stored or within itself."""
+        taken: set[tuple[str, str]] = set()
+        for record, values in planned:
+            own_id = record.id if record else None
+            error = self.conflict(store, values, own_id)
+            for name in store.catalogue.unique_names:
+                value = values.get(name)
+                if value and (name, value) in taken and error is None:
+                    is_email = name == "email" and store.type.name == "contacts"
+                    error = (
+                        ApiError(409, "Contact already exists", "CONFLICT")
+                        if is_email
+                        else self._taken(store, name, value, own_id, None)
+                    )
+                if value:
+                    taken.add((name, value))
+            if error is not None:
+                return error
         return None
 
     # --- writing -------------------------------------------------------------------------------------------------
@@ -299,30 +327,23 @@ class Portal:
             raise taken
         at = self.stamp() if at is None else at
         record_id = store.take_id() if record_id is None else record_id
-        values = {
-            name: value.lstrip(";") if value.startswith(";") else value for name, value in values.items() if value
-        }
-        values = self._defaults(store, values)
+        given = {name: value.lstrip(";") if value[:1] == ";" else value for name, value in values.items() if value}
         base = {
             "hs_object_id": str(record_id),
             "hs_object_source": actor.source,
             "hs_object_source_label": actor.source,
-            "hs_createdate": wire.iso(at),
-            store.type.created: values.get(store.type.created, wire.iso(at)),
+            store.type.created: wire.iso(at),
         }
+        if store.type.name != "contacts":
+            base["hs_createdate"] = wire.iso(at)
         if actor.source_id:
             base["hs_object_source_id"] = actor.source_id
         if actor.user is not None:
             base |= {"hs_created_by_user_id": str(actor.user), "hs_object_source_user_id": str(actor.user)}
-        if store.type.name == "contacts":
-            base.pop("hs_createdate")
-        record = self._write(store, None, record_id, base | values, actor, at)
-        self._note(Event("creation", store.type.name, record_id, at, actor))
+        record = self._write(store, None, record_id, base | self._defaults(store, given), actor, at)
         return self._automate(store, record)
 
-    def update(
-        self, store: TypeStore, record: Record, values: Mapping[str, str], actor: Actor, at: int | None = None
-    ) -> Record:
+    def update(self, store: TypeStore, record: Record, values: Mapping[str, str], actor: Actor) -> Record:
         """Store checked values over a record. Raises 409 or 400 for a unique value that is taken."""
         changes = self._settled(store, record, values)
         taken = self.conflict(store, changes, record.id)
@@ -330,9 +351,12 @@ class Portal:
             raise taken
         if not changes and not self.switches.noop_moves_modified:
             return record
-        at = max(self.stamp(), record.modified) if at is None else at
-        written = self._write(store, record, record.id, {**record.values, **changes}, actor, at)
+        written = self._write(store, record, record.id, {**record.values, **changes}, actor, self._after(record))
         return self._automate(store, written)
+
+    def _after(self, *records: Record) -> int:
+        """The stamp of a change: never before the one it replaces."""
+        return max(self.stamp(), *(record.modified for record in records))
 
     def _settled(self, store: TypeStore, record: Record, values: Mapping[str, str]) -> dict[str, str]:
         """The values that really change: appends resolved, backward lifecycle moves left out, stage and pipeline agreed."""
@@ -341,7 +365,7 @@ class Portal:
             held = record.values.get(name, "")
             definition = store.catalogue.get(name)
             if value.startswith(";") and definition is not None and definition.multiple:
-                value = ";".join(dict.fromkeys([part for part in (held + value).split(";") if part]))
+                value = ";".join(dict.fromkeys(part for part in (held + value).split(";") if part))
             if name == "lifecyclestage" and value and held and _backward(held, value):
                 continue
             if value != held:
@@ -349,13 +373,16 @@ class Portal:
         return changes | self._pipeline_of(store, {**record.values, **changes}, changes)
 
     def _defaults(self, store: TypeStore, values: dict[str, str]) -> dict[str, str]:
-        if store.type.name == "contacts":
-            values = {"lifecyclestage": "lead", "hs_pipeline": "contacts-lifecycle-pipeline", **values}
-        if store.type.name == "companies":
-            values = {"lifecyclestage": "lead", "hs_pipeline": "companies-lifecycle-pipeline", **values}
-        if store.type.name == "meetings" and "hs_timestamp" not in values and "hs_meeting_start_time" in values:
+        name = store.type.name
+        if name in ("contacts", "companies"):
+            values = {"lifecyclestage": "lead", "hs_pipeline": f"{name}-lifecycle-pipeline", **values}
+        if self._defaults_timestamp(store, values):
             values = {**values, "hs_timestamp": values["hs_meeting_start_time"]}
         return values | self._pipeline_of(store, values, values)
+
+    def _defaults_timestamp(self, store: TypeStore, values: Mapping[str, str]) -> bool:
+        wanted = self.switches.meeting_timestamp_defaults and store.type.name == "meetings"
+        return wanted and "hs_timestamp" not in values and bool(values.get("hs_meeting_start_time"))
 
     def _pipeline_of(self, store: TypeStore, values: Mapping[str, str], written: Mapping[str, str]) -> dict[str, str]:
         """A stage says which pipeline its record is in, where the write itself does not."""
@@ -380,26 +407,26 @@ class Portal:
             values["hs_updated_by_user_id"] = str(actor.user)
         if values.get("hubspot_owner_id") != old.get("hubspot_owner_id"):
             values["hubspot_owner_assigneddate"] = wire.iso(at) if values.get("hubspot_owner_id") else ""
-        values |= self._calculated(store, values, old, record_id, at)
-        history = dict(before.history) if before else {}
-        changed = [name for name, value in values.items() if value != old.get(name, "")]
-        for name in changed:
-            definition = store.catalogue.properties.get(name)
-            by = Actor("CALCULATED", None, None) if definition is not None and definition.calculated else actor
-            history[name] = (Version(values[name], at, by.source, by.source_id, by.user), *history.get(name, ()))
-        record = Record(
-            record_id,
-            store.type.name,
-            {name: value for name, value in values.items() if value != ""},
-            history,
-            before.created if before else at,
-            at,
-        )
+        values |= calculate(store.type.name, values, old, record_id, at, lambda: self._context(record_id))
+        changed = {name: value for name, value in values.items() if value != old.get(name, "")}
+        kept = {name: value for name, value in values.items() if value != ""}
+        if before is None:
+            record = Record(record_id, store.type.name, kept, Birth(kept, at, actor), {}, at)
+        else:
+            changes = dict(before.changes)
+            for name, value in changed.items():
+                definition = store.catalogue.properties.get(name)
+                by = CALCULATED if definition is not None and definition.calculated else actor
+                changes[name] = (Version(value, at, by.source, by.source_id, by.user), *changes.get(name, ()))
+            record = Record(record_id, store.type.name, kept, before.birth, changes, at)
         store.put(record)
         self.publish(record)
-        for name in changed if before else [n for n in changed if n in values]:
-            self._note(Event("propertyChange", store.type.name, record_id, at, actor, name, values[name]))
+        self.note(Event("propertyChange" if before else "creation", store.type.name, record_id, at, actor, changed))
         return record
+
+    def _context(self, record_id: int) -> Context:
+        stages = {stage_id: stage for stage_id, (_, stage) in self.pipelines.stages("deals").items()}
+        return Context(stages, self.rates, self.currency, bool(self.splits.get(record_id)))
 
     def publish(self, record: Record) -> None:
         """Send a version on its way to the search index."""
@@ -415,107 +442,23 @@ class Portal:
 
     def _automate(self, store: TypeStore, record: Record) -> Record:
         for type_name, rule in self.automations:
-            if type_name not in ("*", store.type.name):
-                continue
-            values = rule(self, record)
-            if not values:
-                continue
-            accepted, _ = self.accept(store, values)
+            values = rule(self, record) if type_name in ("*", store.type.name) else None
+            accepted = self.accept(store, values)[0] if values else {}
             changes = self._settled(store, record, accepted)
             if changes:
-                actor = Actor("AUTOMATION_PLATFORM", "enrollmentId:1;actionExecutionIndex:0", None)
-                record = self._write(
-                    store, record, record.id, {**record.values, **changes}, actor, max(self.stamp(), record.modified)
-                )
+                actor = Actor("AUTOMATION_PLATFORM", "enrollmentId:1;actionExecutionIndex:0")
+                record = self._write(store, record, record.id, {**record.values, **changes}, actor, self._after(record))
         return record
-
-    def _note(self, event: Event) -> None:
-        self.journal.append(event)
-        for listener in self.listeners:
-            listener(event)
-
-    # --- calculated properties -------------------------------------------------------------------------------------
-
-    def _calculated(
-        self, store: TypeStore, values: dict[str, str], old: Mapping[str, str], record_id: int, at: int
-    ) -> dict[str, str]:
-        if store.type.name == "deals":
-            return self._deal(values, old, record_id, at)
-        if store.type.name == "contacts":
-            return self._contact(values, old, record_id, at)
-        if store.type.name == "line_items":
-            price, quantity = _decimal(values.get("price")), _decimal(values.get("quantity"))
-            discount = _decimal(values.get("discount")) or Decimal(0)
-            return {
-                "amount": _plain((price - discount) * quantity) if price is not None and quantity is not None else ""
-            }
-        if store.type.name == "tasks":
-            done = values.get("hs_task_status") == "COMPLETED"
-            stamp = values.get("hs_task_completion_date") or wire.iso(at)
-            return {"hs_task_is_completed": "1" if done else "0", "hs_task_completion_date": stamp if done else ""}
-        return {}
-
-    def _contact(self, values: dict[str, str], old: Mapping[str, str], record_id: int, at: int) -> dict[str, str]:
-        full = " ".join(part for part in (values.get("firstname"), values.get("lastname")) if part)
-        address = values.get("email", "")
-        found = {
-            "hs_full_name_or_email": full or address,
-            "hs_email_domain": address.rpartition("@")[2],
-            "hs_is_contact": "true",
-            "hs_is_unworked": "true",
-            "hs_all_contact_vids": old.get("hs_all_contact_vids") or str(record_id),
-        }
-        stage = values.get("lifecyclestage")
-        reached = f"hs_lifecyclestage_{stage}_date"
-        if stage in ("lead", "opportunity", "customer") and stage != old.get("lifecyclestage"):
-            found[reached] = wire.iso(at)
-        return found
-
-    def _deal(self, values: dict[str, str], old: Mapping[str, str], record_id: int, at: int) -> dict[str, str]:
-        found: dict[str, str] = {}
-        stage_id = values.get("dealstage", "")
-        known = self.pipelines.stages("deals").get(stage_id)
-        stage = known[1] if known else None
-        if stage_id != old.get("dealstage", ""):
-            found["hs_v2_date_entered_current_stage"] = wire.iso(at) if stage_id else ""
-            overridden = values.get("hs_deal_stage_probability", "") != old.get("hs_deal_stage_probability", "")
-            if not overridden:
-                found["hs_deal_stage_probability"] = _plain(Decimal(stage.meta("probability") or 0)) if stage else ""
-            found["hs_deal_stage_probability_shadow"] = _plain(Decimal(stage.meta("probability") or 0)) if stage else ""
-        probability = _decimal(found.get("hs_deal_stage_probability", values.get("hs_deal_stage_probability")))
-        closed = bool(stage and stage.meta("isClosed") == "true")
-        certain = Decimal(stage.meta("probability") or 0) if stage else Decimal(0)
-        won, lost = closed and certain == 1, closed and certain == 0
-        amount = _decimal(values.get("amount"))
-        rate = self.rates.get(values.get("deal_currency_code", self.currency), Decimal(1))
-        home = amount * rate if amount is not None else None
-        forecast = _decimal(values.get("hs_forecast_probability"))
-        found |= {
-            "amount_in_home_currency": _plain(home),
-            "hs_projected_amount": _times(amount, probability),
-            "hs_projected_amount_in_home_currency": _times(home, probability),
-            "hs_forecast_amount": _times(amount, forecast if forecast is not None else Decimal(1)),
-            "hs_is_closed": _yes(closed),
-            "hs_is_closed_won": _yes(won),
-            "hs_is_closed_lost": _yes(lost),
-            "hs_is_open_count": "0" if closed else "1",
-            "hs_is_closed_count": "1" if closed else "0",
-            "hs_closed_amount": _plain(amount) if won else "0",
-            "hs_closed_amount_in_home_currency": _plain(home) if won else "0",
-            "hs_closed_won_date": (old.get("hs_closed_won_date") or wire.iso(at)) if won else "",
-            "hs_is_deal_split": _yes(bool(self.splits.get(record_id))),
-            "days_to_close": self._days(values),
-        }
-        return found
-
-    @staticmethod
-    def _days(values: Mapping[str, str]) -> str:
-        close, made = wire.milliseconds(values.get("closedate", "")), wire.milliseconds(values.get("createdate", ""))
-        return str(max((close - made) // DAY, 0)) if close is not None and made is not None else ""
 
     def recalculate(self, store: TypeStore, record: Record, actor: Actor) -> Record:
         """Store a record again because something it is calculated from has changed."""
-        return self._write(store, record, record.id, dict(record.values), actor, max(self.stamp(), record.modified))
+        return self._write(store, record, record.id, dict(record.values), actor, self._after(record))
+
+    def note(self, event: Event) -> None:
+        """Keep an event in the journal and tell those who listen."""
+        self.journal.append(event)
+        for listener in self.listeners:
+            listener(event)
 
     def derived(self, record: Record, name: str) -> str | None:
         """Properties that HubSpot keeps from associations; read when asked for, they move no modified time."""
@@ -535,10 +478,11 @@ class Portal:
         at = self.now()
         store.archive(record, at)
         self.withdraw(store.type.name, record.id)
-        self._note(Event("deletion", store.type.name, record.id, at, actor))
+        self.note(Event("deletion", store.type.name, record.id, at, actor))
 
     def restore_record(self, store: TypeStore, record_id: int, actor: Actor) -> Record:
         """Take a record out of the recycle bin, as a person does in HubSpot. Raises 404, 409."""
+        self.empty_bin(store)
         binned = store.archived.get(record_id)
         if binned is None:
             raise errors.object_not_found(str(record_id))
@@ -547,7 +491,7 @@ class Portal:
             raise taken
         record = store.restore(binned)
         self.publish(record)
-        self._note(Event("restore", store.type.name, record_id, self.now(), actor))
+        self.note(Event("restore", store.type.name, record_id, self.now(), actor))
         return record
 
     def empty_bin(self, store: TypeStore) -> None:
@@ -564,7 +508,7 @@ class Portal:
             store.remove(record)
             self.withdraw(store.type.name, record.id)
         store.forget(record.id)
-        self._note(Event("privacyDeletion", store.type.name, record.id, self.now(), actor))
+        self.note(Event("privacyDeletion", store.type.name, record.id, self.now(), actor))
 
     def merge(self, store: TypeStore, primary: Record, other: Record, actor: Actor) -> Record:
         """Merge two records. The survivor answers for every id; the old ids are not archived.
@@ -580,83 +524,106 @@ class Portal:
             raise validation(
                 f"Object {primary.id} has reached the limit of {MAX_MERGES} merges", context={"ids": [str(primary.id)]}
             )
-        at = max(self.stamp(), primary.modified, other.modified)
+        at = self._after(primary, other)
         survivor_id = store.take_id() if new else primary.id
         values = {**other.values, **primary.values}
         values |= {"hs_merged_object_ids": ";".join(dict.fromkeys(gone)), "hs_object_id": str(survivor_id)}
         values[store.type.created] = min(primary.values[store.type.created], other.values[store.type.created])
         if store.type.name == "contacts":
-            values |= self._merged_contact(primary, other, survivor_id, at)
-        for record in (primary, other):
-            store.remove(record)
-            self.withdraw(store.type.name, record.id)
-            if record.id != survivor_id:
-                store.aliases[record.id] = survivor_id
-                self.associations.move(store.type.name, record.id, survivor_id)
-        base = Record(survivor_id, store.type.name, {}, primary.history, min(primary.created, other.created), at)
-        survivor = self._write(
-            store, base, survivor_id, values, Actor("MERGE_OBJECTS", actor.source_id, actor.user), at
-        )
+            values |= _merged_contact(primary, other, survivor_id, at)
+        self._hand_over(store, (primary, other), survivor_id)
+        base = replace(primary, id=survivor_id, values=primary.values if not new else {})
+        by = Actor("MERGE_OBJECTS", actor.source_id, actor.user)
+        survivor = self._write(store, base, survivor_id, values, by, at)
         details = {
             "primaryObjectId": primary.id,
             "mergedObjectIds": [other.id],
             "newObjectId": survivor_id,
             "numberOfPropertiesMoved": sum(1 for name in other.values if name not in primary.values),
         }
-        self._note(Event("merge", store.type.name, survivor_id, at, actor, details=details))
+        self.note(Event("merge", store.type.name, survivor_id, at, actor, details=details))
         return survivor
 
-    @staticmethod
-    def _merged_contact(primary: Record, other: Record, survivor_id: int, at: int) -> dict[str, str]:
-        addresses = [
-            address
-            for record in (primary, other)
-            for address in (record.values.get("email", ""), *record.values.get("hs_additional_emails", "").split(";"))
-            if address
-        ]
-        first = primary.values.get("email") or other.values.get("email", "")
-        vids = dict.fromkeys([str(survivor_id), str(primary.id), str(other.id)])
-        return {
-            "hs_additional_emails": ";".join(a for a in dict.fromkeys(addresses) if a != first),
-            "hs_calculated_merged_vids": ";".join(
-                f"{vid}:{at}" for vid in dict.fromkeys([str(primary.id), str(other.id)])
-            ),
-            "hs_all_contact_vids": ";".join(vids),
-        }
+    def _hand_over(self, store: TypeStore, records: Iterable[Record], survivor_id: int) -> None:
+        for record in records:
+            store.remove(record)
+            if record.id == survivor_id:
+                continue
+            self.withdraw(store.type.name, record.id)
+            store.aliases[record.id] = survivor_id
+            self.associations.move(store.type.name, record.id, survivor_id)
+            if record.id in self.splits:
+                self.splits.setdefault(survivor_id, self.splits.pop(record.id))
 
-    def associate(self, edge: Edge, specs: Iterable[tuple[str, int]], *, replace_labels: bool = False) -> None:
+    def second_address(self, record: Record, address: str) -> Record:
+        """Give a contact another e-mail address, as a person does in HubSpot. Raises 409."""
+        store = self.store.types["contacts"]
+        held = record.values.get("hs_additional_emails", "")
+        taken = self.conflict(store, {"email": email(address)}, record.id)
+        if taken is not None:
+            raise taken
+        values = {"hs_additional_emails": ";".join(part for part in (held, email(address)) if part)}
+        return self._write(
+            store, record, record.id, {**record.values, **values}, Actor("CRM_UI", None), self._after(record)
+        )
+
+    # --- associations ----------------------------------------------------------------------------------------------
+
+    def associate(self, edge: Edge, specs: Iterable[Spec], *, replace_labels: bool = False) -> None:
         """Associate two records. Raises 400 for a wrong type or beyond the maxima."""
         chosen = list(specs)
         if self.switches.first_company_is_primary and edge.target == "companies":
             primary = [s for s, d in self.associations.types(edge.source, edge.target).items() if d.role == "primary"]
             if not self.associations.of(edge.source, edge.source_id, edge.target):
                 chosen += primary
+        before = self.associations.specs(edge)
         self.associations.set(edge, chosen, replace=replace_labels)
-        self._touched(edge)
+        if self.associations.specs(edge) != before:
+            self._edited(edge, removed=False)
 
-    def _touched(self, edge: Edge) -> None:
-        if not self.switches.associations_touch:
-            return
+    def dissociate(self, edge: Edge, specs: Iterable[Spec] | None = None) -> None:
+        """Take a pair apart, or some of its types off. Raises 400 for a wrong type."""
+        before = self.associations.specs(edge)
+        if specs is None:
+            self.associations.remove(edge)
+        else:
+            self.associations.remove_specs(edge, specs)
+        if self.associations.specs(edge) != before:
+            self._edited(edge, removed=True)
+
+    def _edited(self, edge: Edge, *, removed: bool) -> None:
         for end in (edge, edge.reverse):
-            store = self.store.types[end.source]
-            record = store.live.get(end.source_id)
-            if record is not None:
-                self.recalculate(store, record, Actor("ASSOCIATIONS", None, None))
+            one, other = self.store.types[end.source], self.store.types[end.target]
+            details = {
+                "associationType": f"{one.type.singular}_to_{other.type.singular}".upper(),
+                "fromObjectId": end.source_id,
+                "toObjectId": end.target_id,
+                "associationRemoved": removed,
+                "isPrimaryAssociation": any(
+                    self.associations.types(end.source, end.target)[spec].role == "primary"
+                    for spec in self.associations.specs(end)
+                ),
+            }
+            self.note(Event("associationChange", end.source, end.source_id, self.now(), Actor(), details=details))
+            record = one.live.get(end.source_id)
+            if self.switches.associations_touch and record is not None:
+                self.recalculate(one, record, Actor("ASSOCIATIONS", None))
 
-    def second_address(self, record: Record, address: str) -> Record:
-        """Give a contact another e-mail address, as a person does in HubSpot."""
-        store = self.store.types["contacts"]
-        held = record.values.get("hs_additional_emails", "")
-        values = {"hs_additional_emails": ";".join(part for part in (held, email(address)) if part)}
-        taken = self.conflict(store, {"email": email(address)}, record.id)
-        if taken is not None:
-            raise taken
-        return self._write(
-            store, record, record.id, {**record.values, **values}, Actor("CRM_UI"), max(self.stamp(), record.modified)
-        )
 
-
-STAGE_NAMES = {"deals": ("dealstage", "pipeline"), "tickets": ("hs_pipeline_stage", "hs_pipeline")}
+def _merged_contact(primary: Record, other: Record, survivor_id: int, at: int) -> dict[str, str]:
+    """The survivor keeps every address; `hs_calculated_merged_vids` names this merge only, chained ones are missing."""
+    addresses = [
+        address
+        for record in (primary, other)
+        for address in (record.values.get("email", ""), *record.values.get("hs_additional_emails", "").split(";"))
+        if address
+    ]
+    first = primary.values.get("email") or other.values.get("email", "")
+    return {
+        "hs_additional_emails": ";".join(a for a in dict.fromkeys(addresses) if a != first),
+        "hs_calculated_merged_vids": f"{primary.id}:{at};{other.id}:{at}",
+        "hs_all_contact_vids": ";".join(dict.fromkeys([str(survivor_id), str(primary.id), str(other.id)])),
+    }
 
 
 def _merged_ids(record: Record) -> list[str]:
@@ -667,25 +634,3 @@ def _backward(held: str, value: str) -> bool:
     if held not in LIFECYCLE_ORDER or value not in LIFECYCLE_ORDER:
         return False
     return LIFECYCLE_ORDER.index(value) < LIFECYCLE_ORDER.index(held)
-
-
-def _decimal(text: str | None) -> Decimal | None:
-    try:
-        return Decimal(text) if text else None
-    except InvalidOperation:
-        return None
-
-
-def _plain(number: Decimal | None) -> str:
-    return "" if number is None else format(number.normalize(), "f")
-
-
-def _times(amount: Decimal | None, factor: Decimal | None) -> str:
-    return "" if amount is None or factor is None else _plain(amount * factor)
-
-
-def _yes(value: bool) -> str:
-    return "true" if value else "false"
-
-
-__all__ = ["Automation", "Catalogue", "Event", "Late", "Portal", "Property", "Switches"]

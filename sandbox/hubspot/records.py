@@ -6,10 +6,10 @@ rudderlabs/rudder-transformer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 from sandbox.kit.http import Request
 
@@ -70,7 +70,7 @@ def _history(call: Call, record: Record, names: Sequence[str]) -> dict[str, list
         if definition is None:
             continue
         versions: list[dict[str, Any]] = []
-        for version in record.history.get(definition.name, ()):
+        for version in record.history(definition.name, definition.calculated):
             entry: dict[str, Any] = {
                 "value": version.value,
                 "timestamp": wire.iso(version.at),
@@ -87,7 +87,7 @@ def _history(call: Call, record: Record, names: Sequence[str]) -> dict[str, list
 
 def _frame(call: Call, record: Record) -> dict[str, Any]:
     frame: dict[str, Any] = {
-        "createdAt": record.values.get(call.store.type.created) or wire.iso(record.created),
+        "createdAt": record.values.get(call.store.type.created) or wire.iso(record.birth.at),
         "updatedAt": wire.iso(record.modified),
         "archived": record.archived_at is not None,
     }
@@ -125,7 +125,6 @@ def written(call: Call, record: Record, names: Mapping[str, object], trace: str 
 
 def locate(call: Call, given: str, id_property: str | None, *, archived: bool = False) -> Record:
     """The record that a path names, by id or by the value of a unique property. Raises 404."""
-    given = unquote(given)
     if id_property and id_property.lower() not in ("hs_object_id", "id"):
         return _by_value(call, id_property, given, archived)
     record_id = wire.as_id(given)
@@ -215,7 +214,7 @@ def _asked(call: Call, request: Request, record: Record) -> dict[str, Any]:
 def create(call: Call, request: Request) -> Answer:
     """`POST /{type}`."""
     document = wire.body_object(request)
-    record = _create(call, document)
+    record = create_one(call, document)
     return Answer(201, written(call, record, document["properties"]), 1)
 
 
@@ -223,8 +222,8 @@ def update(call: Call, request: Request, given: str) -> Answer:
     """`PATCH /{type}/{id}`."""
     document = wire.body_object(request)
     record = locate(call, given, request.param("idProperty"))
-    properties = _properties(document)
-    changed = _update(call, record, properties)
+    properties = properties_of(document)
+    changed = update_one(call, record, properties)
     return Answer(200, written(call, changed, properties), 1)
 
 
@@ -233,7 +232,7 @@ def archive(call: Call, request: Request, given: str) -> Answer:
     try:
         record = locate(call, given, request.param("idProperty"))
     except ApiError as error:
-        if error.status == 404 and wire.as_id(unquote(given)) is not None:
+        if error.status == 404 and wire.as_id(given) is not None:
             return Answer(204)
         raise
     call.portal.archive(call.store, record, call.actor)
@@ -277,7 +276,17 @@ def purge(call: Call, request: Request) -> Answer:
 # --- writing one input ---------------------------------------------------------------------------------------------
 
 
-def _properties(document: Mapping[str, Any]) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Link:
+    """An association that a create asks for: the target type and record, and the association types."""
+
+    target: str
+    target_id: int
+    specs: list[Spec]
+
+
+def properties_of(document: Mapping[str, Any]) -> dict[str, Any]:
+    """The `properties` of an input. Raises 400."""
     properties = document.get("properties")
     if properties is None:
         raise missing_fields(["properties"])
@@ -286,26 +295,21 @@ def _properties(document: Mapping[str, Any]) -> dict[str, Any]:
     return properties
 
 
-def _create(call: Call, document: Mapping[str, Any]) -> Record:
-    values = check_create(call, document)
-    links = _links(call, document.get("associations"))
-    record = call.portal.create(call.store, values, call.actor)
-    for edge_of, specs in links:
-        call.portal.associate(edge_of(record.id), specs)
-    return record
-
-
-def check_create(call: Call, document: Mapping[str, Any]) -> dict[str, str]:
-    """The values of a create, checked. Raises 400."""
-    values, problems = call.portal.accept(call.store, _properties(document))
+def create_one(call: Call, document: Mapping[str, Any]) -> Record:
+    """Check and create a record with its associations. Raises 400, 409; then nothing is written."""
+    values, problems = call.portal.accept(call.store, properties_of(document))
     if problems:
         raise call.portal.refuse(problems)
     call.portal.required(call.store, values, strict=call.strict)
     call.portal.conditional(call.store, values, strict=call.strict)
-    return values
+    links = linked(call, document.get("associations"))
+    record = call.portal.create(call.store, values, call.actor)
+    associate_all(call, record, links)
+    return record
 
 
-def _update(call: Call, record: Record, properties: Mapping[str, Any]) -> Record:
+def update_one(call: Call, record: Record, properties: Mapping[str, Any]) -> Record:
+    """Check and write values over a record. Raises 400, 409; then nothing is written."""
     values, problems = call.portal.accept(call.store, properties)
     if problems:
         raise call.portal.refuse(problems)
@@ -313,53 +317,46 @@ def _update(call: Call, record: Record, properties: Mapping[str, Any]) -> Record
     return call.portal.update(call.store, record, values, call.actor)
 
 
-def _links(call: Call, given: object) -> list[tuple[Callable[[int], Edge], list[Spec]]]:
+def associate_all(call: Call, record: Record, links: list[Link]) -> None:
+    """Make the associations of a record just created."""
+    for link in links:
+        call.portal.associate(Edge(call.store.type.name, record.id, link.target, link.target_id), link.specs)
+
+
+def linked(call: Call, given: object) -> list[Link]:
     """The `associations` of a create, checked before anything is written. Raises 400."""
     if given is None:
         return []
     if not isinstance(given, list):
         raise invalid_json("Cannot deserialize value of type `java.util.ArrayList` for `associations`")
-    links: list[tuple[Callable[[int], Edge], list[Spec]]] = []
+    links: list[Link] = []
     for item in given:
-        if (
-            not isinstance(item, dict)
-            or not isinstance(item.get("to"), dict)
-            or not isinstance(item.get("types"), list)
-        ):
+        to, types = (item.get("to"), item.get("types")) if isinstance(item, dict) else (None, None)
+        if not isinstance(to, dict) or not isinstance(types, list):
             raise missing_fields(["to", "types"])
-        specs = specs_of(item["types"])
-        links.append(_link_to(call, wire.as_id(item["to"].get("id")), str(item["to"].get("id")), specs))
+        links.append(_link_to(call, to.get("id"), specs_of(types)))
     return links
 
 
-def _link_to(call: Call, to: int | None, shown: str, specs: list[Spec]) -> tuple[Callable[[int], Edge], list[Spec]]:
-    source = call.store.type.name
-    if not specs:
-        raise validation("One or more associations are invalid", context={"id": [shown]})
-    targets = [
-        target
-        for (one, target), known in call.portal.associations.definitions.items()
-        if one == source and specs[0] in known
-    ]
-    if not targets:
-        call.portal.associations.check(Edge(source, 0, _any_target(call, specs[0]), -1), specs)
+def _link_to(call: Call, given: object, specs: list[Spec]) -> Link:
+    """The type ids say which object type the id is of."""
+    source, known = call.store.type.name, call.portal.associations
+    targets = [target for target in call.portal.store.types if specs and specs[0] in known.known(source, target)]
+    if specs and not targets:
+        known.refuse_spec(source, None, specs[0])
+    to = wire.as_id(given)
     for target in targets:
         record = call.portal.store.types[target].find(to) if to is not None else None
         if record is not None:
-            found = record.id
-            return (lambda own_id: Edge(source, own_id, target, found)), specs
+            known.check(Edge(source, 0, target, record.id), specs)
+            return Link(target, record.id, specs)
     raise validation(
         "One or more associations are invalid",
-        context={"id": [shown]},
-        errors=[{"message": f"{shown} is not a valid ID", "code": "INVALID_IDENTIFIER", "context": {"id": [shown]}}],
+        context={"id": [str(given)]},
+        errors=[
+            {"message": f"{given} is not a valid ID", "code": "INVALID_IDENTIFIER", "context": {"id": [str(given)]}}
+        ],
     )
-
-
-def _any_target(call: Call, spec: Spec) -> str:
-    for (_, target), known in call.portal.associations.definitions.items():
-        if spec in known:
-            return target
-    raise validation(f"No association type with id {spec[1]} and category {spec[0]} exists")
 
 
 def specs_of(given: object) -> list[Spec]:
@@ -376,256 +373,8 @@ def specs_of(given: object) -> list[Spec]:
         category, type_id = item["associationCategory"], item["associationTypeId"]
         if category not in ("HUBSPOT_DEFINED", "USER_DEFINED", "INTEGRATOR_DEFINED", "WORK"):
             raise invalid_json(f'Cannot deserialize value of type `AssociationCategory` from "{category}"')
-        if isinstance(type_id, bool) or not str(type_id).isdigit() or len(str(type_id)) > 9:
+        found = wire.as_id(type_id)
+        if found is None:
             raise invalid_json("Cannot deserialize value of type `int` for `associationTypeId`")
-        specs.append((category, int(type_id)))
+        specs.append((category, found))
     return specs
-
-
-# --- batches -----------------------------------------------------------------------------------------------------
-
-
-class Batch:
-    """What the inputs of a batch come to: results, errors, and the answer made of them."""
-
-    def __init__(self, call: Call) -> None:
-        self.call = call
-        self.started = call.portal.now()
-        self.results: list[dict[str, Any]] = []
-        self.errors: list[dict[str, Any]] = []
-
-    def answer(self, status: int, *, shuffled: bool = True) -> Answer:
-        """The batch answer: 207 if there are errors."""
-        if shuffled and self.call.portal.switches.shuffle and len(self.results) > 1:
-            self.call.portal.random.shuffle(self.results)
-        body: dict[str, Any] = {
-            "status": "COMPLETE",
-            "results": self.results,
-            "startedAt": wire.iso(self.started),
-            "completedAt": wire.iso(self.call.portal.now()),
-        }
-        if self.errors:
-            status = 207
-            body["numErrors"] = len(self.errors)
-            body["errors"] = self.errors
-        return Answer(status, body, len(self.results))
-
-
-def batch(call: Call, request: Request, verb: str) -> Answer:
-    """`POST /{type}/batch/{verb}`. Raises 404 for another verb."""
-    verbs = {
-        "read": batch_read,
-        "create": batch_create,
-        "update": batch_update,
-        "upsert": batch_upsert,
-        "archive": batch_archive,
-    }
-    if verb not in verbs:
-        raise errors.no_such_resource()
-    return verbs[verb](call, request)
-
-
-def batch_read(call: Call, request: Request) -> Answer:
-    """All missing ids make one error entry; associations cannot be read."""
-    document = wire.body_object(request)
-    found = wire.inputs(request)
-    wanted = wire.text_list(document.get("properties"), "properties")
-    history = wire.text_list(document.get("propertiesWithHistory"), "propertiesWithHistory")
-    if history and len(found) > PAGE_WITH_HISTORY:
-        raise validation(f"Batch reads with history are limited to {PAGE_WITH_HISTORY} inputs, {len(found)} were given")
-    id_property = document.get("idProperty")
-    archived = wire.flag(request, "archived")
-    if id_property:
-        check_id_property(call, str(id_property))
-    done = Batch(call)
-    missing: list[str] = []
-    seen: set[int] = set()
-    for item in found:
-        given = _input_id(item)
-        try:
-            record = locate(call, quote(given, safe=""), id_property, archived=archived)
-        except ApiError:
-            missing.append(given)
-            continue
-        if record.id not in seen:
-            seen.add(record.id)
-            done.results.append(show(call, record, wanted, history))
-    if missing:
-        done.errors.append(errors.missing_ids(call.store.type.label, list(dict.fromkeys(missing))).entry())
-    return done.answer(200)
-
-
-def batch_create(call: Call, request: Request) -> Answer:
-    """Without trace ids one bad input fails the batch and nothing is written; with them each input stands alone."""
-    found = wire.inputs(request)
-    traces = _traces(found)
-    done = Batch(call)
-    if traces is None:
-        checked = _all_or_nothing(call, found)
-        for item, values in zip(found, checked, strict=True):
-            links = _links(call, item.get("associations"))
-            record = call.portal.create(call.store, values, call.actor)
-            for edge_of, specs in links:
-                call.portal.associate(edge_of(record.id), specs)
-            done.results.append(written(call, record, item["properties"]))
-        return done.answer(201)
-    for item, trace in zip(found, traces, strict=True):
-        try:
-            done.results.append(written(call, _create(call, item), item["properties"], trace))
-        except ApiError as error:
-            done.errors.append(_traced(error, trace))
-    return done.answer(201)
-
-
-def _all_or_nothing(call: Call, found: list[dict[str, Any]]) -> list[dict[str, str]]:
-    """Checks every input of a create before any is written. Raises 400 or 409 for the whole batch."""
-    accepted = [call.portal.accept(call.store, _properties(item)) for item in found]
-    problems = [problem for _, wrong in accepted for problem in wrong]
-    if problems:
-        raise call.portal.refuse(problems)
-    taken: dict[str, set[str]] = {}
-    for item, (values, _) in zip(found, accepted, strict=True):
-        call.portal.required(call.store, values, strict=call.strict)
-        call.portal.conditional(call.store, values, strict=call.strict)
-        _links(call, item.get("associations"))
-        error = call.portal.conflict(call.store, values, None)
-        for name in call.store.catalogue.unique_names:
-            value = values.get(name)
-            if value and value in taken.setdefault(name, set()):
-                error = error or ApiError(409, "Contact already exists", "CONFLICT")
-            taken[name].add(value or "")
-        if error is not None:
-            if error.status == 409:
-                error = ApiError(409, f"{call.store.type.singular.capitalize()} already exists", "CONFLICT")
-            raise error
-    return [values for values, _ in accepted]
-
-
-def batch_update(call: Call, request: Request) -> Answer:
-    """A duplicate id refuses the batch; unknown ids make one error entry."""
-    found = wire.inputs(request)
-    _refuse_duplicates([_input_id(item) for item in found])
-    traces = _traces(found)
-    done = Batch(call)
-    missing: list[str] = []
-    targets: list[tuple[dict[str, Any], Record, str | None]] = []
-    for n, item in enumerate(found):
-        given = _input_id(item)
-        id_property = item.get("idProperty")
-        record_id = wire.as_id(given)
-        merged = not id_property and record_id is not None and record_id in call.store.aliases
-        if merged and call.portal.switches.batch_update_omits_merged:
-            continue
-        try:
-            record = locate(call, quote(given, safe=""), id_property)
-        except ApiError as error:
-            if error.status != 404:
-                raise
-            missing.append(given)
-            continue
-        targets.append((item, record, traces[n] if traces else None))
-    if traces is None:
-        problems = [p for item, _, _ in targets for p in call.portal.accept(call.store, _properties(item))[1]]
-        if problems:
-            raise call.portal.refuse(problems)
-    for item, record, trace in targets:
-        try:
-            changed = _update(call, call.store.live.get(record.id, record), _properties(item))
-            done.results.append(written(call, changed, item["properties"], trace))
-        except ApiError as error:
-            if trace is None:
-                raise
-            done.errors.append(_traced(error, trace))
-    if missing:
-        done.errors.append(errors.missing_ids(call.store.type.label, missing).entry())
-    return done.answer(200)
-
-
-def batch_upsert(call: Call, request: Request) -> Answer:
-    """Create or update by the value of a unique property; each result says whether it is `new`."""
-    found = wire.inputs(request)
-    keys = [(str(item.get("idProperty") or "hs_object_id"), _input_id(item)) for item in found]
-    folded = [(name, value.strip().lower() if name == "email" else value) for name, value in keys]
-    _refuse_duplicates([value for _, value in folded])
-    traces = _traces(found)
-    for name in dict.fromkeys(name for name, _ in keys):
-        if name != "hs_object_id":
-            check_id_property(call, name)
-    if traces is None:
-        problems = [p for item in found for p in call.portal.accept(call.store, _properties(item))[1]]
-        if problems:
-            raise call.portal.refuse(problems)
-    done = Batch(call)
-    missing: list[str] = []
-    for n, item in enumerate(found):
-        trace = traces[n] if traces else None
-        try:
-            record, new = _upsert(call, item, *folded[n])
-        except ApiError as error:
-            if error.status == 404:
-                missing.append(folded[n][1])
-                continue
-            if trace is None:
-                raise
-            done.errors.append(_traced(error, trace))
-            continue
-        shown = written(call, record, {**item["properties"], folded[n][0]: folded[n][1]}, trace)
-        done.results.append({**shown, "new": new})
-    if missing:
-        done.errors.append(errors.missing_ids(call.store.type.label, missing).entry())
-    return done.answer(200)
-
-
-def _upsert(call: Call, item: dict[str, Any], name: str, value: str) -> tuple[Record, bool]:
-    properties = _properties(item)
-    if name == "hs_object_id":
-        return _update(call, locate(call, quote(value, safe=""), None), properties), False
-    holder = call.store.holder(name, value)
-    if holder is not None:
-        return _update(call, call.store.live[holder], properties), False
-    return _create(call, {"properties": {name: value, **properties}, "associations": item.get("associations")}), True
-
-
-def batch_archive(call: Call, request: Request) -> Answer:
-    """Unknown ids do not fail it."""
-    moved = 0
-    for item in wire.inputs(request):
-        record_id = wire.as_id(_input_id(item))
-        record = call.store.find(record_id) if record_id is not None else None
-        if record is not None:
-            call.portal.archive(call.store, record, call.actor)
-            moved += 1
-    return Answer(204, None, moved)
-
-
-def _input_id(item: Mapping[str, Any]) -> str:
-    given = item.get("id")
-    if given is None:
-        raise missing_fields(["id"])
-    if isinstance(given, bool) or not isinstance(given, str | int):
-        raise invalid_json("Cannot deserialize value of type `java.lang.String` for `id`")
-    return str(given)
-
-
-def _refuse_duplicates(ids: list[str]) -> None:
-    seen: set[str] = set()
-    twice = [i for i in ids if i in seen or seen.add(i)]  # type: ignore[func-returns-value]
-    if twice:
-        raise errors.duplicate_ids(list(dict.fromkeys(twice)))
-
-
-def _traces(found: list[dict[str, Any]]) -> list[str] | None:
-    """The trace ids, if every input has one; else the batch is all or nothing. Raises 400 for repeated ones."""
-    traces = [item.get("objectWriteTraceId") for item in found]
-    if not found or not all(isinstance(trace, str) and trace for trace in traces):
-        return None
-    named = [str(trace) for trace in traces]
-    if len(set(named)) < len(named):
-        raise validation("objectWriteTraceId must be unique for each input of a batch")
-    return named
-
-
-def _traced(error: ApiError, trace: str) -> dict[str, Any]:
-    existing = error.message.rpartition("Existing ID: ")[2] if error.status == 409 else ""
-    more = {"existingId": existing} if existing.isdigit() else {}
-    return error.entry(objectWriteTraceId=trace, **more)

@@ -13,14 +13,14 @@ import orjson
 
 from sandbox.kit import BadJson, Fault, PracticeServer, Request, Response
 
-from . import account, errors, links, properties, records, search, wire
+from . import account, batches, errors, links, population, properties, records, search, wire
 from .access import TIERS, Access, Meter, OAuthApp, Token, object_scopes
 from .errors import ApiError, not_implemented
-from .pipelines import Owner
 from .portal import Late, Portal
 from .records import Answer, Call
 from .schema import load as load_schema
 from .store import Actor, Record, TypeStore
+from .webhooks import Webhooks
 
 VERSIONS = ("2026-03", "2026-09")
 STRICT_FROM = "2026-09"
@@ -45,6 +45,8 @@ class HubSpotServer(PracticeServer):
         self.access_token = self.access.add_private(None, 19_083_857, None).value
         self._correlations = random.Random(self.seed)
         self._trouble: Callable[[Request], None] | None = None
+        self.webhooks = Webhooks(self.portal, self.app.app_id, self.app.client_secret)
+        self.portal.listeners.append(self.webhooks.hear)
         self.conditions = {name: (rule.__doc__ or "").strip() for name, rule in self._conditions().items()}
         self.fault_kinds = {"ratelimit": self._ratelimit, "partial": self._partial}
         if limits is not None:
@@ -95,6 +97,8 @@ class HubSpotServer(PracticeServer):
             return account.owners(self.portal, request, rest)
         if area == "schemas":
             return account.schemas(self.portal, request, rest)
+        if area == "webhooks" and rest and rest[0] == str(self.app.app_id):
+            return self.webhooks.answer(request, rest[1:])
         if area == "account-info":
             return account.account_info(self.portal, self.meter, request, rest)
         if area:
@@ -128,7 +132,7 @@ class HubSpotServer(PracticeServer):
             case "POST", ["gdpr-delete"]:
                 return records.purge(call, request)
             case "POST", ["batch", verb]:
-                return records.batch(call, request, verb)
+                return batches.run(call, request, verb)
             case "GET", [given]:
                 return records.get(call, request, given)
             case "PATCH", [given]:
@@ -185,7 +189,6 @@ class HubSpotServer(PracticeServer):
 
     def _properties(self, request: Request, store: TypeStore, rest: list[str]) -> Answer:
         catalogue, now = store.catalogue, self.portal.now()
-        rest = [unquote(part) for part in rest]
         match request.method, rest:
             case "GET", []:
                 return Answer(
@@ -229,7 +232,7 @@ class HubSpotServer(PracticeServer):
 
     def _allowed(self, token: Token, given: str, write: bool, *, schema: bool = False) -> TypeStore:
         """The type that a path names, if the token may use it. Raises 400 or 403."""
-        store = self.portal.store.of(unquote(given))
+        store = self.portal.store.of(given)
         scope = "custom" if store.type.custom else store.type.scope
         wanted = object_scopes(scope, write)
         if schema:
@@ -275,11 +278,8 @@ class HubSpotServer(PracticeServer):
     def _ratelimit(self, request: Request, fault: Fault) -> Response:
         """429; args: shape general (default), search, daily or secondly; retry_after."""
         shape = str(fault.args.get("shape", "search" if split(request.path).is_search else "general"))
-        error = {
-            "search": errors.search_limited,
-            "daily": lambda: errors.rate_limited("DAILY"),
-            "secondly": lambda: errors.rate_limited("SECONDLY"),
-        }.get(shape, lambda: errors.rate_limited("TEN_SECONDLY_ROLLING"))()
+        policy = {"daily": "DAILY", "secondly": "SECONDLY"}.get(shape, "TEN_SECONDLY_ROLLING")
+        error = errors.search_limited() if shape == "search" else errors.rate_limited(policy)
         if fault.args.get("retry_after") is not None:
             error.headers.append(("Retry-After", str(fault.args["retry_after"])))
         return self._refuse(error, [])
@@ -455,6 +455,12 @@ class HubSpotServer(PracticeServer):
 
         self._trouble = lock if on else None
 
+    def _when_webhooks(self, target: str | None = None, duplicates: float = 0.0, disorder: bool = False) -> None:
+        """Send events to a loopback `target`; the share `duplicates` of them twice; in another order with `disorder`."""
+        if target is not None:
+            self.webhooks.configure({"targetUrl": target})
+        self.webhooks.duplicates, self.webhooks.disorder = float(duplicates), bool(disorder)
+
     def _when_switch(self, name: str, value: Any) -> None:
         """Set one of the portal's switches by name (see `Switches`): what is unverified or differs by portal."""
         if not hasattr(self.portal.switches, name):
@@ -484,9 +490,22 @@ class HubSpotServer(PracticeServer):
         self.meter.used_today, self.meter.limits = used, replace(limits)
         self._trouble = None
 
+    def populate(self, seed: int) -> dict[str, int]:
+        """A small believable population, the same for the same seed."""
+        return population.populate(self.portal, seed)
+
+    def load_data(self, objects: Mapping[str, list[dict[str, Any]]]) -> dict[str, int]:
+        """Records given per type; see `population.load`."""
+        return population.load(self.portal, objects)
+
     def load_schema(self, schema: Mapping[str, Any]) -> None:
         """Add custom objects, properties, pipelines and labels; see `schema.load`."""
         load_schema(self.portal, schema)
+
+    def stop(self) -> None:
+        """Stop serving and sending."""
+        super().stop()
+        self.webhooks.stop()
 
     def connection_info(self) -> dict[str, Any]:
         """Where and as whom to connect."""
@@ -495,7 +514,11 @@ class HubSpotServer(PracticeServer):
             "host": self.url,
             "access_token": self.access_token,
             "portal_id": self.portal.id,
-            "oauth": {"client_id": self.app.client_id, "client_secret": self.app.client_secret},
+            "oauth": {
+                "client_id": self.app.client_id,
+                "client_secret": self.app.client_secret,
+                "app_id": self.app.app_id,
+            },
         }
         if self.ca_file is not None:
             info["ca_file"] = str(self.ca_file)
@@ -568,15 +591,10 @@ class HubSpotServer(PracticeServer):
         ]
 
     def add_owner(
-        self, email: str, first_name: str = "", last_name: str = "", *, archived: bool = False, team: str | None = None
+        self, email: str, first_name: str = "", last_name: str = "", *, archived: bool = False, team: str = ""
     ) -> str:
         """A person who can own records; the owner id, which is not the user id."""
-        n = len(self.portal.owners)
-        at = self.portal.now()
-        teams = ((str(100 + n), team, True),) if team else ()
-        made = Owner(41_629_779 + n, 9_586_504 + 7 * n, email, first_name, last_name, at, at, archived, teams)
-        self.portal.owners[made.id] = made
-        return str(made.id)
+        return population.add_owner(self.portal, email, first_name, last_name, archived=archived, team=team)
 
     def token(self, scopes: list[str] | None = None, *, user: int | None = None) -> str:
         """Another private app's token, with these scopes or all."""
@@ -633,7 +651,7 @@ class Route:
             return f"{method} /" + "/".join(self.parts[:2])
         shown: list[str] = []
         for n, part in enumerate(self.rest):
-            known = spellings.get(unquote(part).lower())
+            known = spellings.get(part.lower())
             if part in _WORDS:
                 shown.append(part)
             elif known and self.area != "owners" and not (part.isdigit()):
@@ -650,14 +668,14 @@ _WORDS = frozenset(
 _AREAS = ("objects", "properties", "associations", "owners", "pipelines", "schemas")
 _ELSEWHERE = frozenset(
     "lists imports exports timeline extensions limits forecast-settings forecast-submissions marketing cms automation "
-    "settings files communication-preferences conversations events business-units webhooks app-webhooks feature-flags "
+    "settings files communication-preferences conversations events business-units feature-flags "
     "object-library property-validations usage".split()
 )
 
 
 def split(path: str) -> Route:
     """Take a path apart. Knows v3, v4 and the date versions in both of their positions."""
-    parts = [part for part in path.split("/") if part]
+    parts = [unquote(part) for part in path.split("/") if part]
     match parts:
         case ["crm", ("v3" | "v4") as version, area, *rest] if area in _AREAS:
             return Route(parts, area, version, rest)
@@ -667,6 +685,8 @@ def split(path: str) -> Route:
             return Route(parts, "schemas", version, rest)
         case ["account-info", version, *rest]:
             return Route(parts, "account-info", version, rest)
+        case ["webhooks" | "app-webhooks", version, *rest]:
+            return Route(parts, "webhooks", version, rest)
         case ["oauth", version, *rest]:
             return Route(parts, "oauth", version, rest)
         case ["crm", _, area, *rest] if area in _ELSEWHERE:

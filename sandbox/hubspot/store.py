@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from . import errors
@@ -39,17 +39,41 @@ class Actor:
     user: int | None = None
 
 
+CALCULATED = Actor("CALCULATED", None)
+
+
+@dataclass(frozen=True, slots=True)
+class Birth:
+    """How a record began. Shared by all its versions, so that a record never changed costs one dictionary."""
+
+    values: dict[str, str]
+    at: int
+    actor: Actor
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One record as it stood after a write. `values` holds text, unset properties are absent. Times are ms."""
+    """One record as it stood after a write. `values` holds text, unset properties are absent. Times are ms.
+
+    `changes` holds what came after the birth, per property, newest first.
+    """
 
     id: int
     type: str
     values: dict[str, str]
-    history: dict[str, tuple[Version, ...]]
-    created: int
+    birth: Birth
+    changes: dict[str, tuple[Version, ...]]
     modified: int
     archived_at: int | None = None
+
+    def history(self, name: str, calculated: bool) -> list[Version]:
+        """Every value that a property has had, newest first."""
+        versions = list(self.changes.get(name, ()))
+        first = self.birth.values.get(name)
+        if first is not None:
+            by = CALCULATED if calculated else self.birth.actor
+            versions.append(Version(first, self.birth.at, by.source, by.source_id, by.user))
+        return versions
 
 
 class TypeStore:
@@ -114,7 +138,7 @@ class TypeStore:
 
     def archive(self, record: Record, at: int) -> Record:
         """Move a live record to the recycle bin. Its modified time stays (airbytehq/airbyte #19838)."""
-        binned = Record(record.id, record.type, record.values, record.history, record.created, record.modified, at)
+        binned = replace(record, archived_at=at)
         self.remove(record)
         insert_sorted(self.archived_ids, record.id)
         self.archived[record.id] = binned
@@ -122,7 +146,7 @@ class TypeStore:
 
     def restore(self, record: Record) -> Record:
         """Bring a record back from the recycle bin."""
-        live = Record(record.id, record.type, record.values, record.history, record.created, record.modified)
+        live = replace(record, archived_at=None)
         self.forget(record.id)
         self.put(live)
         return live
