@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable
 from collections.abc import Mapping as Map
+from functools import partial
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from .files import (
     read_yaml,
 )  # fmt: skip
 from .lenses import DEFAULT, Choice, Lens, Options, Writer, library
-from .model import Entity, FieldMap, FieldSpec, Mapping, ObjectMap, Policy
+from .model import Entity, FieldMap, FieldSpec, Mapping, ObjectMap, Place, Policy
 from .values import Value
 
 FORMAT = "1"
@@ -213,6 +214,13 @@ def _refuse_twice_mapped(systems: Iterable[Document]) -> None:
             seen[name] = document.file
 
 
+def _placed(document: Document, within: Path_, path: Path_, value: object = None) -> Place:
+    here = (*within, *path)
+    if here not in document.keys and path in document.keys:
+        here = path  # said once for the whole file
+    return Place(document.file, *document.place_of(here, value))
+
+
 class _Compiler:
     """Compiles one system's file; mistakes go to the document."""
 
@@ -269,7 +277,9 @@ class _Compiler:
             deletes=told.deletes or entity.deletes,
             leaving_scope=told.leaving_scope,
             key_field=key_field,
+            key_unique=told.key_unique,
             readonly=told.readonly,
+            place=partial(_placed, self.document, path),
             writers=writers,
             fingerprint=_fingerprint(
                 system.system, name, system.defaults, key_field, told.model_dump(mode="json"),

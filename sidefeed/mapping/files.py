@@ -81,6 +81,27 @@ class Document:
                 return found
         return (1, 1)
 
+    def place_of(self, path: Path_, value: object = None) -> tuple[int, int]:
+        """Where ``value`` is written, at ``path`` or below it; the place of ``path`` itself where it is not."""
+        if value is not None:
+            for at in self._below(path):
+                if at in self.values and self.at(at) == value:
+                    return self.values[at]
+        return self.keys.get(path) or self.place(path)
+
+    def _below(self, path: Path_) -> list[Path_]:
+        return [at for at in self.values if at[: len(path)] == path]
+
+    def at(self, path: Path_) -> Any:
+        """The plain data at a path; None where the path leads nowhere."""
+        data = self.data
+        for part in path:
+            try:
+                data = data[part]
+            except (KeyError, IndexError, TypeError):
+                return None
+        return data
+
     def report(self, path: Path_, message: str, hint: str = "", *, key: bool = False) -> None:
         line, column = self.place(path, key=key)
         self.errors.append(MappingError(self.file, line, column, message, hint))
@@ -238,6 +259,9 @@ class ObjectFile(Strict):
     )
     key_field: str | None = Field(
         None, description="The unique field that carries our key, so that no create can happen twice."
+    )
+    key_unique: bool = Field(
+        True, description="`false` where the system has no unique fields on this object (Salesforce activities)."
     )
     readonly: bool = Field(False, description="Nothing is ever written here.")
 

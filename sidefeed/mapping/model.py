@@ -44,6 +44,18 @@ class FieldSpec:
         return "set" if self.type in ("set", "refs", "attendees") else "value"
 
 
+class Place(NamedTuple):
+    """Where something stands in a mapping file; lines and columns count from 1."""
+
+    file: str
+    line: int
+    column: int
+
+
+def _nowhere(path: tuple[str | int, ...], value: object = None) -> Place:
+    return Place("", 0, 0)
+
+
 @dataclass(frozen=True, slots=True)
 class Entity:
     name: str
@@ -103,9 +115,12 @@ class ObjectMap:
     deletes: Literal["propagate", "unlink", "ask"] = "ask"
     leaving_scope: Literal["unlink", "freeze", "archive", "delete"] = "unlink"
     key_field: str | None = None
+    key_unique: bool = True
     readonly: bool = False
     writers: tuple[Writer, ...] = ()
     fingerprint: str = ""
+    place: Callable[..., Place] = field(default=_nowhere, repr=False, compare=False)
+    """``place(path, value)``: where ``value`` is written in this object, at or below ``("fields", "name")``."""
     _by_name: dict[str, FieldMap] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

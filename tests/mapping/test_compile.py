@@ -209,9 +209,7 @@ def test_words_that_look_like_other_types_stay_words(small: Callable[..., Mappin
 
 def test_a_custom_field_needs_one_line_in_each_file(folder: Folder) -> None:
     folder.edit("entities.yaml", "      next_step: text\n", "      next_step: text\n      renewal_date: date\n")
-    folder.edit(
-        "salesforce.yaml", "  money: Amount\n", "  money: Amount\n      renewal_date: Renewal_Date__c\n"
-    )
+    folder.edit("salesforce.yaml", "  money: Amount\n", "  money: Amount\n      renewal_date: Renewal_Date__c\n")
     folder.edit("hubspot.yaml", "      next_step: hs_next_step\n", "      renewal_date: renewal_date\n")
     mapped = folder.load()
     values, _ = mapped.of("salesforce", "Opportunity").read({"Renewal_Date__c": "2027-01-31"}, REFS)
@@ -263,9 +261,7 @@ def test_a_lens_that_fails_its_options_names_the_file(folder: Folder) -> None:
     lenses.library()["fussy"] = Fussy
     try:
         folder.edit("hubspot.yaml", "next_step: hs", "next_step: {lens: fussy, field: x}\n      # hs")
-        with pytest.raises(
-            MappingErrors, match=r"hubspot\.yaml:\d+:\d+: the lens 'fussy' cannot be made: it is"
-        ):
+        with pytest.raises(MappingErrors, match=r"hubspot\.yaml:\d+:\d+: the lens 'fussy' cannot be made: it is"):
             folder.load()
     finally:
         lenses.library.cache_clear()
