@@ -127,7 +127,7 @@ def _serve_salesforce() -> None:
         info = server.connection_info()
         names = [{"Name": f"Account {number}"} for number in range(RECORDS)]
         server.call(server.load_data, {"Account": names})
-        token, version = _token(info), info.get("api_version", "62.0")
+        token, version = str(info["session_id"]), "62.0"
         found = _ask(server.url, f"/services/data/v{version}/query?q=SELECT+Id+FROM+Account+LIMIT+1", token)
         target = f"/services/data/v{version}/sobjects/Account/{found['records'][0]['Id']}?fields=Id,Name"
         _announce(server.port, _get(target, token), cost)
@@ -139,7 +139,7 @@ def _serve_hubspot() -> None:
 
     cost = _start_stop_ms(HubSpotServer)
     with HubSpotServer() as server:
-        token = _token(server.connection_info())
+        token = str(server.connection_info()["access_token"])
         server.call(server.load_data, {"companies": [{"name": f"Company {number}"} for number in range(RECORDS)]})
         page = _ask(server.url, "/crm/v3/objects/companies?limit=1", token)
         _announce(
@@ -153,10 +153,8 @@ def _serve_exchange() -> None:
 
     cost = _start_stop_ms(ExchangeServer)
     with ExchangeServer() as server:
-        info = server.connection_info()
-        user = next(iter(info["users"]))
-        name, password = (user["username"], user["password"]) if isinstance(user, dict) else (user, info["users"][user])
-        basic = b64encode(f"{name}:{password}".encode()).decode()
+        server.call(server.add_mailbox, "ada@practice.example", "Ada", "secret")
+        basic = b64encode(b"ada@practice.example:secret").decode()
         body = _GET_FOLDER.encode()
         head = (
             "POST /EWS/Exchange.asmx HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/xml; charset=utf-8\r\n"
@@ -185,14 +183,6 @@ WORKLOADS: dict[str, Callable[[], None]] = {
     "hubspot": _serve_hubspot,
     "exchange": _serve_exchange,
 }
-
-
-def _token(info: dict[str, Any]) -> str:
-    for key in ("access_token", "token", "session_id"):
-        if isinstance(info.get(key), str):
-            return str(info[key])
-    tokens = info["tokens"]
-    return str(next(iter(tokens.values() if isinstance(tokens, dict) else tokens)))
 
 
 def _ask(url: str, target: str, token: str) -> Any:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import random
 import re
 import signal
 import socket
@@ -77,11 +79,13 @@ def test_chosen_ports_follow_each_other() -> None:
 
 
 def _free_ports() -> int:
-    """A port with the others of this test free above it, as far as can be known."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        found = int(probe.getsockname()[1])
-    return found if found < 65000 else found - 100
+    """A port with the others of this test free above it, outside the range that the system hands out."""
+    while True:
+        found = random.randrange(20_000, 32_000)
+        with contextlib.ExitStack() as probes, contextlib.suppress(OSError):
+            for offset in (0, 1, 10, 11):
+                probes.enter_context(socket.socket()).bind(("127.0.0.1", found + offset))
+            return found
 
 
 def test_one_authority_signs_for_all_and_leaves_no_file() -> None:
