@@ -226,7 +226,7 @@ class Calendar:
     def _forget_left(self, state: Cursor, window: Window) -> None:
         """Drop what the window has left behind; that is no deletion, so nothing is told."""
         for master_id, series in list(state.series.items()):
-            series.starts = [each for each in series.starts if starts_at(each) >= window.start - timedelta(days=1)]
+            series.starts = [each for each in series.starts if starts_at(each) >= window.start]
             if not series.starts:
                 del state.series[master_id]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sidefeed.connector import (
     Calls,
     Capabilities,
+    ConnectorError,
     CursorExpired,
     Invalid,
     ObjectSchema,
@@ -243,10 +243,16 @@ class ExchangeConnector:
         yield Page(records, after, last=True)
 
     def _mailbox(self, address: str, fields: Sequence[str]) -> Remote:
-        """A mailbox by its configured name, else by its name in the address book."""
+        """A mailbox by its configured name, else by its name in the address book.
+
+        Where the address book may not be asked, the name stays unknown: that is no reason to hold back a person.
+        """
         values: dict[str, Any] = {"address": address} if "address" in fields else {}
         if "name" in fields:
             name = self.settings.mailboxes[address]
-            with suppress(PermissionDenied):  # the name stays unknown; this mailbox's streams say what is wrong
+            try:
                 values["name"] = name or operations.resolve_name(self._door(Stream("calendar", address)), address)
+            except ConnectorError as error:
+                if type(error) not in (ConnectorError, PermissionDenied):
+                    raise
         return Remote(address, values)

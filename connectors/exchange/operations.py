@@ -195,7 +195,7 @@ def _is_link(key: str) -> Element:
 
 def resolve_name(door: Mailbox, address: str) -> str | None:
     """The display name of an address in the address book; None where it has none."""
-    entry = xml.element("m:UnresolvedEntry", f"smtp:{address}")
+    entry = xml.element("m:UnresolvedEntry", address)
     (reply,) = door.read(xml.element("m:ResolveNames", None, [entry], ReturnFullContactData="false"))
     if reply.code == "ErrorNameResolutionNoResults":
         return None

@@ -19,6 +19,14 @@ _DURATION = re.compile(
 _SLACK = timedelta(hours=2)
 
 
+# CLDR keeps the names that these zones had before IANA renamed them; people and other systems use the new ones.
+_RENAMED = {
+    "America/Buenos_Aires": "America/Argentina/Buenos_Aires", "America/Godthab": "America/Nuuk",
+    "America/Indianapolis": "America/Indiana/Indianapolis", "Asia/Calcutta": "Asia/Kolkata",
+    "Asia/Katmandu": "Asia/Kathmandu", "Asia/Rangoon": "Asia/Yangon", "Europe/Kiev": "Europe/Kyiv", "Etc/UTC": "UTC",
+}  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class Zone:
     """The zone element of a meeting: the id as it came, and the bias (UTC minus local time) if it was spelt out."""
@@ -111,7 +119,7 @@ def _zone_info(name: str) -> ZoneInfo | None:
 def _windows_to_iana() -> dict[str, str]:
     from exchangelib.winzone import MS_TIMEZONE_TO_IANA_MAP
 
-    return {**MS_TIMEZONE_TO_IANA_MAP, "UTC": "UTC"}
+    return {windows: _RENAMED.get(name, name) for windows, name in MS_TIMEZONE_TO_IANA_MAP.items()}
 
 
 @cache

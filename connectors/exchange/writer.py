@@ -119,11 +119,14 @@ class Writer:
 
     def _delete(self, write: Write) -> Outcome:
         """DeleteItem has no condition, so the version is compared just before; what is deleted can be restored."""
-        item_id, version = self._target(write)
-        present = self._state(item_id)
-        if write.version and present != version:
-            raise Conflict(f"The item in mailbox {self._door.address} changed since it was read.")
-        operations.delete(self._door, item_id, present)
+        try:
+            item_id, version = self._target(write)
+            present = self._state(item_id)
+            if write.version and present != version:
+                raise Conflict(f"The item in mailbox {self._door.address} changed since it was read.")
+            operations.delete(self._door, item_id, present)
+        except Gone:
+            pass  # what was wanted is so
         return Outcome(write.key, "done", write.external_id)
 
     def _target(self, write: Write) -> tuple[str, str]:
