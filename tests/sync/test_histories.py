@@ -1,0 +1,387 @@
+"""Random histories over the real engine and a real SQLite file: what people do, in any order, with crashes in between.
+
+The ledger stands outside the engine. It knows every value a person typed, in which system, and what that person saw
+when typing; an update is lost when its value is neither current, nor in a conflict, nor overwritten by somebody who had
+seen it. Identity and content vary independently, values are unique tokens, the feed lags by a run, stamps are coarse,
+people act during runs, answers are lost after the effect, and the engine is thrown away at every crash.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import hypothesis.strategies as st
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+from tests.sync.world import Killed, World, mappings
+
+from sidefeed.sync import Engine, GuardTripped
+from sidefeed.workspace import DELETED, Draft, Store
+
+ASK = {"Amount": "amount", "Name": "name"}
+"""Fields whose conflicts only people decide: nothing typed into them may vanish."""
+
+HAPPENED: Counter[str] = Counter()
+
+
+@dataclass
+class Typed:
+    """One value a person typed (or a deletion), with what that person saw."""
+
+    field: str
+    value: Any
+    seen: frozenset[Any]
+
+
+@dataclass
+class Ledger:
+    """What people did, by deal (known by the token in its first name)."""
+
+    typed: dict[str, list[Typed]] = field(default_factory=dict)
+
+    def note(self, deal: str, field_name: str, value: Any, seen: Any) -> None:
+        self.typed.setdefault(deal, []).append(Typed(field_name, value, frozenset(seen)))
+
+    def lost(self, deal: str, field_name: str, current: set[Any]) -> list[Any]:
+        """Values of a field that nobody who overwrote them had seen, and that are not on show."""
+        mine = self.typed.get(deal, [])
+        seen_by_others = {value for one in mine if one.field in (field_name, DELETED) for value in one.seen}
+        return [one.value for one in mine
+                if one.field == field_name and one.value not in current and one.value not in seen_by_others]
+
+
+class Histories(RuleBasedStateMachine):
+    """Two systems, a workspace, people everywhere."""
+
+    options: dict[str, Any] = {}
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = Path(tempfile.mkdtemp(prefix="histories-"))
+        self.world = World(**self.options)
+        self.mappings = mappings(self.folder / "mappings")
+        self.store = Store.open(self.folder / "workspace.db", now=self.world.now)
+        self.ledger = Ledger()
+        self.tokens = 0
+        self.deals: list[str] = []
+        self.deal_of: dict[tuple[str, str], str] = {}
+
+    def teardown(self) -> None:
+        try:
+            self.quiet_point()
+        finally:
+            self.store.close()
+            shutil.rmtree(self.folder)
+
+    def token(self, prefix: str) -> str:
+        self.tokens += 1
+        return f"{prefix}{self.tokens}"
+
+    # -- people -------------------------------------------------------------------------------------------------
+
+    @initialize(synced=st.booleans())
+    def an_office_at_work(self, synced: bool) -> None:
+        self.person_creates_account("a", True)
+        for system in "ab":
+            fake = self.world.systems[system]
+            name, amount = self.token("deal"), str(self._next() * 1000)
+            id = fake.person_creates("Deal", {"Name": name, "Amount": amount,
+                                              "AccountId": next(iter(fake.live("Account")))})
+            self.deals.append(name)
+            self.deal_of[(system, id)] = name
+            self.ledger.note(name, "Name", name, ())
+            self.ledger.note(name, "Amount", amount, ())
+        if synced:
+            self.run()
+            self.run()
+
+    @rule(system=st.sampled_from("ab"), both=st.booleans())
+    def person_creates_account(self, system: str, both: bool) -> None:
+        domain = self.token("d") + ".test"
+        self.world.systems[system].person_creates("Account", {"Name": self.token("acc"), "Domain": domain})
+        if both:
+            other = "b" if system == "a" else "a"
+            self.world.systems[other].person_creates("Account", {"Name": self.token("acc"), "Domain": domain})
+
+    @rule(system=st.sampled_from("ab"), data=st.data())
+    def person_creates_deal(self, system: str, data: st.DataObject) -> None:
+        fake = self.world.systems[system]
+        name, amount = self.token("deal"), str(self.tokens * 1000)
+        accounts = sorted(fake.live("Account"))
+        account = data.draw(st.sampled_from(accounts)) if accounts else None
+        id = fake.person_creates("Deal", {"Name": name, "Amount": amount, "AccountId": account})
+        self.deals.append(name)
+        self.deal_of[(system, id)] = name
+        self.ledger.note(name, "Name", name, ())
+        self.ledger.note(name, "Amount", amount, ())
+
+    def _known_deals(self, system: str) -> dict[str, str]:
+        """Live deals of a system by their id, told apart by the key that links them (an independent join)."""
+        found = {}
+        for id, row in self.world.systems[system].rows["Deal"].items():
+            if row.deleted:
+                continue
+            deal = self.deal_of.get((system, id)) or self._by_key(row.values.get("key"))
+            if deal is not None:
+                found[id] = deal
+        return found
+
+    def _by_key(self, key: str | None) -> str | None:
+        if key is None:
+            return None
+        record = key.rpartition(":")[0]
+        with self.store.read() as tx:
+            roles = tx.roles_of(record)
+        return next((self.deal_of[(system, id)] for system, object, id, _role in roles
+                     if (system, id) in self.deal_of and object == "Deal"), None)
+
+    def _edit(self, system: str, pick: int, name: str) -> None:
+        known = self._known_deals(system)
+        if not known:
+            return
+        id = sorted(known)[pick % len(known)]
+        row = self.world.systems[system].rows["Deal"][id]
+        value = str(10_000_000 + self._next()) if name == "Amount" else self.token(name.lower())
+        if name in ASK:
+            self.ledger.note(known[id], name, value, {row.values[name]})
+        self.world.systems[system].person_edits("Deal", id, {name: value}, actor=f"person-{system}")
+
+    def _next(self) -> int:
+        self.tokens += 1
+        return self.tokens
+
+    @rule(system=st.sampled_from("ab"), pick=st.integers(0, 5), name=st.sampled_from(["Amount", "Name", "NextStep"]))
+    def person_edits(self, system: str, pick: int, name: str) -> None:
+        self._edit(system, pick, name)
+
+    @rule(pick=st.integers(0, 5))
+    def person_edits_in_both(self, pick: int) -> None:
+        self._edit("a", pick, "Amount")
+        self._edit("b", pick, "Amount")
+
+    @rule(pick=st.integers(0, 5))
+    def person_edits_in_workspace(self, pick: int) -> None:
+        with self.store.write() as tx:
+            states = sorted((s for s in tx.each_record("opportunity") if not s.deleted), key=lambda s: s.id)
+            if not states:
+                return
+            state = states[pick % len(states)]
+            deal = self._deal_of_record(tx, state.id)
+            if deal is None:
+                return
+            value = str(20_000_000 + self._next())
+            seen = {head.value for head in state.conflicts.get("amount", ())} or {state.values.get("amount")}
+            self.ledger.note(deal, "Amount", value, seen)
+            tx.append([Draft("opportunity", state.id, {"amount": value}, "rep", "workspace")])
+
+    def _deal_of_record(self, tx: Any, record: str) -> str | None:
+        return next((self.deal_of[(system, id)] for system, object, id, _role in tx.roles_of(record)
+                     if (system, id) in self.deal_of and object == "Deal"), None)
+
+    @rule(system=st.sampled_from("ab"), pick=st.integers(0, 5))
+    def person_deletes(self, system: str, pick: int) -> None:
+        known = self._known_deals(system)
+        if not known:
+            return
+        id = sorted(known)[pick % len(known)]
+        row = self.world.systems[system].rows["Deal"][id]
+        self.ledger.note(known[id], DELETED, True, {value for value in row.values.values() if value is not None})
+        self.world.systems[system].person_deletes("Deal", id)
+        HAPPENED["delete"] += 1
+
+    @rule(system=st.sampled_from("ab"), pick=st.integers(0, 5))
+    def person_merges_accounts(self, system: str, pick: int) -> None:
+        live = sorted(self.world.systems[system].live("Account"))
+        if len(live) >= 2:
+            winner, loser = live[pick % len(live)], live[(pick + 1) % len(live)]
+            self.world.systems[system].person_merges("Account", winner, loser)
+            HAPPENED["merge"] += 1
+
+    @rule(pick=st.integers(0, 5))
+    def person_decides(self, pick: int) -> None:
+        with self.store.write() as tx:
+            states = tx.conflicted("opportunity")
+            if not states:
+                return
+            state = states[pick % len(states)]
+            name = sorted(state.conflicts)[0]
+            heads = state.conflicts[name]
+            deal = self._deal_of_record(tx, state.id)
+            raw = {"amount": "Amount", "name": "Name"}.get(name)
+            if deal and raw:
+                self.ledger.note(deal, raw, heads[-1].value, {head.value for head in heads})
+            tx.append([Draft("opportunity", state.id, {name: heads[-1].value}, "rep", "workspace")])
+            HAPPENED["decision"] += 1
+
+    @rule(seconds=st.sampled_from([0, 1, 5]))
+    def time_passes(self, seconds: int) -> None:
+        self.world.tick += seconds
+
+    @rule(system=st.sampled_from("ab"), lag=st.sampled_from([0, 0, 20]))
+    def feed_lags(self, system: str, lag: int) -> None:
+        self.world.systems[system].next_lag = lag
+
+    # -- runs ---------------------------------------------------------------------------------------------------
+
+    def run(self, seconds: int = 10) -> Any:
+        self.world.tick += seconds
+        engine = Engine(self.store, self.mappings, dict(self.world.systems))
+        report = engine.sync(approve=True)
+        assert not report.failed, report.failed
+        HAPPENED["stale"] += report.counts.get("stale", 0)
+        HAPPENED["matched"] += report.counts.get("matched", 0)
+        HAPPENED["conflict"] += report.counts.get("conflicts", 0)
+        HAPPENED["recovered"] += report.counts.get("recovered", 0)
+        HAPPENED["unknown"] += report.counts.get("unknown", 0)
+        return report
+
+    @rule()
+    def sync(self) -> None:
+        self.run()
+
+    @rule(system=st.sampled_from("ab"))
+    def sync_with_a_lost_answer(self, system: str) -> None:
+        self._edit("b" if system == "a" else "a", 0, "Amount")
+        self.world.systems[system].lose_answer = 1
+        self.run()
+        self.world.systems[system].lose_answer = 0
+
+    @rule(at=st.integers(1, 12), phase=st.sampled_from(["before", "after"]))
+    def sync_dies(self, at: int, phase: str) -> None:
+        self._edit("a", at, "Amount")
+        self._edit("b", at, "NextStep")
+        start = self.world.calls
+
+        def die(number: int, now: str, _what: str) -> None:
+            if number - start == at and now == phase:
+                raise Killed
+
+        self._run_and_survive(die)
+
+    @rule(at=st.integers(1, 12), phase=st.sampled_from(["before", "after"]), system=st.sampled_from("ab"),
+          pick=st.integers(0, 5), name=st.sampled_from(["Amount", "NextStep"]))
+    def people_act_during_a_sync(self, at: int, phase: str, system: str, pick: int, name: str) -> None:
+        self._edit("b" if system == "a" else "a", pick, name)
+        start = self.world.calls
+
+        def act(number: int, now: str, _what: str) -> None:
+            if number - start == at and now == phase:
+                self.world.on_call = None
+                self._edit(system, pick, name)
+
+        self._run_and_survive(act)
+
+    def _run_and_survive(self, hook: Any) -> None:
+        self.world.on_call = hook
+        try:
+            self.run()
+        except Killed:
+            HAPPENED["crash"] += 1
+            self.store.close()
+            self.store = Store.open(self.folder / "workspace.db", now=self.world.now)
+            self.world.tick += 1000  # the dead run's lease ends
+        except GuardTripped:
+            raise
+        finally:
+            self.world.on_call = None
+
+    # -- what must hold -----------------------------------------------------------------------------------------
+
+    @rule()
+    def quiet_point(self) -> None:
+        """Nobody acts; after a few runs everything agrees, and a further run does nothing."""
+        HAPPENED["quiet"] += 1
+        for fake in self.world.systems.values():
+            fake.next_lag = 0
+        self.world.tick += 60
+        for _ in range(6):
+            report = self.run(seconds=60)
+            if not (report.written or report.changes):
+                break
+        last = self.run(seconds=60)
+        assert last.written == {}, f"a quiet run wrote {last.written}"
+        assert last.changes == {}, f"an echo was absorbed: {last.changes}"
+        self.check_convergence()
+        self.check_nothing_lost()
+        self.check_base_truth()
+
+    def check_convergence(self) -> None:
+        a, b = self.world.systems["a"], self.world.systems["b"]
+        with self.store.read() as tx:
+            for state in tx.each_record("opportunity"):
+                if state.merged_into is not None:
+                    continue
+                live = {link.system: link.external_id for link in tx.links_of(state.id) if link.state == "live"}
+                if state.deleted:
+                    assert not live, f"{state.id} is deleted but lives in {live}"
+                    continue
+                if DELETED in state.conflicts:
+                    continue
+                assert set(live) == {"a", "b"}, f"{state.id} is linked only in {live}"
+                for raw, name in (("Name", "name"), ("Amount", "amount"), ("NextStep", "next_step")):
+                    if name in state.conflicts:
+                        continue
+                    shown = {a.rows["Deal"][live["a"]].values[raw], b.rows["Deal"][live["b"]].values[raw],
+                             state.values.get(name)}
+                    assert len(shown) == 1, f"{state.id} {name}: {shown}"
+        for system, fake in self.world.systems.items():
+            keys = Counter(row.values["key"] for row in fake.rows["Deal"].values()
+                           if row.values["key"] and not row.deleted)
+            assert all(number == 1 for number in keys.values()), f"{system} holds a duplicate: {keys}"
+            created = sum(1 for (where, _id) in self.deal_of if where == system)
+            ours = len(fake.rows["Deal"]) - created
+            everywhere = len(self.deal_of)
+            assert ours <= everywhere - created + HAPPENED["decision"], f"{system}: {ours} made by us"
+
+    def check_nothing_lost(self) -> None:
+        with self.store.read() as tx:
+            for state in tx.each_record("opportunity"):
+                deal = self._deal_of_record(tx, state.id)
+                if deal is None or state.merged_into:
+                    continue
+                for raw, name in ASK.items():
+                    current = {head.value for head in state.conflicts.get(name, ())} | {state.values.get(name)}
+                    lost = self.ledger.lost(deal, raw, current)
+                    assert not lost, f"{deal} {name}: {lost} lost; current {current}; {self.ledger.typed[deal]}"
+
+    def check_base_truth(self) -> None:
+        with self.store.read() as tx:
+            for name, fake in self.world.systems.items():
+                for object in ("Account", "Deal"):
+                    known = tx.known_as(name, object, list(fake.live(object)))
+                    records = [record for record, role in known.values() if role == "primary"]
+                    bases = tx.bases(name, object, records)
+                    for id, (record, role) in known.items():
+                        if role == "primary":
+                            assert bases[record] == fake.rows[object][id].values, f"{name} {object} {id}"
+
+
+class LateHistories(Histories):
+    options = {"lag": 5, "coarse": 10}
+
+
+class HistoryHistories(Histories):
+    """Systems without a condition on writes, that keep a history instead."""
+
+    options = {"conditional": False, "history": True}
+
+
+CI = settings(max_examples=40, stateful_step_count=25, deadline=None, derandomize=True,
+              suppress_health_check=list(HealthCheck), phases=[Phase.explicit, Phase.generate, Phase.shrink])
+
+TestHistories = Histories.TestCase
+TestHistories.settings = CI
+TestLateHistories = LateHistories.TestCase
+TestLateHistories.settings = CI
+TestHistoryHistories = HistoryHistories.TestCase
+TestHistoryHistories.settings = CI
+
+
+def test_the_histories_reached_what_they_are_for() -> None:
+    for what in ("delete", "merge", "decision", "stale", "matched", "conflict", "recovered", "unknown", "crash"):
+        assert HAPPENED[what], f"no history had a {what}: the harness is blind to it"
