@@ -94,13 +94,27 @@ def ids_in(value: Any) -> list[str]:
 
 def new_ones(object: str, values: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The ``associations`` member of a create's input."""
-    wanted: dict[tuple[str, str], Types] = {}
+    return [
+        {"to": {"id": other}, "types": _wire(types)}
+        for linked in _new_pairs(object, values).values() for other, types in linked.items()
+    ]
+
+
+def seen_of_new(object: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """What the association fields of a create hold once it is done."""
+    pairs = _new_pairs(object, values)
+    return {field: value(object, field, pairs.get(target(field), {})) for field in values if is_association(field)}
+
+
+def _new_pairs(object: str, values: Mapping[str, Any]) -> dict[str, dict[str, Types]]:
+    """By type and id of the other end, the types to give."""
+    pairs: dict[str, dict[str, Types]] = {}
     for field in values:
         if is_association(field):
             for other in ids_in(values[field]):
-                key = (target(field), other)
-                wanted[key] = wanted.get(key, frozenset()) | types_for(object, field)
-    return [{"to": {"id": other}, "types": _wire(types)} for (_, other), types in wanted.items()]
+                linked = pairs.setdefault(target(field), {})
+                linked[other] = linked.get(other, frozenset()) | types_for(object, field)
+    return pairs
 
 
 def read(portal: Portal, object: str, to: str, ids: Sequence[str]) -> dict[str, Linked]:

@@ -30,8 +30,8 @@ import orjson
 from connectors.hubspot.portal import LIST_PAGE, SEARCH_PAGE, Portal
 from connectors.hubspot.records import MERGEABLE, Reader, Wanted, archived
 from connectors.hubspot.settings import Settings
-from connectors.hubspot.wire import Record, by_number, epoch_ms, moment, stamp_text
-from sidefeed.connector import CursorExpired, Page, Remote, Unavailable
+from connectors.hubspot.wire import Record, Records, by_number, epoch_ms, moment, stamp_text
+from sidefeed.connector import CursorExpired, Invalid, Page, Remote, Unavailable
 
 PAGE_RECORDS = 1000
 """Records per page where associations are asked for: as many as one association read takes."""
@@ -116,7 +116,7 @@ class Feed:
         after = cursor.after if cursor else ""
         gathered: list[Record] = []
         while True:
-            content, date = self._portal.page(wanted.object, names, after or None)
+            content, date = self._listed(wanted.object, names, after, resumed=bool(after) and not gathered)
             cursor = cursor or Cursor(date, listing=True)
             gathered += content.results
             after = content.after or ""
@@ -127,6 +127,15 @@ class Feed:
             if len(gathered) + LIST_PAGE > batch:
                 yield Page(tuple(self._state(wanted, gathered)), replace(cursor, after=after).text())
                 gathered = []
+
+    def _listed(self, object: str, names: Sequence[str], after: str, *, resumed: bool) -> tuple[Records, datetime]:
+        try:
+            content, date = self._portal.page(object, names, after or None)
+        except Invalid as error:
+            if resumed:
+                raise CursorExpired(f"HubSpot has forgotten where its list of {object} was left; reading all") from error
+            raise
+        return content, date
 
     def _state(self, wanted: Wanted, listed: list[Record]) -> list[Remote]:
         ids = [record.id for record in listed]
@@ -139,21 +148,23 @@ class Feed:
 
     def _window(self, wanted: Wanted, cursor: Cursor) -> Iterator[Page]:
         since = cursor.since or cursor.start
-        bin_, date = self._archived(wanted.object, since - self._overlap)
+        archived_, date = self._archived(wanted.object, since - self._overlap)
         if date - since > timedelta(days=BIN_DAYS):
             raise CursorExpired(
                 f"{wanted.object}: the last read began {since:%Y-%m-%d}, and HubSpot forgets deletions after "
                 f"{BIN_DAYS} days; reading everything"
             )
+        bin_, seen = self._news(wanted.object, archived_, cursor, date)
         if self._sweep:
             yield from self._everything(wanted, cursor if cursor.listing else Cursor(date, True, since=since), bin_)
             return
         start = cursor.start if cursor.since else date
-        yield from self._searched(wanted, replace(cursor, start=start, since=since), bin_)
+        yield from self._searched(wanted, replace(cursor, start=start, since=since), bin_, seen)
 
-    def _searched(self, wanted: Wanted, cursor: Cursor, bin_: Sequence[Remote]) -> Iterator[Page]:
+    def _searched(
+        self, wanted: Wanted, cursor: Cursor, bin_: Sequence[Remote], seen: dict[str, str]
+    ) -> Iterator[Page]:
         since, last, more = cursor.since or cursor.start, cursor.last, True
-        seen: dict[str, str] = {}
         while more:
             hits: list[Record] = []
             while more and len(hits) < PAGE_RECORDS:
@@ -216,9 +227,9 @@ class Feed:
 
     # What is gone
 
-    def _archived(self, object: str, horizon: datetime) -> tuple[list[Remote], datetime]:
+    def _archived(self, object: str, horizon: datetime) -> tuple[list[Record], datetime]:
         """Records archived since the horizon, and the server's clock before the first of them was read."""
-        found: list[Remote] = []
+        found: list[Record] = []
         after: str | None = None
         clock: datetime | None = None
         while clock is None or after:
@@ -228,8 +239,23 @@ class Feed:
             for record in content.results:
                 at = moment(record.archived_at)
                 if at is None or at >= horizon:
-                    found.append(archived(record))
-        return self._without_merged(object, found), clock
+                    found.append(record)
+        return found, clock
+
+    def _news(
+        self, object: str, found: Sequence[Record], cursor: Cursor, clock: datetime
+    ) -> tuple[list[Remote], dict[str, str]]:
+        """Deletions that the cursor does not know yet, and the digests of all of them for the next cursor."""
+        news: list[Remote] = []
+        seen: dict[str, str] = {}
+        for record in found:
+            key, digest = f"-{record.id}", _digest(record.archived_at or "", None)
+            if cursor.seen.get(key) != digest:
+                news.append(archived(record))
+            at = moment(record.archived_at)
+            if at and at < clock:
+                seen[key] = digest
+        return self._without_merged(object, news), seen
 
     def _without_merged(self, object: str, bin_: list[Remote]) -> list[Remote]:
         """A merge is not a deletion: an archived id that answers with another record was merged into it."""

@@ -34,7 +34,7 @@ class Portal:
         """One page of all live records, or of all archived ones, in the order of their ids."""
         return self._transport.send(
             Records, self._objects.basic_api.get_page, object, what=f"HubSpot {object}", limit=LIST_PAGE,
-            properties=list(properties), archived=archived, after=after or None,
+            properties=list(properties), archived=archived or None, after=after or None,
         )
 
     def search(self, object: str, body: Body) -> Answer[Records]:
@@ -110,7 +110,7 @@ class Portal:
     def owners(self, after: str | None, *, archived: bool) -> Answer[dict[str, Any]]:
         return self._transport.send(
             dict[str, Any], self._transport.sdk.crm.owners.owners_api.get_page, what="HubSpot owners", limit=LIST_PAGE,
-            archived=archived, after=after or None,
+            archived=archived or None, after=after or None,
         )
 
     def properties(self, object: str) -> list[dict[str, Any]]:

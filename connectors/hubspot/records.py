@@ -16,6 +16,9 @@ MERGEABLE = frozenset({"contacts", "companies", "deals", "tickets"})
 ACTOR = "hs_updated_by_user_id"
 MERGED = "hs_merged_object_ids"
 MERGED_CONTACTS = "hs_calculated_merged_vids"
+ALWAYS = ("createdate", "hs_object_id", "lastmodifieddate", "hs_lastmodifieddate")
+"""HubSpot adds these to every record, asked for or not. Taken out rather than the others copied: this loop is the cost
+of a first load."""
 LONGEST_QUERY = 6000
 """Characters of property names in a GET; longer addresses get 414, so state is then read in batches."""
 
@@ -76,21 +79,23 @@ class Reader:
         """One live observation per record, then one per id that a merge took away."""
         live: list[Remote] = []
         merged: list[Remote] = []
-        own = [name for name in wanted.properties if name not in wanted.plain]
+        plain = wanted.plain
+        surplus = [name for name in (*wanted.properties, *ALWAYS) if name not in plain]
         for record in records:
             values: dict[str, Any] = record.properties
-            merged += [Remote(old, merged_into=record.id) for old in merged_ids(record)]
             actor = values.get(ACTOR)
-            for name in own:
+            if values.get(MERGED) or values.get(MERGED_CONTACTS):
+                merged += [Remote(old, merged_into=record.id) for old in merged_ids(record)]
+            for name in surplus:
                 values.pop(name, None)
-            if values.keys() != wanted.plain:
+            if values.keys() != plain:
                 values = self._exactly(wanted, values)
             if "" in values.values():
                 values = {name: value or None for name, value in values.items()}
             if wanted.linked:
                 values.update(linked.get(record.id, {}))
             stamp = record.updated_at
-            live.append(Remote(record.id, values, stamp, moment(stamp), actor=actor))
+            live.append(Remote(record.id, values, stamp, moment(stamp), "live", None, actor))
         return live + merged
 
     def _exactly(self, wanted: Wanted, values: Mapping[str, Any]) -> dict[str, Any]:

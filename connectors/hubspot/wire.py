@@ -26,7 +26,7 @@ class Past(msgspec.Struct, rename="camel"):
     updated_by_user_id: int | str | None = None
 
 
-class Record(msgspec.Struct, rename="camel"):
+class Record(msgspec.Struct, rename="camel", gc=False):
     """One CRM record. Property values are text or null, whatever the property's type ("Understanding the CRM")."""
 
     id: str

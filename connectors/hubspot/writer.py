@@ -167,7 +167,7 @@ class Writer:
             return Outcome(write.key, "unknown", write.external_id, error=UnknownOutcome(taken, code="merged"))
         seen: dict[str, Any] = dict(incoming(write.values, record.properties))
         if write.op == "create":
-            seen |= {name: write.values[name] for name in write.values if associations.is_association(name)}
+            seen |= associations.seen_of_new(object, write.values)
         return Outcome(write.key, "done", record.id, record.updated_at, seen)
 
     def _failed(self, object: str, write: Write, entry: Mapping[str, Any]) -> Outcome:

@@ -620,6 +620,26 @@ def test_a_record_read_in_the_tick_of_its_stamp_is_read_again(office: Office) ->
     assert [record.values for record in records] == [{"dealname": "second"}]
 
 
+def test_a_deletion_is_told_once(office: Office) -> None:
+    made = sorted(office.creates_many("contacts", [{"email": f"p{n}@example.com"} for n in range(5)]))
+    _, cursor = office.read("contacts", ["email"])
+    office.deletes("contacts", made[0])
+    office.server.clock.move(seconds=5)
+    records, cursor = office.read("contacts", ["email"], cursor)
+    assert made[0] in {record.id for record in records if record.state == "deleted"}
+    used = office.connector.calls.used
+    records, _ = office.read("contacts", ["email"], cursor)
+    assert (records, office.connector.calls.used - used) == ([], 2)
+
+
+def test_a_place_in_the_list_that_hubspot_forgot_expires_the_cursor(office: Office) -> None:
+    office.creates_many("deals", [{"dealname": f"deal {n}"} for n in range(150)])
+    first = next(iter(office.connector.changes(DEALS, ["dealname"], None)))
+    office.server.condition("expired_cursors")
+    with pytest.raises(CursorExpired):
+        office.read("deals", ["dealname"], first.cursor)
+
+
 def test_deletions_are_found_though_they_move_no_time(office: Office) -> None:
     made = sorted(office.creates_many("deals", [{"dealname": f"deal {n}"} for n in range(5)]))
     office.server.clock.move(days=1)
