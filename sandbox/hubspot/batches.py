@@ -19,13 +19,13 @@ from .records import (
     PAGE_WITH_HISTORY,
     Answer,
     Call,
+    View,
     associate_all,
     check_id_property,
     create_one,
     linked,
     locate,
     properties_of,
-    show,
     update_one,
     written,
 )
@@ -84,14 +84,14 @@ def read(call: Call, request: Request) -> Answer:
     if id_property is not None:
         check_id_property(call, str(id_property))
     archived = wire.flag(request, "archived")
-    done = Batch(call)
+    done, view = Batch(call), View(call, wanted, history)
     missing: list[str] = []
     seen: set[int] = set()
     for item in found:
         record = _look(call, item, id_property, missing, archived=archived)
         if record is not None and record.id not in seen:
             seen.add(record.id)
-            done.results.append(show(call, record, wanted, history))
+            done.results.append(view.show(record))
     done.missing(missing)
     return done.answer(200)
 
@@ -259,7 +259,7 @@ def _look(
     """The record that an input names; an id that no record has goes to `missing`."""
     given = input_id(item)
     try:
-        return locate(call, given, str(id_property) if id_property else None, archived=archived)
+        return locate(call, given, id_property, archived=archived)
     except ApiError as error:
         if error.status != 404:
             raise

@@ -13,7 +13,7 @@ from . import errors, wire
 from .associations import PAGE, Definition, Edge
 from .errors import ApiError, invalid_json, missing_fields, validation
 from .portal import Portal
-from .records import Answer, Call, show, specs_of
+from .records import Answer, Call, View, specs_of
 from .store import Record, TypeStore
 
 MAX_READ, MAX_WRITE = 1_000, 2_000
@@ -136,9 +136,7 @@ def _legacy_pair(call: Call, request: Request, record: Record, other: TypeStore,
     spec = _named(call.portal, pair, tail[2])
     if request.method == "PUT":
         call.portal.associate(pair, [spec.spec])
-        return Answer(
-            200, show(call, record, ()) | {"associations": call.portal.associations.inline(record, [other])}, 1
-        )
+        return Answer(200, View(call, targets=[other]).show(record), 1)
     if request.method == "DELETE":
         call.portal.dissociate(pair, [spec.spec])
         return Answer(204)

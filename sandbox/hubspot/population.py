@@ -33,10 +33,10 @@ def add_owner(
 def load(portal: Portal, objects: Mapping[str, list[dict[str, Any]]]) -> dict[str, int]:
     """Insert records given per type, values by property name.
 
-    Beside properties a record may have `id` (its record id) and `associations`: {type: [record ids]}, or in a CSV file a
-    column `associations.<type>` with ids between semicolons. Read-only properties that say when or by whom a record was
-    made are taken as given. `owners` have `email`, `firstName`, `lastName`, `archived`, `team`. Returns how many records
-    of each were made. Raises ValueError naming type, record and what is wrong.
+    Beside properties a record may have `id` (its record id) and `associations`: {type: [record ids]}, or in a CSV file
+    a column `associations.<type>` with ids between semicolons. Read-only properties that say when or by whom a record
+    was made are taken as given. `owners` have `email`, `firstName`, `lastName`, `archived`, `team`. Returns how many
+    records of each were made. Raises ValueError naming type, record and what is wrong.
     """
     made: dict[str, int] = {}
     waiting: list[tuple[str, TypeStore, int, dict[str, list[str]]]] = []
@@ -133,7 +133,7 @@ _MEETINGS = ("Kick-off", "Demo", "Pricing review", "Quarterly review", "Technica
 
 
 def populate(portal: Portal, seed: int) -> dict[str, int]:
-    """3 owners, 16 companies, 48 contacts, 40 deals, 24 meetings, 12 tasks and their associations; the same for a seed."""
+    """3 owners, 16 companies, 48 contacts, 40 deals, 24 meetings, 12 tasks, all associated; the same for a seed."""
     chance = random.Random(seed)
     now = portal.now()
     owners = [

@@ -1,7 +1,7 @@
 """The portal: its state, and what a write does to a record beyond what was asked.
 
-Validation, defaults, history, modified time, merges, the recycle bin. The HTTP verbs in `records.py` and the Python door
-in `server.py` both end here.
+Validation, defaults, history, modified time, merges, the recycle bin. The HTTP verbs in `records.py` and the Python
+door in `server.py` both end here.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ BIN_DAYS = 90
 """Archived records stay listed for so long (airbytehq/airbyte connector documentation)."""
 MAX_MERGES = 250
 JOURNAL = 100_000
+DERIVED = {"associatedcompanyid": "companies", "num_associated_contacts": "contacts", "num_associated_deals": "deals"}
+"""Properties that follow from associations, and the type they count or name."""
 STAGE_NAMES = {"deals": ("dealstage", "pipeline"), "tickets": ("hs_pipeline_stage", "hs_pipeline")}
 
 
@@ -359,7 +361,7 @@ class Portal:
         return max(self.stamp(), *(record.modified for record in records))
 
     def _settled(self, store: TypeStore, record: Record, values: Mapping[str, str]) -> dict[str, str]:
-        """The values that really change: appends resolved, backward lifecycle moves left out, stage and pipeline agreed."""
+        """The values that really change: appends resolved, no backward lifecycle moves, stage and pipeline agreed."""
         changes: dict[str, str] = {}
         for name, value in values.items():
             held = record.values.get(name, "")
@@ -462,14 +464,11 @@ class Portal:
 
     def derived(self, record: Record, name: str) -> str | None:
         """Properties that HubSpot keeps from associations; read when asked for, they move no modified time."""
-        if record.type == "contacts" and name == "associatedcompanyid":
+        if name == "associatedcompanyid":
             found = self.associations.of("contacts", record.id, "companies")
             primary = [to for to, types in found if any(d.role == "primary" for d in types)]
             return str(primary[0]) if primary else None
-        counted = {"num_associated_contacts": "contacts", "num_associated_deals": "deals"}.get(name)
-        if counted is not None and counted != record.type:
-            return str(len(self.associations.of(record.type, record.id, counted)))
-        return None
+        return str(len(self.associations.of(record.type, record.id, DERIVED[name])))
 
     # --- archive, restore, purge, merge ----------------------------------------------------------------------------
 

@@ -445,11 +445,13 @@ def _definition(base: Property, document: dict[str, Any], catalogue: Catalogue) 
     group = str(document.get("groupName", base.group))
     if kind not in TYPES:
         raise invalid_json(
-            f'Cannot deserialize value of type `PropertyType` from String "{kind}": not one of the values accepted: [{", ".join(TYPES)}]'
+            f'Cannot deserialize value of type `PropertyType` from String "{kind}": '
+            f"not one of the values accepted: [{', '.join(TYPES)}]"
         )
     if field_type not in FIELD_TYPES:
         raise invalid_json(
-            f'Cannot deserialize value of type `FieldType` from String "{field_type}": not one of the values accepted: [{", ".join(FIELD_TYPES)}]'
+            f'Cannot deserialize value of type `FieldType` from String "{field_type}": '
+            f"not one of the values accepted: [{', '.join(FIELD_TYPES)}]"
         )
     if group not in catalogue.groups:
         raise validation(

@@ -16,7 +16,8 @@ from sandbox.kit.http import Request
 from . import errors, wire
 from .associations import Edge, Spec
 from .errors import ApiError, Problem, invalid_json, missing_fields, validation
-from .portal import Portal
+from .portal import DERIVED, Portal
+from .properties import Property
 from .store import Actor, Record, TypeStore
 
 PAGE, PAGE_WITH_HISTORY = 100, 50
@@ -45,43 +46,50 @@ class Answer:
 # --- showing -----------------------------------------------------------------------------------------------------
 
 
-def show(call: Call, record: Record, wanted: Sequence[str], history: Sequence[str] = ()) -> dict[str, Any]:
-    """A record as get, list, search and batch read show it: names asked for, null where unset, absent if undefined."""
-    store = call.store
-    names = sorted({*(wanted or store.type.defaults), *history, *store.type.always})
-    values = record.values
-    properties: dict[str, str | None] = {}
-    for name in names:
-        definition = store.catalogue.get(name)
-        if definition is None:
-            continue
-        held = values.get(definition.name)
-        properties[definition.name] = held if held is not None else call.portal.derived(record, definition.name)
-    shown: dict[str, Any] = {"id": str(record.id), "properties": properties}
-    if history:
-        shown["propertiesWithHistory"] = _history(call, record, history)
-    return shown | _frame(call, record)
+class View:
+    """A choice of properties, history and associations, resolved once for all records of an answer.
+
+    Unset properties come as null; undefined ones are left out without an error (recorded).
+    """
+
+    def __init__(
+        self, call: Call, wanted: Sequence[str] = (), history: Sequence[str] = (), targets: Sequence[TypeStore] = ()
+    ) -> None:
+        self.call = call
+        self.targets = targets
+        self.history = [d for name in history if (d := call.store.catalogue.get(name)) is not None]
+        asked = {*(wanted or call.store.type.defaults), *history, *call.store.type.always}
+        self.names = sorted({d.name for name in asked if (d := call.store.catalogue.get(name)) is not None})
+        self.derived = [name for name in self.names if name in DERIVED]
+
+    def show(self, record: Record) -> dict[str, Any]:
+        """A record as get, list, search and batch read show it."""
+        values = record.values
+        properties: dict[str, str | None] = {name: values.get(name) for name in self.names}
+        for name in self.derived:
+            properties[name] = self.call.portal.derived(record, name) or properties[name]
+        shown: dict[str, Any] = {"id": str(record.id), "properties": properties}
+        if self.history:
+            shown["propertiesWithHistory"] = {d.name: _versions(record, d) for d in self.history}
+        shown |= _frame(self.call, record)
+        if self.targets and (found := self.call.portal.associations.inline(record, self.targets)):
+            shown["associations"] = found
+        return shown
 
 
-def _history(call: Call, record: Record, names: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
-    shown: dict[str, list[dict[str, Any]]] = {}
-    for name in names:
-        definition = call.store.catalogue.get(name)
-        if definition is None:
-            continue
-        versions: list[dict[str, Any]] = []
-        for version in record.history(definition.name, definition.calculated):
-            entry: dict[str, Any] = {
-                "value": version.value,
-                "timestamp": wire.iso(version.at),
-                "sourceType": version.source,
-            }
-            if version.source_id is not None:
-                entry["sourceId"] = version.source_id
-            if version.user is not None:
-                entry["updatedByUserId"] = version.user
-            versions.append(entry)
-        shown[definition.name] = versions
+def _versions(record: Record, definition: Property) -> list[dict[str, Any]]:
+    shown: list[dict[str, Any]] = []
+    for version in record.history(definition.name, definition.calculated):
+        entry: dict[str, Any] = {
+            "value": version.value,
+            "timestamp": wire.iso(version.at),
+            "sourceType": version.source,
+        }
+        if version.source_id is not None:
+            entry["sourceId"] = version.source_id
+        if version.user is not None:
+            entry["updatedByUserId"] = version.user
+        shown.append(entry)
     return shown
 
 
@@ -123,10 +131,10 @@ def written(call: Call, record: Record, names: Mapping[str, object], trace: str 
 # --- one record --------------------------------------------------------------------------------------------------
 
 
-def locate(call: Call, given: str, id_property: str | None, *, archived: bool = False) -> Record:
+def locate(call: Call, given: str, id_property: object = None, *, archived: bool = False) -> Record:
     """The record that a path names, by id or by the value of a unique property. Raises 404."""
-    if id_property and id_property.lower() not in ("hs_object_id", "id"):
-        return _by_value(call, id_property, given, archived)
+    if id_property and str(id_property).lower() not in ("hs_object_id", "id"):
+        return _by_value(call, str(id_property).lower(), given, archived)
     record_id = wire.as_id(given)
     if record_id is None:
         raise errors.object_not_found(given)
@@ -167,7 +175,7 @@ def check_id_property(call: Call, name: str) -> None:
 def get(call: Call, request: Request, given: str) -> Answer:
     """`GET /{type}/{id}`."""
     record = locate(call, given, request.param("idProperty"), archived=wire.flag(request, "archived"))
-    return Answer(200, _asked(call, request, record), 1)
+    return Answer(200, _asked(call, request).show(record), 1)
 
 
 def page(call: Call, request: Request) -> Answer:
@@ -179,7 +187,8 @@ def page(call: Call, request: Request) -> Answer:
         call.portal.empty_bin(call.store)
     start = _cursor(call, request.param("after"))
     records, following = call.store.page(archived, start, size)
-    body: dict[str, Any] = {"results": [_asked(call, request, record) for record in records]}
+    view = _asked(call, request)
+    body: dict[str, Any] = {"results": [view.show(record) for record in records]}
     if following is not None:
         body["paging"] = {"next": {"after": str(following), "link": _link(request, str(following))}}
     return Answer(200, body, len(records))
@@ -201,14 +210,9 @@ def _link(request: Request, after: str) -> str:
     return f"{request.scheme}://{request.host}{request.path}?{query}"
 
 
-def _asked(call: Call, request: Request, record: Record) -> dict[str, Any]:
-    shown = show(call, record, wire.names(request, "properties"), wire.names(request, "propertiesWithHistory"))
+def _asked(call: Call, request: Request) -> View:
     targets = [call.portal.store.of(name) for name in wire.names(request, "associations")]
-    if targets:
-        associations = call.portal.associations.inline(record, targets)
-        if associations:
-            shown["associations"] = associations
-    return shown
+    return View(call, wire.names(request, "properties"), wire.names(request, "propertiesWithHistory"), targets)
 
 
 def create(call: Call, request: Request) -> Answer:
@@ -247,10 +251,10 @@ def merge(call: Call, request: Request) -> Answer:
         raise missing_fields(missing)
     if not call.store.type.mergeable:
         raise validation(f"Merging is not supported for object type {call.store.type.label}")
-    primary = locate(call, str(document["primaryObjectId"]), None)
-    other = locate(call, str(document["objectIdToMerge"]), None)
+    primary = locate(call, str(document["primaryObjectId"]))
+    other = locate(call, str(document["objectIdToMerge"]))
     survivor = call.portal.merge(call.store, primary, other, call.actor)
-    return Answer(200, show(call, survivor, (*call.store.type.defaults, "hs_merged_object_ids")), 1)
+    return Answer(200, View(call, (*call.store.type.defaults, "hs_merged_object_ids")).show(survivor), 1)
 
 
 def purge(call: Call, request: Request) -> Answer:

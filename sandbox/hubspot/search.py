@@ -323,8 +323,8 @@ class Query:
         if self.after + max(self.limit, 1) > MAX_RESULTS:
             raise ApiError(
                 400,
-                f"Search results are limited to {MAX_RESULTS}: paging past them (after {self.after}, limit {self.limit}) "
-                "is not possible",
+                f"A search answers at most {MAX_RESULTS} results; paging past them (after {self.after}, "
+                f"limit {self.limit}) is not possible",
                 "VALIDATION_ERROR",
                 context={"after": [str(self.after)], "limit": [str(MAX_RESULTS)]},
             )

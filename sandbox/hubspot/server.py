@@ -52,7 +52,7 @@ class HubSpotServer(PracticeServer):
         if limits is not None:
             self.condition("limits", tier=limits)
 
-    # --- the protocol ----------------------------------------------------------------------------------------------
+    # --- the protocol ------------------------------------------------------------------------------------------------
 
     def handle(self, request: Request) -> Response:
         """Answer one API call."""
@@ -105,7 +105,7 @@ class HubSpotServer(PracticeServer):
             raise not_implemented(f"{request.method} {request.path}")
         raise ApiError(404, "resource not found")
 
-    # --- records ---------------------------------------------------------------------------------------------------
+    # --- records -----------------------------------------------------------------------------------------------------
 
     def _objects(self, request: Request, route: Route, token: Token) -> Answer:
         rest, method = route.rest, request.method
@@ -152,7 +152,7 @@ class HubSpotServer(PracticeServer):
         hidden = not self.portal.switches.merged_ids_in_search
 
         def show(record: Record, wanted: list[str]) -> dict[str, Any]:
-            shown = records.show(call, record, wanted)
+            shown = records.View(call, wanted).show(record)
             if hidden and "hs_merged_object_ids" in shown["properties"]:
                 shown["properties"]["hs_merged_object_ids"] = None
             return shown
@@ -185,7 +185,7 @@ class HubSpotServer(PracticeServer):
             raise not_implemented(f"{request.method} {request.path}")
         return answer
 
-    # --- properties ----------------------------------------------------------------------------------------------------
+    # --- properties --------------------------------------------------------------------------------------------------
 
     def _properties(self, request: Request, store: TypeStore, rest: list[str]) -> Answer:
         catalogue, now = store.catalogue, self.portal.now()
@@ -228,7 +228,7 @@ class HubSpotServer(PracticeServer):
                 return Answer(204)
         raise _no_method(len(rest) <= 2, request)
 
-    # --- scopes --------------------------------------------------------------------------------------------------------
+    # --- scopes ------------------------------------------------------------------------------------------------------
 
     def _allowed(self, token: Token, given: str, write: bool, *, schema: bool = False) -> TypeStore:
         """The type that a path names, if the token may use it. Raises 400 or 403."""
@@ -245,7 +245,7 @@ class HubSpotServer(PracticeServer):
         if not token.allows(wanted):
             raise errors.missing_scopes(wanted)
 
-    # --- answers -------------------------------------------------------------------------------------------------------
+    # --- answers -----------------------------------------------------------------------------------------------------
 
     def _respond(self, answer: Answer, headers: list[tuple[str, str]]) -> Response:
         status = 200 if answer.status == 201 and self.portal.switches.ok_status_200 else answer.status
@@ -273,7 +273,7 @@ class HubSpotServer(PracticeServer):
     def _correlation(self) -> str:
         return str(uuid.UUID(int=self._correlations.getrandbits(128), version=4))
 
-    # --- faults --------------------------------------------------------------------------------------------------------
+    # --- faults ------------------------------------------------------------------------------------------------------
 
     def _ratelimit(self, request: Request, fault: Fault) -> Response:
         """429; args: shape general (default), search, daily or secondly; retry_after."""
@@ -317,7 +317,7 @@ class HubSpotServer(PracticeServer):
         headers = [h for h in answer.headers if h[0] != "Content-Type"]
         return Response(207, orjson.dumps(body), [("Content-Type", wire.JSON_TYPE), *headers], answer.records)
 
-    # --- conditions ----------------------------------------------------------------------------------------------------
+    # --- conditions --------------------------------------------------------------------------------------------------
 
     def condition(self, name: str, **args: Any) -> Any:
         """Switch a bad day on or off; `conditions` says which there are."""
@@ -456,7 +456,7 @@ class HubSpotServer(PracticeServer):
         self._trouble = lock if on else None
 
     def _when_webhooks(self, target: str | None = None, duplicates: float = 0.0, disorder: bool = False) -> None:
-        """Send events to a loopback `target`; the share `duplicates` of them twice; in another order with `disorder`."""
+        """Send events to a loopback `target`, the share `duplicates` of them twice, in another order with `disorder`."""
         if target is not None:
             self.webhooks.configure({"targetUrl": target})
         self.webhooks.duplicates, self.webhooks.disorder = float(duplicates), bool(disorder)
@@ -467,7 +467,7 @@ class HubSpotServer(PracticeServer):
             raise ValueError(f"no switch {name!r}; known: {', '.join(vars(self.portal.switches))}")
         setattr(self.portal.switches, name, value)
 
-    # --- state ---------------------------------------------------------------------------------------------------------
+    # --- state -------------------------------------------------------------------------------------------------------
 
     def snapshot(self) -> object:
         """The portal and its credentials."""
