@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from connectors.exchange import ExchangeConnector
+from sandbox.hubspot import HubSpotServer
+from sidefeed.connector import Connector
 from sidefeed.mapping import Mapping, load
+from tests.connectors import hubspot_office, salesforce_office
 
 DEFAULTS = Path(__file__).resolve().parents[2] / "mappings"
 
@@ -56,3 +61,23 @@ def small(tmp_path: Path) -> Callable[..., Mapping]:
         return load(target)
 
     return write
+
+
+@pytest.fixture(scope="session")
+def live() -> Iterator[dict[str, Connector]]:
+    """A connector to a practice server of each CRM, with key fields; and one of Exchange, which describes offline."""
+    with ExitStack() as open:
+        hubspot = hubspot_office.Office(open.enter_context(HubSpotServer(control=False)))
+        open.callback(hubspot.close)
+        salesforce = salesforce_office.Office(open.enter_context(salesforce_office.practice_server()))
+        open.callback(salesforce.close)
+        hubspot.connector.prepare(hubspot_office.KEYED, apply=True)
+        exchange = ExchangeConnector.from_settings(
+            {
+                "endpoint": "https://127.0.0.1:1/EWS/Exchange.asmx",
+                "username": "u",
+                "password": "p",
+                "mailboxes": ["a@b.eu"],
+            }
+        )
+        yield {"hubspot": hubspot.connector, "salesforce": salesforce.connector, "exchange": exchange}

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
-from connectors.exchange import ExchangeConnector
-from sandbox.hubspot import HubSpotServer
-from sidefeed.connector import FieldSchema, ObjectSchema, PermissionDenied, Unavailable
+from sidefeed.connector import Connector, FieldSchema, ObjectSchema, PermissionDenied, Unavailable
 from sidefeed.mapping import Mapping
 from sidefeed.mapping.check import Finding, check
-from tests.connectors import hubspot_office, salesforce_office
 
 ENTITIES = """
 entities:
@@ -268,25 +264,5 @@ def test_what_is_never_written_is_not_judged_for_writing(small: Callable[..., Ma
     assert held(mapped, world) == []
 
 
-@pytest.fixture(scope="module")
-def live() -> Iterator[Callable[[str, str], ObjectSchema]]:
-    with ExitStack() as open:
-        hubspot = hubspot_office.Office(open.enter_context(HubSpotServer(control=False)))
-        open.callback(hubspot.close)
-        salesforce = salesforce_office.Office(open.enter_context(salesforce_office.practice_server()))
-        open.callback(salesforce.close)
-        hubspot.connector.prepare(hubspot_office.KEYED, apply=True)
-        exchange = ExchangeConnector.from_settings(
-            {
-                "endpoint": "https://127.0.0.1:1/EWS/Exchange.asmx",
-                "username": "u",
-                "password": "p",
-                "mailboxes": ["a@b.example"],
-            }
-        )
-        connectors = {"hubspot": hubspot.connector, "salesforce": salesforce.connector, "exchange": exchange}
-        yield lambda system, object: connectors[system].describe(object)
-
-
-def test_the_default_mappings_raise_no_false_alarm(mapping: Mapping, live: Callable[[str, str], ObjectSchema]) -> None:
-    assert [str(each) for each in check(mapping, live)] == []
+def test_the_default_mappings_raise_no_false_alarm(mapping: Mapping, live: dict[str, Connector]) -> None:
+    assert [str(each) for each in check(mapping, lambda system, object: live[system].describe(object))] == []
