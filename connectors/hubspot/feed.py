@@ -133,7 +133,7 @@ class Feed:
             content, date = self._portal.page(object, names, after or None)
         except Invalid as error:
             if resumed:
-                raise CursorExpired(f"HubSpot has forgotten where its list of {object} was left; reading all") from error
+                raise CursorExpired(f"HubSpot has forgotten where its list of {object} was left") from error
             raise
         return content, date
 

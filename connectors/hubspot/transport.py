@@ -40,6 +40,8 @@ from sidefeed.connector import (
 
 LOCK_SECONDS = 2.0
 """HubSpot's locks last two seconds ("Error handling")."""
+NO_CONNECTION, NO_TRUST = "no-connection", "tls-failed"
+"""Codes of Unavailable: nothing was sent, and nothing that follows will be."""
 PATIENCE = 60.0
 """Seconds. A longer Retry-After is the caller's to wait for."""
 MARGIN = 1.05
@@ -203,7 +205,10 @@ class Transport:
 
         what, kind = call.what, type(failure).__name__
         if isinstance(failure, (NewConnectionError, ConnectTimeoutError, ProxyError)):
-            return Unavailable(f"{what}: no connection to {self._settings.host} ({kind}); check the network and 'host'")
+            return Unavailable(
+                f"{what}: no connection to {self._settings.host} ({kind}); check the network and 'host'",
+                code=NO_CONNECTION,
+            )
         if isinstance(failure, ReadTimeoutError):
             kind = f"no answer within {self._settings.read_timeout:g} s"
         if call.reads:
@@ -216,7 +221,7 @@ class Transport:
             reason = errors.short(str(failure.reason or "TLS failed"))
             return Unavailable(
                 f"no trusted connection to {self._settings.host}: {reason}. Where a company's own authority signs, "
-                "give its certificate as 'ca_file'", code="tls-failed",
+                "give its certificate as 'ca_file'", code=NO_TRUST,
             )
         body = failure.body
         body = body.decode("utf-8", "replace") if isinstance(body, bytes) else str(body or "")
@@ -284,7 +289,7 @@ def _repeatable(error: BaseException) -> bool:
     """These had no effect; the first two may even be writes."""
     if isinstance(error, RateLimited):
         return (error.retry_after or 0) <= PATIENCE
-    return isinstance(error, (Locked, Unavailable)) and error.code != "tls-failed"
+    return isinstance(error, (Locked, Unavailable)) and error.code != NO_TRUST
 
 
 def _pause(error: BaseException | None, attempt: int) -> float:

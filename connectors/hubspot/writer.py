@@ -22,6 +22,7 @@ from connectors.hubspot import associations
 from connectors.hubspot.errors import RULES_OF_NAME, InvalidProperties, refusal, said
 from connectors.hubspot.portal import BATCH, Portal
 from connectors.hubspot.records import MERGEABLE, MERGED, merged_ids, missing_in
+from connectors.hubspot.transport import NO_CONNECTION, NO_TRUST
 from connectors.hubspot.wire import Record, Records, contexts, incoming, outgoing
 from sidefeed.connector import (
     AuthenticationFailed,
@@ -41,7 +42,6 @@ from sidefeed.connector import (
 )
 
 ENDING = (AuthenticationFailed, QuotaExhausted)
-"""After one of these no further batch is sent: it would fail alike."""
 
 
 class Writer:
@@ -62,10 +62,10 @@ class Writer:
                 yield from _all(batch, ending)
                 continue
             for outcome in self._batch(object, batch):
-                if isinstance(outcome.error, ENDING):
+                if outcome.error is not None and _ends(outcome.error):
                     ending = outcome.error
                 yield outcome
-        if ending is not None:
+        if isinstance(ending, ENDING):
             raise ending
 
     def _batch(self, object: str, batch: Sequence[Write]) -> Iterator[Outcome]:
@@ -250,6 +250,11 @@ def key_missing(object: str, key_property: str) -> Invalid:
         "or let an administrator create it (single-line text, unique values)",
         field=key_property, rule="PROPERTY_DOESNT_EXIST", code="key-field-missing", owner="admin",
     )
+
+
+def _ends(error: ConnectorError) -> bool:
+    """Whether every further batch would fail alike, so that none is sent."""
+    return isinstance(error, ENDING) or error.code in (NO_CONNECTION, NO_TRUST)
 
 
 def _batches(writes: Sequence[Write]) -> Iterator[list[Write]]:

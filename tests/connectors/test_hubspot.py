@@ -447,8 +447,9 @@ def test_an_unreachable_host_is_unavailable_and_writes_had_no_effect(office: Off
     connector = office.reconnected(host="http://127.0.0.1:9")
     with pytest.raises(Unavailable, match=r"127\.0\.0\.1:9"):
         connector.marker()
-    (outcome,) = connector.write(DEALS, [new("one")])
-    assert outcome.status == "retry"
+    outcomes = list(connector.write(DEALS, [new(f"deal {n}") for n in range(250)]))
+    assert len(outcomes) == 250 and {outcome.status for outcome in outcomes} == {"retry"}
+    assert len(office.slept) == 8
 
 
 def test_an_untrusted_certificate_says_how_to_trust_it() -> None:
@@ -993,10 +994,26 @@ def test_the_census_pages_through_everything(office: Office) -> None:
     assert office.fetch("deals", ["dealname"], some)[some].version == version
 
 
-def test_an_equal_number_of_connections_serves_all_calls(office: Office) -> None:
+def test_all_calls_share_one_connection(office: Office) -> None:
     deal = office.creates("deals", dealname="here")
-    for _ in range(30):
-        office.fetch("deals", ["dealname"], deal)
-        office.connector.find(DEALS, ["no:1"])
-    assert office.connector._transport._pool.pools is not None
-    assert len(office.connector._transport._pool.pools) == 1
+    connections: set[object] = set()
+    office.server.on_request = lambda _ordinal, request, _phase: connections.add(request.connection)
+    try:
+        for _ in range(10):
+            office.fetch("deals", ["dealname", "associations.company"], deal)
+            office.connector.find(DEALS, ["no:1"])
+            office.read("owners", ["email"])
+        office.connector.describe("deals")
+        office.connector.marker()
+    finally:
+        office.server.on_request = None
+    assert len(connections) == 1
+
+
+def test_the_servers_own_limits_are_kept_without_a_refusal(office: Office) -> None:
+    office.server.condition("limits", search_per_second=4, per_window=100_000)
+    connector = HubSpotConnector.from_settings({**office.settings, "search_per_second": 4, "portal_id": "24711306"})
+    _, cursor = office.read("deals", ["dealname"])
+    for _ in range(6):
+        _, cursor = office.read("deals", ["dealname"], cursor, connector=connector)
+    assert connector.calls.used == connector.calls.minimum == 12
