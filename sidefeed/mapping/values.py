@@ -70,6 +70,7 @@ _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 _NEWLINES = re.compile("\r\n?|[\u2028\u2029]")
 _LINE_BREAK = re.compile(r"[ \t]*\n\s*")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
+_USUAL = re.compile(r"(0|[1-9][0-9]{0,17})(?:\.([0-9]{1,18}))?")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _INSTANT = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})[T ]([0-9]{2}:[0-9]{2})(:[0-9]{2})?(?:[.,][0-9]+)?(Z|[+-][0-9]{2}(?::?[0-9]{2})?)?"
@@ -128,6 +129,11 @@ def plain(number: Decimal) -> str:
 
 
 def number(raw: Any) -> str | None:
+    """The canonical text of a number."""
+    if type(raw) is str and (usual := _USUAL.fullmatch(raw)):
+        # Nearly every number: no exponent, no sign or space to tidy. `Decimal` costs ten times as much.
+        fraction = usual[2].rstrip("0") if usual[2] else ""
+        return f"{usual[1]}.{fraction}" if fraction else usual[1]
     found = decimal(raw)
     return None if found is None else plain(found)
 
@@ -138,6 +144,11 @@ def day(raw: Any) -> str | None:
         return None
     if not isinstance(raw, str):
         raise LensError("not-a-date", f"{shown(raw)} is not a date")
+    return _day(raw)
+
+
+@lru_cache(maxsize=8192)
+def _day(raw: str) -> str | None:
     written = raw.strip()
     if _DATE.fullmatch(written):
         try:

@@ -77,8 +77,7 @@ def _note_unwritten(store: Store, plan: ObjectPlan, report: Report) -> None:
             link = links.get(record) or Link(om.system, object, record, om.entity, state="wanted")
             link.due = True
             tx.save_link(link)
-            report.count("waiting")
-            report.problem(om.system, object, record, None, "waiting-for-parent", why)
+            report.waiting[f"{om.system} {object} {record}"] = why
         _note_refused(tx, plan, report)
 
 
@@ -89,17 +88,22 @@ def _note_refused(tx: Transaction, plan: ObjectPlan, report: Report) -> None:
     states, known = tx.records(list(records)), tx.refusals(om.system, object, records)
     links = tx.links(om.system, object, records)
     busy = {write.record for write in plan.writes} | plan.waiting.keys()
+    told: dict[tuple[str, str, str], list[str]] = {}
     for key, problem in plan.refused.items():
         record = key.partition("/")[0]
         content = content_digest([states[record].values.get(problem.field), om.fingerprint])
         if known.get(record, {}).get(f"={problem.field}") != content:
             report.count("refused")
-            report.problem(om.system, object, record, problem.field, problem.code, problem.message, "rep")
+            told.setdefault((problem.field, problem.code, problem.message), []).append(problem.id or record)
             tx.refuse(om.system, object, record, f"={problem.field}", digest=content, code=problem.code,
                       message=problem.message, owner="rep")
         if record in links and record not in busy and links[record].due:
             links[record].due = False
             tx.save_link(links[record])
+    for (field, code, message), labels in told.items():
+        others = f" and {len(labels) - 1} more" if len(labels) > 1 else ""
+        report.problem(om.system, object, labels[0] + others, field, code, message,
+                       "admin" if code == "unresolved" else "rep")
 
 
 def _apply_batch(
@@ -244,6 +248,7 @@ def _done(
         link.external_id = outcome.external_id
         link.synced_rev, link.exceptions = 0, {}
         tx.remember(om.system, object, outcome.external_id, om.entity, planned.record, "primary")
+    report.waiting.pop(f"{om.system} {object} {planned.record}", None)
     link.state = "live"
     link.version = outcome.version
     link.exceptions.update(planned.fields)
@@ -260,8 +265,8 @@ def _refused(
 ) -> bool:
     """Remember by content what was refused; the rest of the record may go at once."""
     error = outcome.error or ConnectorError("the system gave no reason")
-    if isinstance(error, Gone):
-        tx.put_inbox(om.system, object, {planned.external_id or "": None})
+    if isinstance(error, Gone) and planned.external_id:
+        tx.put_inbox(om.system, object, {planned.external_id: None})
         link.due = planned.op != "delete"
         if planned.op == "delete":
             link.state, link.due = "gone", False

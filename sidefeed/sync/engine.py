@@ -101,7 +101,7 @@ class Engine:
                 return [], report
             with scratch.read() as tx:
                 plans = [plan_object(tx, self.mappings, om, stream, creatable=engine._creatable(om.system))
-                         for om, stream in engine._feeds(live)]
+                         for om, stream in engine._feeds(live, report)]
                 trips = [trip for plan in plans for trip in check_plan(tx, plan, self.limits)]
             report.parked = [trip.message for trip in trips]
         return plans, report
@@ -143,47 +143,45 @@ class Engine:
             raise GuardTripped(trips)
         return live
 
-    def _feeds(self, names: Sequence[str]) -> Iterator[tuple[ObjectMap, Stream]]:
-        """Feeds in dependency order, systems side by side."""
+    def _feeds(self, names: Sequence[str], report: Report) -> Iterator[tuple[ObjectMap, Stream]]:
+        """Feeds in dependency order, systems side by side, without those that failed in this run."""
         for om in self.mappings.objects:
             if om.system in names and om.system in self.connectors:
                 for stream in self.connectors[om.system].streams(om.object):
-                    yield om, stream
+                    if om.system not in report.failed and f"{om.system} {stream.name}" not in report.failed:
+                        yield om, stream
 
     def _read(self, live: list[str], report: Report, *, approve: bool) -> None:
         """Recover, capture everything, guard the deletions, then absorb in dependency order."""
-        for om, stream in list(self._feeds(live)):
-            if om.system not in report.failed:
-                with self._contained(om, stream, report):
-                    recover(self.store, om, self.connectors[om.system], stream, report)
-                    report.count("captured", capture(self.store, self.connectors[om.system], om, stream, self.progress))
+        for om, stream in self._feeds(live, report):
+            with self._contained(om, stream, report):
+                recover(self.store, om, self.connectors[om.system], stream, report)
+                report.count("captured", capture(self.store, self.connectors[om.system], om, stream, self.progress))
         self._absorb(live, report, approve=approve)
 
     def _absorb(self, live: list[str], report: Report, *, approve: bool) -> None:
         if not approve:
             with self.store.read() as tx:
-                trips = [trip for om, stream in self._feeds(live)
+                trips = [trip for om, stream in self._feeds(live, report)
                          for trip in check_inbox(tx, om.system, stream.name, om.entity, self.limits)]
             if trips:
                 raise GuardTripped(trips)
-        for om, stream in self._feeds(live):
-            if om.system not in report.failed:
-                with self._contained(om, stream, report):
-                    absorb(self.store, self.mappings, om, stream, self.connectors[om.system], report, self.progress)
+        for om, stream in self._feeds(live, report):
+            with self._contained(om, stream, report):
+                absorb(self.store, self.mappings, om, stream, self.connectors[om.system], report, self.progress)
 
     def _write(self, live: list[str], report: Report, *, approve: bool) -> None:
         """Plan and apply in waves: parents before children, and again for what moved meanwhile."""
-        feeds = [(om, stream) for om, stream in self._feeds(live) if not om.readonly]
         if not approve:
             with self.store.read() as tx:
-                trips = [trip for om, stream in feeds for trip in check_plan(
+                trips = [trip for om, stream in self._feeds(live, report) for trip in check_plan(
                     tx, plan_object(tx, self.mappings, om, stream, creatable=self._creatable(om.system)), self.limits)]
             if trips:
                 raise GuardTripped(trips)
         for _wave in range(WAVES):
             again = False
-            for om, stream in feeds:
-                if om.system in report.failed:
+            for om, stream in self._feeds(live, report):
+                if om.readonly:
                     continue
                 with self._contained(om, stream, report):
                     connector = self.connectors[om.system]
@@ -193,7 +191,7 @@ class Engine:
                         again |= apply(self.store, plan, connector, report, self.progress)
                     recover(self.store, om, connector, stream, report)
             with self.store.read() as tx:
-                moved = any(tx.inbox_now(om.system, stream.name) for om, stream in feeds)
+                moved = any(tx.inbox_now(om.system, stream.name) for om, stream in self._feeds(live, report))
             if not (again or moved):
                 return
             self._absorb(live, report, approve=True)

@@ -225,11 +225,18 @@ class _Planner:
                     if creating:
                         self.plan.waiting[state.id] = f"{problem.entity} {label(parent)} is not in {self.om.system} yet"
                     continue
-            self._refuse(state, problem.field, problem.code, problem.message)
+            message = problem.message
+            if problem.code == "unresolved" and problem.entity and problem.id:
+                missing = self.tx.record(problem.id)
+                message = (f"{problem.entity} {label(missing) if missing else problem.id} is not known in "
+                           f"{self.om.system}, so {problem.field} stays as it is there; add the {problem.entity} in "
+                           f"{self.om.system}, or give the record another")
+            self._refuse(state, problem.field, problem.code, message)
         return blocked
 
     def _refuse(self, state: RecordState, name: str, code: str, message: str) -> None:
-        self.plan.refused[f"{state.id}/{name}"] = Problem(name, code, f"{label(state)}: {message}", None, state.id)
+        """``Problem.id`` carries the record's label."""
+        self.plan.refused[f"{state.id}/{name}"] = Problem(name, code, message, None, label(state))
 
     def _without_refused(
         self, state: RecordState, raw: Mapping[str, Any], names: Iterable[str]

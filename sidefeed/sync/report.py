@@ -36,6 +36,7 @@ class Report:
     problems: list[Problem] = field(default_factory=list)
     changes: dict[str, int] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
+    waiting: dict[str, str] = field(default_factory=dict)
     parked: list[str] = field(default_factory=list)
 
     def count(self, what: str, number: int = 1) -> None:
@@ -63,4 +64,4 @@ class Report:
     def as_json(self) -> dict[str, Any]:
         return {"run": self.run, "ok": self.ok, "counts": self.counts, "written": self.written,
                 "absorbed": self.changes, "problems": [asdict(problem) for problem in self.problems],
-                "failed": self.failed, "parked": self.parked}
+                "failed": self.failed, "waiting": self.waiting, "parked": self.parked}

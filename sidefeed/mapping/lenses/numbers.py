@@ -28,20 +28,18 @@ _EXACT = Context(prec=100)
 
 
 def _fit(written: str, scale: int | None, too_precise: str, field: str) -> str:
-    number = canonical.decimal(written)
-    assert number is not None
-    exponent = number.as_tuple().exponent
-    assert isinstance(exponent, int)
-    if scale is None or -exponent <= scale:
-        return canonical.plain(number)
-    rounded = _rounded(number, scale)
-    if rounded != number and too_precise == "refuse":
+    number = canonical.number(written)
+    if number is None:
+        raise LensError("not-a-number", f"{shown(written)} is not a number")
+    if scale is None or len(number.partition(".")[2]) <= scale:
+        return number
+    if too_precise == "refuse":
         raise LensError(
             "too-precise",
             f"{written} has more than the {scale} decimal places that {field} holds: round it, or map it with "
             "`too_precise: round`",
         )
-    return canonical.plain(rounded)
+    return canonical.plain(_rounded(Decimal(number), scale))
 
 
 def _rounded(number: Decimal, scale: int, rounding: str = ROUND_HALF_UP) -> Decimal:
@@ -65,16 +63,17 @@ class Number(Scalar):
     example = "probability: {field: Probability, scale: 0, direction: read}"
 
     def _in(self, raw: Any) -> Any:
+        if not self.options.percent:
+            return canonical.number(raw)
         number = canonical.decimal(raw)
-        if number is None:
-            return None
-        return canonical.plain(number.scaleb(2, _EXACT) if self.options.percent else number)
+        return None if number is None else canonical.plain(number.scaleb(2, _EXACT))
 
     def _out(self, value: Any) -> Any:
-        number = canonical.decimal(value)
-        if number is None:
+        written = canonical.number(value)
+        if written is None:
             return None
-        written = canonical.plain(number.scaleb(-2, _EXACT) if self.options.percent else number)
+        if self.options.percent:
+            written = canonical.plain(Decimal(written).scaleb(-2, _EXACT))
         return _fit(written, self.options.scale, self.options.too_precise, self.field)
 
     def image(self, value: Value) -> Value:

@@ -25,6 +25,8 @@ class ReferenceOptions(OneField):
 def _id(raw: Any) -> str | None:
     if raw is None or raw == "":
         return None
+    if type(raw) is str:
+        return raw
     if isinstance(raw, bool) or not isinstance(raw, str | int):
         raise LensError("not-an-id", f"{shown(raw)} is not an id")
     return str(raw)
@@ -41,10 +43,11 @@ class Reference(Scalar):
     def __init__(self, options: Any, spec: FieldSpec) -> None:
         super().__init__(options, spec)
         self.entity: str = options.entity or spec.entity or ""
+        self.prefix: str = options.prefix or ""
 
     def _theirs(self, raw: Any) -> str | None:
         found = _id(raw)
-        return found if found and found.startswith(self.options.prefix or "") else None
+        return found if found and found.startswith(self.prefix) else None
 
     def read(self, raw: Raw, refs: Refs) -> Value | Unknown:
         if self.field not in raw:
@@ -52,7 +55,7 @@ class Reference(Scalar):
         told = _id(raw[self.field])
         if told is None:
             return None
-        if self._theirs(told) is None:
+        if not told.startswith(self.prefix):
             return UNKNOWN
         record = refs.record(self.entity, told)
         if record is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import ConfigDict, Field, field_validator
@@ -99,6 +100,10 @@ class Date(Scalar):
         super().__init__(options, spec)
         self.zone = _zone(options.zone)
         self.at = time.fromisoformat(options.at)
+        if options.stored == "datetime":
+            # The same few hundred days, over and over.
+            self._in = lru_cache(8192)(self._in)  # type: ignore[method-assign]
+            self._out = lru_cache(8192)(self._out)  # type: ignore[method-assign]
 
     def _in(self, raw: Any) -> Any:
         if self.options.stored == "date":
