@@ -100,37 +100,44 @@ class Date(Scalar):
         super().__init__(options, spec)
         self.zone = _zone(options.zone)
         self.at = time.fromisoformat(options.at)
-        if options.stored == "datetime":
-            # The same few hundred days, over and over.
-            self._in = lru_cache(8192)(self._in)  # type: ignore[method-assign]
-            self._out = lru_cache(8192)(self._out)  # type: ignore[method-assign]
 
     def _in(self, raw: Any) -> Any:
-        if self.options.stored == "date":
+        if self.options.stored == "date" or not isinstance(raw, str):
             return canonical.day(raw)
-        if isinstance(raw, str) and len(raw) == 10 and raw[4] == raw[7] == "-":
-            return canonical.day(raw)
-        moment = canonical.instant(raw, self.zone)
-        return None if moment is None else self._day(moment)
-
-    def _day(self, moment: datetime) -> str:
-        try:
-            return moment.astimezone(self.zone).date().isoformat()
-        except OverflowError:
-            shown_as = canonical.stamp(moment)
-            raise LensError("out-of-calendar", f"{shown_as} is outside the calendar in {self.zone}") from None
+        return _day_of(raw, self.zone)
 
     def _out(self, value: Any) -> Any:
         day = canonical.day(value)
         if day is None or self.options.stored == "date":
             return day
-        try:
-            moment = datetime.combine(date.fromisoformat(day), self.at, self.zone).astimezone(UTC)
-        except OverflowError:
-            raise LensError("out-of-calendar", f"{day} at {self.at} cannot be written in UTC") from None
-        if self._day(moment) != day:
-            raise LensError("no-such-day", f"{day} was skipped in {self.options.zone}")
-        return _written(moment, self.options.form)
+        return _moment_on(day, self.at, self.zone, self.options.form)
+
+
+# One system's dates are the same few hundred, over and over.
+@lru_cache(maxsize=8192)
+def _day_of(raw: str, zone: tzinfo) -> str | None:
+    if len(raw) == 10 and raw[4] == raw[7] == "-":
+        return canonical.day(raw)
+    moment = canonical.instant(raw, zone)
+    return None if moment is None else _local_day(moment, zone)
+
+
+@lru_cache(maxsize=8192)
+def _moment_on(day: str, at: time, zone: tzinfo, form: Form) -> str:
+    try:
+        moment = datetime.combine(date.fromisoformat(day), at, zone).astimezone(UTC)
+    except OverflowError:
+        raise LensError("out-of-calendar", f"{day} at {at} cannot be written in UTC") from None
+    if _local_day(moment, zone) != day:
+        raise LensError("no-such-day", f"{day} was skipped in {zone}")
+    return _written(moment, form)
+
+
+def _local_day(moment: datetime, zone: tzinfo) -> str:
+    try:
+        return moment.astimezone(zone).date().isoformat()
+    except OverflowError:
+        raise LensError("out-of-calendar", f"{canonical.stamp(moment)} is outside the calendar in {zone}") from None
 
 
 class WhenOptions(FormOptions):
