@@ -86,8 +86,16 @@ def tables() -> dict[str, str]:
         "options": _keys(Options, "Beside every lens"),
         "writes": _keys(WriterOptions, "Under `writes`"),
         "types": _types(),
+        "findings": _findings(),
         "lenses": "\n".join(_lens(name, lens, shared) for name, lens in library().items() if name == lens.name),
     }
+
+
+def _findings() -> str:
+    from . import check
+
+    rows = re.findall(r"^([a-z-]+)  +(\S.*)$", check.__doc__ or "", re.MULTILINE)
+    return "| code | meaning |\n|---|---|\n" + "".join(f"| `{code}` | {meaning} |\n" for code, meaning in rows)
 
 
 def _types() -> str:
