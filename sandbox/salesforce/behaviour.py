@@ -1,8 +1,9 @@
 """What single objects do on a save beyond the common rules: the sales process, activities, names, cases.
 
 Sources: Object Reference (Opportunity, OpportunityContactRole, OpportunityHistory, OpportunityLineItem, Event,
-EventRelation, Task, Case, Contact, Lead). A stage that is not in the list is accepted, as the API accepts it; it is then open, in
-the Pipeline category, and keeps the probability it is given (none: blank). That last part is not documented.
+EventRelation, Task, Case, Contact, Lead). A stage that is not in the list is accepted, as the API accepts it; it is
+then open, in the Pipeline category, and keeps the probability it is given (none: blank). That last part is not
+documented.
 """
 
 from __future__ import annotations
@@ -19,8 +20,14 @@ from .values import add_minutes, moment
 if TYPE_CHECKING:
     from .records import Actor, Records
 
-CATEGORY_NAMES = {"Omitted": "Omitted", "Pipeline": "Pipeline", "BestCase": "Best Case", "MostLikely": "Most Likely",
-                  "Forecast": "Commit", "Closed": "Closed"}  # fmt: skip
+CATEGORY_NAMES = {
+    "Omitted": "Omitted",
+    "Pipeline": "Pipeline",
+    "BestCase": "Best Case",
+    "MostLikely": "Most Likely",
+    "Forecast": "Commit",
+    "Closed": "Closed",
+}
 CATEGORY_CODES = {name: code for code, name in CATEGORY_NAMES.items()}
 STAGES: tuple[tuple[str, int, str, bool, bool], ...] = (
     ("Prospecting", 10, "Pipeline", False, False),
@@ -39,7 +46,9 @@ STAGES: tuple[tuple[str, int, str, bool, bool], ...] = (
 Hook: TypeAlias = "Callable[[Records, Row, Row | None, dict[str, Any], Actor], None]"
 
 
-def before_save(records: Records, sobject: SObject, row: Row, old: Row | None, given: dict[str, Any], actor: Actor) -> None:
+def before_save(
+    records: Records, sobject: SObject, row: Row, old: Row | None, given: dict[str, Any], actor: Actor
+) -> None:
     """Fill what the system computes, before the row is stored. Raises Failure."""
     hook = _BEFORE.get(sobject.name)
     if hook:
@@ -48,7 +57,9 @@ def before_save(records: Records, sobject: SObject, row: Row, old: Row | None, g
         row["Name"] = row["Id"][:15]
 
 
-def after_save(records: Records, sobject: SObject, row: Row, old: Row | None, given: dict[str, Any], actor: Actor) -> None:
+def after_save(
+    records: Records, sobject: SObject, row: Row, old: Row | None, given: dict[str, Any], actor: Actor
+) -> None:
     """Write the other rows that a save brings about."""
     hook = _AFTER.get(sobject.name)
     if hook:
@@ -87,9 +98,14 @@ def _user(records: Records, row: Row, old: Row | None, given: dict[str, Any], ac
     _person_name(records, row, old, given, actor)
     for other in records.store.find("User", "Username", row["Username"]):
         if other["Id"] != row["Id"]:
-            raise Failure(400, "DUPLICATE_USERNAME", "Duplicate Username.<br>The username already exists in this or another "
-                          "Salesforce organization. Usernames must be unique across all Salesforce organizations. To resolve, "
-                          "use a different username (it doesn't need to match the user's email address). ", ["Username"])  # fmt: skip
+            raise Failure(
+                400,
+                "DUPLICATE_USERNAME",
+                "Duplicate Username.<br>The username already exists in this or another "
+                "Salesforce organization. Usernames must be unique across all Salesforce organizations. To resolve, "
+                "use a different username (it doesn't need to match the user's email address). ",
+                ["Username"],
+            )
 
 
 # the sales process
@@ -146,20 +162,32 @@ def _after_opportunity(records: Records, row: Row, old: Row | None, given: dict[
     if old is None or any(row.get(name) != old.get(name) for name in tracked):
         _write_history(records, row, old, actor)
     if old is None and row.get("ContactId"):
-        records.create("OpportunityContactRole",
-                       {"OpportunityId": row["Id"], "ContactId": row["ContactId"], "IsPrimary": True}, actor)  # fmt: skip
+        records.create(
+            "OpportunityContactRole",
+            {"OpportunityId": row["Id"], "ContactId": row["ContactId"], "IsPrimary": True},
+            actor,
+        )
 
 
 def _write_history(records: Records, row: Row, old: Row | None, actor: Actor) -> None:
     sobject = records.sobject("OpportunityHistory")
     key = records.store.next_id(sobject)
     copied = ("StageName", "Amount", "Probability", "CloseDate", "ForecastCategory", "ExpectedRevenue")
-    records.store.put("OpportunityHistory", {
-        "Id": key, "OpportunityId": row["Id"], "CreatedById": actor.user, "CreatedDate": row["SystemModstamp"],
-        "SystemModstamp": row["SystemModstamp"], "IsDeleted": False, "PrevForecastUpdate": None,
-        "PrevAmount": old["Amount"] if old else None, "PrevCloseDate": old["CloseDate"] if old else None,
-        **{name: row.get(name) for name in copied},
-    })  # fmt: skip
+    records.store.put(
+        "OpportunityHistory",
+        {
+            "Id": key,
+            "OpportunityId": row["Id"],
+            "CreatedById": actor.user,
+            "CreatedDate": row["SystemModstamp"],
+            "SystemModstamp": row["SystemModstamp"],
+            "IsDeleted": False,
+            "PrevForecastUpdate": None,
+            "PrevAmount": old["Amount"] if old else None,
+            "PrevCloseDate": old["CloseDate"] if old else None,
+            **{name: row.get(name) for name in copied},
+        },
+    )
     pointers = {}
     if old is not None and row.get("Amount") != old.get("Amount"):
         pointers["LastAmountChangedHistoryId"] = key
@@ -177,7 +205,9 @@ def _after_contact_role(records: Records, row: Row, old: Row | None, given: dict
         return
     for other in records.store.find("OpportunityContactRole", "OpportunityId", row["OpportunityId"]):
         if other["Id"] != row["Id"] and other["IsPrimary"]:
-            records.store.put("OpportunityContactRole", {**other, "IsPrimary": False, "SystemModstamp": row["SystemModstamp"]})
+            records.store.put(
+                "OpportunityContactRole", {**other, "IsPrimary": False, "SystemModstamp": row["SystemModstamp"]}
+            )
     _set_primary_contact(records, row["OpportunityId"], row["ContactId"])
 
 
@@ -190,7 +220,11 @@ def _set_primary_contact(records: Records, opportunity: str, contact: str | None
 def _line_item(records: Records, row: Row, old: Row | None, given: dict[str, Any], actor: Actor) -> None:
     entry = records.store.get("PricebookEntry", row["PricebookEntryId"]) if row.get("PricebookEntryId") else None
     if entry:
-        row |= {"Product2Id": entry["Product2Id"], "ListPrice": entry["UnitPrice"], "ProductCode": entry.get("ProductCode")}
+        row |= {
+            "Product2Id": entry["Product2Id"],
+            "ListPrice": entry["UnitPrice"],
+            "ProductCode": entry.get("ProductCode"),
+        }
         product = records.store.get("Product2", entry["Product2Id"]) or {}
         opportunity = records.store.get("Opportunity", row["OpportunityId"]) or {}
         row["Name"] = f"{opportunity.get('Name')} {product.get('Name')}"
@@ -249,13 +283,23 @@ def _event(records: Records, row: Row, old: Row | None, given: dict[str, Any], a
         row |= {"IsRecurrence2": True, "Recurrence2PatternVersion": "2", "GroupEventType": "3"}
     start = _start(row, old, given)
     if start is None:
-        raise Failure(400, "REQUIRED_FIELD_MISSING", "Required fields are missing: [DurationInMinutes, ActivityDateTime]",
-                      ["DurationInMinutes", "ActivityDateTime"])  # fmt: skip
+        raise Failure(
+            400,
+            "REQUIRED_FIELD_MISSING",
+            "Required fields are missing: [DurationInMinutes, ActivityDateTime]",
+            ["DurationInMinutes", "ActivityDateTime"],
+        )
     all_day = row["IsAllDayEvent"]
     minutes = _duration(row, old, given, start, 1440 if all_day else 0)
     end = add_minutes(start, minutes - (1440 if all_day else 0))
-    row |= {"StartDateTime": start, "EndDateTime": end, "DurationInMinutes": minutes, "ActivityDate": start[:10],
-            "EndDate": end[:10], "ActivityDateTime": None if all_day else start}  # fmt: skip
+    row |= {
+        "StartDateTime": start,
+        "EndDateTime": end,
+        "DurationInMinutes": minutes,
+        "ActivityDate": start[:10],
+        "EndDate": end[:10],
+        "ActivityDateTime": None if all_day else start,
+    }
     if all_day:
         row["ActivityDateTime"] = start
 
@@ -282,13 +326,20 @@ def _duration(row: Row, old: Row | None, given: dict[str, Any], start: str, shif
             end = end[:10] + "T00:00:00.000+0000"
         from_end = int((moment(end) - moment(start)).total_seconds() // 60) + shift
     if minutes is not None and from_end is not None and minutes != from_end:
-        raise Failure(400, "FIELD_INTEGRITY_EXCEPTION", "Event end date/time and duration do not agree: "
-                      f"EndDateTime gives {from_end} minutes, DurationInMinutes is {minutes}", ["DurationInMinutes", "EndDateTime"])  # fmt: skip
+        raise Failure(
+            400,
+            "FIELD_INTEGRITY_EXCEPTION",
+            "Event end date/time and duration do not agree: "
+            f"EndDateTime gives {from_end} minutes, DurationInMinutes is {minutes}",
+            ["DurationInMinutes", "EndDateTime"],
+        )
     chosen = minutes if minutes is not None else from_end
     if chosen is None:
         chosen = old["DurationInMinutes"] if old is not None else (1440 if shift else None)
     if chosen is None:
-        raise Failure(400, "REQUIRED_FIELD_MISSING", "Required fields are missing: [DurationInMinutes]", ["DurationInMinutes"])
+        raise Failure(
+            400, "REQUIRED_FIELD_MISSING", "Required fields are missing: [DurationInMinutes]", ["DurationInMinutes"]
+        )
     if chosen < 0:
         raise Failure(400, "FIELD_INTEGRITY_EXCEPTION", "Event duration can't be negative", ["DurationInMinutes"])
     if shift and chosen % 1440:
@@ -300,8 +351,23 @@ def _invitations(records: Records, event: str) -> list[Row]:
     return [row for row in records.store.rows("Event") if row.get("_invitation_to") == event]
 
 
-_SHARED = ("Subject", "Location", "IsAllDayEvent", "ActivityDateTime", "ActivityDate", "DurationInMinutes", "StartDateTime",
-           "EndDateTime", "EndDate", "Description", "IsPrivate", "ShowAs", "WhoId", "WhatId", "AccountId")  # fmt: skip
+_SHARED = (
+    "Subject",
+    "Location",
+    "IsAllDayEvent",
+    "ActivityDateTime",
+    "ActivityDate",
+    "DurationInMinutes",
+    "StartDateTime",
+    "EndDateTime",
+    "EndDate",
+    "Description",
+    "IsPrivate",
+    "ShowAs",
+    "WhoId",
+    "WhatId",
+    "AccountId",
+)
 
 
 def _after_event(records: Records, row: Row, old: Row | None, given: dict[str, Any], actor: Actor) -> None:
@@ -309,8 +375,16 @@ def _after_event(records: Records, row: Row, old: Row | None, given: dict[str, A
         return
     for child in _invitations(records, row["Id"]):
         shared = {name: row[name] for name in _SHARED}
-        records.store.put("Event", {**child, **shared, "LastModifiedDate": row["LastModifiedDate"],
-                                    "LastModifiedById": actor.user, "SystemModstamp": row["SystemModstamp"]})  # fmt: skip
+        records.store.put(
+            "Event",
+            {
+                **child,
+                **shared,
+                "LastModifiedDate": row["LastModifiedDate"],
+                "LastModifiedById": actor.user,
+                "SystemModstamp": row["SystemModstamp"],
+            },
+        )
 
 
 def _after_event_relation(records: Records, row: Row, old: Row | None, given: dict[str, Any], actor: Actor) -> None:
@@ -322,11 +396,21 @@ def _after_event_relation(records: Records, row: Row, old: Row | None, given: di
     parent = {**event, "IsGroupEvent": True, "GroupEventType": "1", "SystemModstamp": at}
     records.store.put("Event", parent)
     if row["RelationId"].startswith("005") and row["RelationId"] != event["OwnerId"]:
-        records.store.put("Event", {
-            **parent, "Id": records.store.next_id(records.sobject("Event")), "IsChild": True, "OwnerId": row["RelationId"],
-            "CreatedDate": at, "CreatedById": actor.user, "LastModifiedDate": at, "LastModifiedById": actor.user,
-            "SystemModstamp": at, "_invitation_to": event["Id"],
-        })  # fmt: skip
+        records.store.put(
+            "Event",
+            {
+                **parent,
+                "Id": records.store.next_id(records.sobject("Event")),
+                "IsChild": True,
+                "OwnerId": row["RelationId"],
+                "CreatedDate": at,
+                "CreatedById": actor.user,
+                "LastModifiedDate": at,
+                "LastModifiedById": actor.user,
+                "SystemModstamp": at,
+                "_invitation_to": event["Id"],
+            },
+        )
 
 
 def _task(records: Records, row: Row, old: Row | None, given: dict[str, Any], actor: Actor) -> None:
@@ -342,8 +426,12 @@ def _task(records: Records, row: Row, old: Row | None, given: dict[str, Any], ac
 
 def _case(records: Records, row: Row, old: Row | None, given: dict[str, Any], actor: Actor) -> None:
     contact = records.store.get("Contact", row["ContactId"]) if row.get("ContactId") else None
-    for name, source in (("ContactPhone", "Phone"), ("ContactMobile", "MobilePhone"), ("ContactEmail", "Email"),
-                         ("ContactFax", "Fax")):  # fmt: skip
+    for name, source in (
+        ("ContactPhone", "Phone"),
+        ("ContactMobile", "MobilePhone"),
+        ("ContactEmail", "Email"),
+        ("ContactFax", "Fax"),
+    ):
         row[name] = contact.get(source) if contact else None
     if contact and not row.get("AccountId"):
         row["AccountId"] = contact.get("AccountId")
@@ -354,10 +442,20 @@ def _case(records: Records, row: Row, old: Row | None, given: dict[str, Any], ac
 
 
 _BEFORE: dict[str, Hook] = {
-    "Contact": _person_name, "Lead": _lead, "User": _user, "Opportunity": _opportunity, "OpportunityLineItem": _line_item,
-    "PricebookEntry": _price, "Event": _event, "Task": _task, "Case": _case,
-}  # fmt: skip
+    "Contact": _person_name,
+    "Lead": _lead,
+    "User": _user,
+    "Opportunity": _opportunity,
+    "OpportunityLineItem": _line_item,
+    "PricebookEntry": _price,
+    "Event": _event,
+    "Task": _task,
+    "Case": _case,
+}
 _AFTER: dict[str, Hook] = {
-    "Opportunity": _after_opportunity, "OpportunityContactRole": _after_contact_role,
-    "OpportunityLineItem": _after_line_item, "Event": _after_event, "EventRelation": _after_event_relation,
-}  # fmt: skip
+    "Opportunity": _after_opportunity,
+    "OpportunityContactRole": _after_contact_role,
+    "OpportunityLineItem": _after_line_item,
+    "Event": _after_event,
+    "EventRelation": _after_event_relation,
+}

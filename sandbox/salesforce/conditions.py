@@ -1,7 +1,7 @@
 """WHERE and HAVING: a condition tree to a test of rows, and to the rows worth testing.
 
-Source: SOQL and SOSL Reference, "Condition Expression Syntax"; error texts as recorded. Evaluation is two-valued, as observed: a
-comparison with a blank is false, except `= null`, `!=` and NOT IN.
+Source: SOQL and SOSL Reference, "Condition Expression Syntax"; error texts as recorded. Evaluation is two-valued, as
+observed: a comparison with a blank is false, except `= null`, `!=` and NOT IN.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from .soql import (
     Call,
     Comparison,
     Condition,
+    FieldPath,
     Junction,
     Literal,
     Membership,
     Multi,
     Negation,
-    Path_,
     Position,
     Query,
 )
@@ -38,7 +38,13 @@ Operand: TypeAlias = "tuple[Field, Getter]"
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
 }  # fmt: skip
-_KIND_NAMES = {"datetime": "dateTime", "reference": "reference", "currency": "double", "percent": "double", "long": "int"}
+_KIND_NAMES = {
+    "datetime": "dateTime",
+    "reference": "reference",
+    "currency": "double",
+    "percent": "double",
+    "long": "int",
+}
 _NUMBERS = frozenset({"int", "long", "double", "currency", "percent"})
 
 
@@ -52,7 +58,7 @@ class Conditions:
         self._names = resolver
         self._sobject = sobject
         self._subquery = subquery
-        self.operand: Callable[[Path_ | Call], Operand] = self._row_operand
+        self.operand: Callable[[FieldPath | Call], Operand] = self._row_operand
         self._sets: dict[int, frozenset[Any]] = {}
 
     # tests
@@ -73,11 +79,13 @@ class Conditions:
             return self._membership(condition)
         return self._multi(condition)
 
-    def _row_operand(self, what: Path_ | Call) -> Operand:
-        if isinstance(what, Path_):
+    def _row_operand(self, what: FieldPath | Call) -> Operand:
+        if isinstance(what, FieldPath):
             found, get = self._names.value(self._sobject, what)
             if not found.filterable:
-                raise self._names.fail(what.at, f"field '{found.name}' can not be filtered in a query call", "INVALID_FIELD")
+                raise self._names.fail(
+                    what.at, f"field '{found.name}' can not be filtered in a query call", "INVALID_FIELD"
+                )
             return found, get
         return self.function(what)
 
@@ -85,7 +93,7 @@ class Conditions:
         """A function of a row as an operand: calendar functions, toLabel, convertCurrency. Raises Failure."""
         if call.name in DATE_FUNCTIONS:
             return self._date_function(call)
-        if call.name in ("tolabel", "convertcurrency") and len(call.args) == 1 and isinstance(call.args[0], Path_):
+        if call.name in ("tolabel", "convertcurrency") and len(call.args) == 1 and isinstance(call.args[0], FieldPath):
             found, get = self._names.value(self._sobject, call.args[0])
             if call.name == "convertcurrency":
                 return found, get
@@ -101,11 +109,13 @@ class Conditions:
         inner = call.args[0] if len(call.args) == 1 else None
         if isinstance(inner, Call) and inner.name == "converttimezone" and len(inner.args) == 1:
             zone, inner = self._names.zone.zone, inner.args[0]
-        if not isinstance(inner, Path_):
+        if not isinstance(inner, FieldPath):
             raise self._names.fail(call.at, f"unexpected token: '{call.spelt}'")
         found, get = self._names.value(self._sobject, inner)
         if found.type not in ("date", "datetime"):
-            raise self._names.fail(call.at, f"field '{found.name}' does not support the date function {call.spelt}", "INVALID_FIELD")
+            raise self._names.fail(
+                call.at, f"field '{found.name}' does not support the date function {call.spelt}", "INVALID_FIELD"
+            )
         kind = "date" if call.name == "day_only" else "int"
         start = self._names.zone.fiscal_start
         made = Field(found.name, kind, found.label, filterable=True, groupable=True, sortable=True)
@@ -123,8 +133,9 @@ class Conditions:
             equal = self._equal(found, get, value)
             return equal if sign == "=" else lambda row: not equal(row)
         if value is None or found.type in ("boolean", "multipicklist"):
-            raise self._names.fail(condition.operand.at, f"invalid operator on {found.type} field",
-                                   "INVALID_QUERY_FILTER_OPERATOR")  # fmt: skip
+            raise self._names.fail(
+                condition.operand.at, f"invalid operator on {found.type} field", "INVALID_QUERY_FILTER_OPERATOR"
+            )
         compare = _COMPARE[sign]
         if _folds(found):
             folded = value.casefold()
@@ -144,7 +155,9 @@ class Conditions:
 
     def _like(self, found: Field, get: Getter, condition: Comparison) -> Test:
         if found.type in ("id", "reference"):
-            raise self._names.fail(condition.operand.at, "invalid operator on id field", "INVALID_QUERY_FILTER_OPERATOR")
+            raise self._names.fail(
+                condition.operand.at, "invalid operator on id field", "INVALID_QUERY_FILTER_OPERATOR"
+            )
         if found.type not in TEXT_TYPES or found.type == "multipicklist":
             raise self._names.fail(condition.operand.at, "invalid operator", "INVALID_QUERY_FILTER_OPERATOR")
         pattern = like_pattern(condition.value.value)
@@ -158,9 +171,13 @@ class Conditions:
         except (OverflowError, ValueError):
             raise self._names.fail(condition.value.at, f"Invalid date literal: {condition.value.text}") from None
         tests: dict[str, Callable[[str], bool]] = {
-            "=": lambda v: low <= v < high, "!=": lambda v: not low <= v < high, "<": lambda v: v < low,
-            "<=": lambda v: v < high, ">": lambda v: v >= high, ">=": lambda v: v >= low,
-        }  # fmt: skip
+            "=": lambda v: low <= v < high,
+            "!=": lambda v: not low <= v < high,
+            "<": lambda v: v < low,
+            "<=": lambda v: v < high,
+            ">": lambda v: v >= high,
+            ">=": lambda v: v >= low,
+        }
         inside = tests[condition.operator]
         blank = condition.operator == "!="
         return lambda row: inside(v) if (v := get(row)) is not None else blank
@@ -187,8 +204,10 @@ class Conditions:
         if known is None:
             if isinstance(condition.values, Query):
                 if found.type not in ("id", "reference"):
-                    raise self._names.fail(condition.operand.at, "semi join sub-selects can only be used with ID or reference fields"
-                                           f" : '{found.name}'")  # fmt: skip
+                    raise self._names.fail(
+                        condition.operand.at,
+                        f"semi join sub-selects can only be used with ID or reference fields : '{found.name}'",
+                    )
                 known = frozenset(v for v in self._subquery(condition.values) if v is not None)
             else:
                 known = self._literal_set(found, condition)
@@ -205,8 +224,11 @@ class Conditions:
     def _multi(self, condition: Multi) -> Test:
         found, get = self.operand(condition.operand)
         if found.type != "multipicklist":
-            raise self._names.fail(condition.operand.at, "includes/excludes operator only valid on multipicklist field",
-                                   "INVALID_QUERY_FILTER_OPERATOR")  # fmt: skip
+            raise self._names.fail(
+                condition.operand.at,
+                "includes/excludes operator only valid on multipicklist field",
+                "INVALID_QUERY_FILTER_OPERATOR",
+            )
         wanted = [frozenset(one.value.casefold().split(";")) for one in condition.values]
 
         def includes(row: Row) -> bool:
@@ -252,9 +274,15 @@ class Conditions:
 
     def _wrong_type(self, found: Field, literal: Literal, at: Position) -> Exception:
         kind = "string" if found.type in TEXT_TYPES else _KIND_NAMES.get(found.type, found.type)
-        quotes = "should be enclosed in quotes" if kind in ("string", "reference", "id") else "should not be enclosed in quotes"
+        quotes = (
+            "should be enclosed in quotes"
+            if kind in ("string", "reference", "id")
+            else "should not be enclosed in quotes"
+        )
         return self._names.fail(
-            at, f"value of filter criterion for field '{found.name}' must be of type {kind} and {quotes}", "INVALID_FIELD"
+            at,
+            f"value of filter criterion for field '{found.name}' must be of type {kind} and {quotes}",
+            "INVALID_FIELD",
         )
 
     # what to look at
@@ -300,7 +328,7 @@ class Conditions:
         return (low if sign in (">", ">=") else None, high if sign in ("<", "<=") else None)
 
     def _direct(self, condition: Condition | None) -> Field | None:
-        if not isinstance(condition, (Comparison, Membership)) or not isinstance(condition.operand, Path_):
+        if not isinstance(condition, (Comparison, Membership)) or not isinstance(condition.operand, FieldPath):
             return None
         parts = self._names.expand(self._sobject, condition.operand)
         return self._sobject.field(parts[0]) if len(parts) == 1 else None

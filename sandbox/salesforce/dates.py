@@ -35,8 +35,8 @@ def _unit_start(unit: str, today: date, offset: int, fiscal_start: int) -> date:
 def period(literal: str, today: date, fiscal_start: int) -> tuple[date, date]:
     """First day and day after the last of a relative literal such as LAST_N_DAYS:3 or THIS_FISCAL_QUARTER.
 
-    LAST_N_unit:n ends with today for days (today included, as observed), and before the present unit otherwise; NEXT_N_DAYS starts
-    tomorrow. Raises OverflowError when the calendar ends before the period does.
+    LAST_N_unit:n ends with today for days (today included, as observed), and before the present unit otherwise;
+    NEXT_N_DAYS starts tomorrow. Raises OverflowError when the calendar ends before the period does.
     """
     name, _, count = literal.upper().partition(":")
     n = int(count or 0)
@@ -79,10 +79,18 @@ def calendar(function: str, value: str | None, zone: ZoneInfo | None, fiscal_sta
     fiscal = _month(day, 1 - fiscal_start)
     sunday = (day.weekday() + 1) % 7
     answers: dict[str, int | str] = {
-        "calendar_month": day.month, "calendar_quarter": (day.month - 1) // 3 + 1, "calendar_year": day.year,
-        "day_in_month": day.day, "day_in_week": sunday + 1, "day_in_year": day.timetuple().tm_yday,
-        "day_only": day.isoformat(), "fiscal_month": fiscal.month, "fiscal_quarter": (fiscal.month - 1) // 3 + 1,
-        "fiscal_year": fiscal.year + (1 if fiscal_start > 1 else 0), "hour_in_day": hour,
-        "week_in_month": (day.day - 1) // 7 + 1, "week_in_year": (day.timetuple().tm_yday - 1) // 7 + 1,
-    }  # fmt: skip
+        "calendar_month": day.month,
+        "calendar_quarter": (day.month - 1) // 3 + 1,
+        "calendar_year": day.year,
+        "day_in_month": day.day,
+        "day_in_week": sunday + 1,
+        "day_in_year": day.timetuple().tm_yday,
+        "day_only": day.isoformat(),
+        "fiscal_month": fiscal.month,
+        "fiscal_quarter": (fiscal.month - 1) // 3 + 1,
+        "fiscal_year": fiscal.year + (1 if fiscal_start > 1 else 0),
+        "hour_in_day": hour,
+        "week_in_month": (day.day - 1) // 7 + 1,
+        "week_in_year": (day.timetuple().tm_yday - 1) // 7 + 1,
+    }
     return answers[function]

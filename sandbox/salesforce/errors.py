@@ -11,7 +11,7 @@ from typing import Any
 NOT_FOUND_TEXT = "The requested resource does not exist"
 
 
-class Failure(Exception):  # noqa: N818 - a refusal of the simulated system, not an error of this program
+class Failure(Exception):
     """One refusal: HTTP status, code, text, and the fields it is about (None: the answer has no `fields` key)."""
 
     def __init__(

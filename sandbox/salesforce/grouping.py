@@ -14,7 +14,7 @@ from .errors import Failure
 from .paths import Getter, Resolver
 from .results import Result, View, sort_key, sort_rows
 from .schema import Field, SObject
-from .soql import AGGREGATES, Call, Path_, Query, Selected, TypeOf
+from .soql import AGGREGATES, Call, FieldPath, Query, Selected, TypeOf
 from .store import Row
 
 BATCH = 2000
@@ -36,9 +36,7 @@ def is_grouped(query: Query) -> bool:
     )
 
 
-def grouped_result(
-    names: Resolver, root: SObject, query: Query, conditions: Conditions, rows: Iterable[Row]
-) -> Result:
+def grouped_result(names: Resolver, root: SObject, query: Query, conditions: Conditions, rows: Iterable[Row]) -> Result:
     """The groups of a query over rows that satisfy its WHERE. Raises Failure."""
     work = _Grouping(names, root, query, conditions)
     shown = work.columns()
@@ -55,8 +53,11 @@ def grouped_result(
     if query.limit is not None:
         groups = groups[: query.limit]
     if len(groups) > BATCH:
-        raise Failure(400, "EXCEEDED_ID_LIMIT", "Aggregate query does not support queryMore(), use LIMIT to restrict the results to "
-                      "a single batch")  # fmt: skip
+        raise Failure(
+            400,
+            "EXCEEDED_ID_LIMIT",
+            "Aggregate query does not support queryMore(), use LIMIT to restrict the results to a single batch",
+        )
 
     def show(group: Any, view: View) -> dict[str, Any]:
         return {"attributes": {"type": "AggregateResult"}, **{key: get(group) for key, get in shown}}
@@ -72,11 +73,11 @@ class _Grouping:
         self._conditions = conditions
         self._keys = [self._key(one) for one in query.group_by]
         self._identities = [self._identity(one) for one in query.group_by]
-        self._aliases: dict[str, Path_ | Call] = {
+        self._aliases: dict[str, FieldPath | Call] = {
             s.alias.lower(): s.what for s in query.select if isinstance(s, Selected) and s.alias
         }
 
-    def _key(self, what: Path_ | Call) -> tuple[Field, Getter]:
+    def _key(self, what: FieldPath | Call) -> tuple[Field, Getter]:
         if isinstance(what, Call):
             return self._conditions.function(what)
         found, get = self._names.value(self._root, what)
@@ -84,10 +85,10 @@ class _Grouping:
             raise self._names.fail(what.at, f"field '{found.name}' can not be grouped in a query call")
         return found, get
 
-    def _identity(self, what: Path_ | Call) -> Any:
-        if isinstance(what, Path_):
+    def _identity(self, what: FieldPath | Call) -> Any:
+        if isinstance(what, FieldPath):
             return tuple(part.lower() for part in self._names.expand(self._root, what))
-        return (what.name, *(self._identity(a) if isinstance(a, (Path_, Call)) else a for a in what.args))
+        return (what.name, *(self._identity(a) if isinstance(a, (FieldPath, Call)) else a for a in what.args))
 
     def columns(self) -> list[tuple[str, Callable[[_Group], Any]]]:
         """Key and reader of each selected column; functions without an alias are expr0, expr1..."""
@@ -99,7 +100,7 @@ class _Grouping:
                 raise self._names.fail(at, "Grouped query cannot use child relationships in the SELECT list")
             found, get = self.operand(item.what)
             key = item.alias
-            if key is None and isinstance(item.what, Path_):
+            if key is None and isinstance(item.what, FieldPath):
                 key = found.name
             elif key is None:
                 key, counter = f"expr{counter}", counter + 1
@@ -108,9 +109,9 @@ class _Grouping:
             shown.append((key, get))
         return shown
 
-    def operand(self, what: Path_ | Call) -> tuple[Field, Callable[[Any], Any]]:
+    def operand(self, what: FieldPath | Call) -> tuple[Field, Callable[[Any], Any]]:
         """A grouped field, a function of one, an aggregate, or the alias of any of these, read from a group."""
-        if isinstance(what, Path_) and len(what.parts) == 1:
+        if isinstance(what, FieldPath) and len(what.parts) == 1:
             aliased = self._aliases.get(what.parts[0].lower())
             if aliased is not None and not self._root.field(what.parts[0]):
                 what = aliased
@@ -122,7 +123,7 @@ class _Grouping:
         if identity in self._identities:
             place = self._identities.index(identity)
             return self._keys[place][0], lambda group: group.values[place]
-        if isinstance(what, Path_):
+        if isinstance(what, FieldPath):
             self._names.value(self._root, what)
             raise self._names.fail(what.at, f"Field must be grouped or aggregated: {what.parts[-1]}")
         raise self._names.fail(what.at, f"Function must be grouped or aggregated: {what.spelt}")
@@ -136,7 +137,7 @@ class _Grouping:
     def _aggregate(self, call: Call) -> tuple[Field, Callable[[Any], Any]]:
         if call.name == "count" and not call.args:
             return Field("count", "int", "count"), lambda group: len(group.rows)
-        if len(call.args) != 1 or not isinstance(call.args[0], (Path_, Call)):
+        if len(call.args) != 1 or not isinstance(call.args[0], (FieldPath, Call)):
             raise self._names.fail(call.at, f"unexpected token: '{call.spelt}'")
         argument = call.args[0]
         if isinstance(argument, Call):
@@ -144,11 +145,17 @@ class _Grouping:
         else:
             found, get = self._names.value(self._root, argument)
             unusable = not found.aggregatable if call.name not in ("count", "count_distinct") else not found.filterable
-            if unusable or (call.name in ("sum", "avg") and found.type not in ("int", "double", "currency", "percent", "long")):
-                raise self._names.fail(argument.at, f"field {found.name} does not support aggregate operator {call.spelt.upper()}")
+            if unusable or (
+                call.name in ("sum", "avg") and found.type not in ("int", "double", "currency", "percent", "long")
+            ):
+                raise self._names.fail(
+                    argument.at, f"field {found.name} does not support aggregate operator {call.spelt.upper()}"
+                )
         kind = "int" if call.name.startswith("count") else found.type
         read = _AGGREGATES[call.name]
-        return Field(found.name, kind, found.label), lambda group: read([v for row in group.rows if (v := get(row)) is not None])
+        return Field(found.name, kind, found.label), lambda group: read(
+            [v for row in group.rows if (v := get(row)) is not None]
+        )
 
     def groups(self, rows: list[Row]) -> list[_Group]:
         """The groups in order of their values; one group over all rows without GROUP BY."""
@@ -171,7 +178,9 @@ class _Grouping:
                     group = groups[identity] = _Group(values, [], dropped)
                 group.rows.append(row)
             found += groups.values()
-        return sorted(found, key=lambda g: [(v is not None or i in g.dropped, str(v).casefold()) for i, v in enumerate(g.values)])
+        return sorted(
+            found, key=lambda g: [(v is not None or i in g.dropped, str(v).casefold()) for i, v in enumerate(g.values)]
+        )
 
 
 _AGGREGATES: dict[str, Callable[[list[Any]], Any]] = {

@@ -14,15 +14,14 @@ from zoneinfo import ZoneInfo
 from .errors import Failure, NotImplementedHere
 from .records import Records
 from .schema import Field, SObject
-from .soql import Path_, Position, Query, refuse
+from .soql import FieldPath, Position, Query, refuse
 from .store import Row
 
 Getter: TypeAlias = Callable[[Row], Any]
 HINT = "Please reference your WSDL or the describe call for the appropriate names."
-GENERIC_FIELDS = (
-    "Id", "Name", "Type", "FirstName", "LastName", "Alias", "Email", "Phone", "Title", "Username", "IsActive", "ProfileId",
-    "UserRoleId",
-)  # fmt: skip
+GENERIC_FIELDS = tuple(
+    "Id Name Type FirstName LastName Alias Email Phone Title Username IsActive ProfileId UserRoleId".split()
+)
 """Fields of the Name object, which stands for whatever a polymorphic lookup points at."""
 NESTING = 5
 
@@ -62,9 +61,11 @@ class Resolver:
         found = self.records.schema.object(name)
         if found is None or found.name in self.records.rules.no_access or not found.can("queryable"):
             raise self.fail(
-                first.path.at, f"sObject type '{name}' is not supported. If you are attempting to use a custom object, be sure "
-                f"to append the '__c' after the entity name. {HINT}", "INVALID_TYPE",
-            )  # fmt: skip
+                first.path.at,
+                f"sObject type '{name}' is not supported. If you are attempting to use a custom object, be sure "
+                f"to append the '__c' after the entity name. {HINT}",
+                "INVALID_TYPE",
+            )
         self.name_sources(query, found.name)
         return found
 
@@ -79,7 +80,7 @@ class Resolver:
             if source.alias:
                 self.aliases[source.alias.lower()] = prefix
 
-    def expand(self, sobject: SObject, path: Path_) -> tuple[str, ...]:
+    def expand(self, sobject: SObject, path: FieldPath) -> tuple[str, ...]:
         """A path without its alias."""
         head = path.parts[0].lower()
         if len(path.parts) > 1 and head in self.aliases and not sobject.parent(head):
@@ -95,18 +96,22 @@ class Resolver:
 
     def _no_column(self, name: str, entity: str, at: Position) -> Failure:
         return self.fail(
-            at, f"No such column '{name}' on entity '{entity}'. If you are attempting to use a custom field, be sure to append "
-            f"the '__c' after the custom field name. {HINT}", "INVALID_FIELD",
-        )  # fmt: skip
+            at,
+            f"No such column '{name}' on entity '{entity}'. If you are attempting to use a custom field, be sure to "
+            f"append the '__c' after the custom field name. {HINT}",
+            "INVALID_FIELD",
+        )
 
     def lookup(self, sobject: SObject, name: str, at: Position) -> Field:
         """The lookup field of a parent relationship. Raises Failure INVALID_FIELD."""
         found = sobject.parent(name)
         if found is None or found.name in self.records.hidden(sobject.name):
             raise self.fail(
-                at, f"Didn't understand relationship '{name}' in field path. If you are attempting to use a custom relationship, "
-                f"be sure to append the '__r' after the custom relationship name. {HINT}", "INVALID_FIELD",
-            )  # fmt: skip
+                at,
+                f"Didn't understand relationship '{name}' in field path. If you are attempting to use a custom "
+                f"relationship, be sure to append the '__r' after the custom relationship name. {HINT}",
+                "INVALID_FIELD",
+            )
         return found
 
     def target(self, lookup: Field) -> SObject:
@@ -124,11 +129,13 @@ class Resolver:
         kind = "boolean" if found == "IsActive" else "id" if found.endswith("Id") else "string"
         return Field(found, kind, found, filterable=True, sortable=True, groupable=True, aggregatable=True)
 
-    def value(self, sobject: SObject, path: Path_) -> tuple[Field, Getter]:
+    def value(self, sobject: SObject, path: FieldPath) -> tuple[Field, Getter]:
         """The field at the end of a path, and how to read it from a row of `sobject`. Raises Failure."""
         parts = self.expand(sobject, path)
         if len(parts) - 1 > NESTING:
-            raise self.fail(path.at, f"Relationship path is too deep: at most {NESTING} levels of parents", "INVALID_FIELD")
+            raise self.fail(
+                path.at, f"Relationship path is too deep: at most {NESTING} levels of parents", "INVALID_FIELD"
+            )
         chain: list[Field] = []
         current = sobject
         for place, name in enumerate(parts[:-1]):
@@ -136,9 +143,13 @@ class Resolver:
             chain.append(lookup)
             if lookup.polymorphic:
                 if place != len(parts) - 2:
-                    raise self.fail(path.at, f"Didn't understand relationship '{parts[place + 1]}' in field path. If you are "
-                                    "attempting to use a custom relationship, be sure to append the '__r' after the custom "
-                                    f"relationship name. {HINT}", "INVALID_FIELD")  # fmt: skip
+                    raise self.fail(
+                        path.at,
+                        f"Didn't understand relationship '{parts[place + 1]}' in field path. If you are "
+                        "attempting to use a custom relationship, be sure to append the '__r' after the custom "
+                        f"relationship name. {HINT}",
+                        "INVALID_FIELD",
+                    )
                 found = self.generic(parts[-1], path.at)
                 return found, self._walk(chain, generic_reader(self.records, found.name))
             current = self.target(lookup)
@@ -179,7 +190,9 @@ def follower(records: Records, lookup: Field) -> Callable[[str], Row | None]:
 def reader(sobject: SObject, field: Field) -> Getter:
     """How to read a field: addresses are put together from their components."""
     if field.type == "address":
-        parts = [(f.name.removeprefix(field.name.removesuffix("Address")), f.name) for f in sobject.components(field.name)]
+        parts = [
+            (f.name.removeprefix(field.name.removesuffix("Address")), f.name) for f in sobject.components(field.name)
+        ]
         keys = sorted((key[0].lower() + key[1:], name) for key, name in parts)
 
         def address(row: Row) -> Any:

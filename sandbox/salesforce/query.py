@@ -1,7 +1,7 @@
 """Running a SOQL tree: an index chosen, rows filtered and ordered, results shaped as the REST API shows them.
 
-Source: REST API guide "Query", SOQL and SOSL Reference (relationship queries, TYPEOF, FIELDS(), ORDER BY); recorded answers.
-Equal keys are ordered by Id, which the real system does not promise.
+Source: REST API guide "Query", SOQL and SOSL Reference (relationship queries, TYPEOF, FIELDS(), ORDER BY); recorded
+answers. Equal keys are ordered by Id, which the real system does not promise.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .paths import HINT, Getter, Resolver, Zone, follower, generic_reader, reade
 from .records import Records
 from .results import Result, View, attributes, sort_key, sort_rows
 from .schema import Field, SObject
-from .soql import Call, Order, Path_, Position, Query, Selected, TypeOf, parse
+from .soql import Call, FieldPath, Order, Position, Query, Selected, TypeOf, parse
 from .store import Row, Table
 
 FIELDS_LIMIT = 200
@@ -35,8 +35,8 @@ class _Shape:
 class _Parent:
     """A parent shown under a relationship name.
 
-    Of a plain lookup it has one `shape`. Of a polymorphic one it shows `typed` shapes (TYPEOF) by object, and else the `generic`
-    fields of the Name object, under the type `label` (None: the row's own).
+    Of a plain lookup it has one `shape`. Of a polymorphic one it shows `typed` shapes (TYPEOF) by object, and else
+    the `generic` fields of the Name object, under the type `label` (None: the row's own).
     """
 
     lookup: Field
@@ -114,8 +114,11 @@ class _Run:
             raise Failure(400, "NUMBER_OUTSIDE_VALID_RANGE", "Maximum SOQL offset allowed is 2000")
 
     def _counts(self) -> bool:
-        calls = [s for s in self.query.select if isinstance(s, Selected) and isinstance(s.what, Call)
-                 and s.what.name == "count" and not s.what.args]  # fmt: skip
+        calls = [
+            s
+            for s in self.query.select
+            if isinstance(s, Selected) and isinstance(s.what, Call) and s.what.name == "count" and not s.what.args
+        ]
         if not calls:
             return False
         if len(self.query.select) > 1 or self.query.group_by:
@@ -181,7 +184,7 @@ class _Run:
             return None
         names = []
         for one in orders:
-            if not isinstance(one.what, Path_) or one.descending != orders[0].descending:
+            if not isinstance(one.what, FieldPath) or one.descending != orders[0].descending:
                 return None
             parts = self.names.expand(self.root, one.what)
             found = self.root.field(parts[0]) if len(parts) == 1 else None
@@ -204,8 +207,14 @@ class _Run:
     def _semi_join(self, query: Query) -> Iterable[Any]:
         names = self.names.for_subquery()
         run = _Run(names, query, names.root(query))
-        if len(query.select) != 1 or not isinstance(query.select[0], Selected) or not isinstance(query.select[0].what, Path_):
-            raise names.fail(query.sources[0].path.at, "semi join sub-selects need exactly one field in their SELECT list")
+        if (
+            len(query.select) != 1
+            or not isinstance(query.select[0], Selected)
+            or not isinstance(query.select[0].what, FieldPath)
+        ):
+            raise names.fail(
+                query.sources[0].path.at, "semi join sub-selects need exactly one field in their SELECT list"
+            )
         path = query.select[0].what
         found, get = names.value(run.root, path)
         if found.type not in ("id", "reference"):
@@ -223,7 +232,7 @@ class _Run:
                 self._add_children(shape, item)
             elif isinstance(item, TypeOf):
                 self._add_typeof(shape, item)
-            elif isinstance(item.what, Path_):
+            elif isinstance(item.what, FieldPath):
                 if item.alias:
                     raise self.names.fail(item.what.at, "only aggregate expressions use field aliasing")
                 self._add_path(shape, item.what, self.names.expand(self.root, item.what))
@@ -231,14 +240,14 @@ class _Run:
                 self._add_call(shape, item)
         return shape
 
-    def _add_path(self, shape: _Shape, path: Path_, parts: tuple[str, ...]) -> None:
+    def _add_path(self, shape: _Shape, path: FieldPath, parts: tuple[str, ...]) -> None:
         current = shape
         for place, name in enumerate(parts[:-1]):
             lookup = self.names.lookup(current.sobject, name, path.at)
             assert lookup.relationship
             known = current.entries.get(lookup.relationship)
             if lookup.polymorphic:
-                self.names.value(current.sobject, Path_(parts[place:], path.at))
+                self.names.value(current.sobject, FieldPath(parts[place:], path.at))
                 parent = known if isinstance(known, _Parent) else self._polymorphic(lookup)
                 found = self.names.generic(parts[-1], path.at)
                 parent.generic[found.name] = generic_reader(self.names.records, found.name)
@@ -264,35 +273,44 @@ class _Run:
         found, get = self.conditions.function(call)
         key = item.alias
         if key is None:
-            parts = [arg for arg in call.args if isinstance(arg, Path_)]
+            parts = [arg for arg in call.args if isinstance(arg, FieldPath)]
             key = found.name if parts else call.spelt
         if key in shape.entries:
             raise self.names.fail(call.at, f"duplicate field selected: {key}")
         shape.entries[key] = get
 
     def _fields(self, call: Call) -> list[Field]:
-        which = call.args[0].text.lower() if len(call.args) == 1 and isinstance(call.args[0], Path_) else ""
+        which = call.args[0].text.lower() if len(call.args) == 1 and isinstance(call.args[0], FieldPath) else ""
         if which not in ("all", "standard", "custom"):
             raise self.names.fail(call.at, "The SOQL FIELDS function takes one of ALL, STANDARD and CUSTOM")
         if which != "standard" and (self.query.limit is None or self.query.limit > FIELDS_LIMIT):
             raise Failure(400, "MALFORMED_QUERY", "The SOQL FIELDS function must have a LIMIT of at most 200")
         hidden = self.names.records.hidden(self.root.name)
-        return [f for f in self.root.fields.values()
-                if f.name not in hidden and (which == "all" or f.custom == (which == "custom"))]  # fmt: skip
+        return [
+            f
+            for f in self.root.fields.values()
+            if f.name not in hidden and (which == "all" or f.custom == (which == "custom"))
+        ]
 
     def _add_typeof(self, shape: _Shape, item: TypeOf) -> None:
         if len(item.path.parts) != 1:
             raise NotImplementedHere("TYPEOF over a parent relationship")
         lookup = self.names.lookup(self.root, item.path.parts[0], item.path.at)
         if not lookup.polymorphic:
-            raise self.names.fail(item.path.at, f"Cannot use TYPEOF on relationship '{item.path.text}': it is not polymorphic",
-                                  "INVALID_TYPE_FOR_OPERATION")  # fmt: skip
+            raise self.names.fail(
+                item.path.at,
+                f"Cannot use TYPEOF on relationship '{item.path.text}': it is not polymorphic",
+                "INVALID_TYPE_FOR_OPERATION",
+            )
         shapes: dict[str, _Shape] = {}
         for kind, paths in item.cases:
             target = self.names.records.schema.object(str(kind))
             if target is None or target.name not in lookup.reference_to:
-                raise self.names.fail(Position(kind.line or 1, kind.column or 1),
-                                      f"sObject type '{kind}' is not supported in TYPEOF {item.path.text}", "INVALID_TYPE")  # fmt: skip
+                raise self.names.fail(
+                    Position(kind.line or 1, kind.column or 1),
+                    f"sObject type '{kind}' is not supported in TYPEOF {item.path.text}",
+                    "INVALID_TYPE",
+                )
             shapes[target.name] = _Shape(target)
             for path in paths:
                 self._add_path(shapes[target.name], path, path.parts)
@@ -324,17 +342,19 @@ class _Run:
         child = names.records.schema.object(kid.child) if kid and kid.name else None
         if kid is None or child is None or kid.name is None or child.name in names.records.rules.no_access:
             raise self.names.fail(
-                source.path.at, f"Didn't understand relationship '{source.path.text}' in FROM part of query call. If you are "
-                f"attempting to use a custom relationship, be sure to append the '__r' after the custom relationship name. {HINT}",
+                source.path.at,
+                f"Didn't understand relationship '{source.path.text}' in FROM part of query call. If you are "
+                f"attempting to use a custom relationship, be sure to append the '__r' after the custom "
+                f"relationship name. {HINT}",
                 "INVALID_TYPE",
-            )  # fmt: skip
+            )
         names.name_sources(query, kid.name)
         run = _ChildRun(names, query, child, kid.field)
         run.prepare()
         shape.entries[kid.name] = _Children(run.of)
 
     def _columns(self, shape: _Shape) -> list[tuple[str, Field, Getter]] | None:
-        if not all(isinstance(s, Selected) and isinstance(s.what, Path_) for s in self.query.select):
+        if not all(isinstance(s, Selected) and isinstance(s.what, FieldPath) for s in self.query.select):
             return None
         columns = []
         for item in self.query.select:

@@ -1,9 +1,9 @@
 """Creating, changing and deleting records: the rules every object shares.
 
 What single objects do beyond that (stages, invitations, primary roles, line items) is in `behaviour`.
-Sources: REST API guide "sObject Rows", SOAP API guide "create", "update", "delete", "merge", Object Reference, and error
-texts recorded by public projects. Not verified against an organisation, hence switchable in `Settings`: trimming of text,
-the codes for fields hidden by field-level security, rounding to scale.
+Sources: REST API guide "sObject Rows", SOAP API guide "create", "update", "delete", "merge", Object Reference, and
+error texts recorded by public projects. Not verified against an organisation, hence switchable in `Settings`:
+trimming of text, the codes for fields hidden by field-level security, rounding to scale.
 """
 
 from __future__ import annotations
@@ -108,10 +108,15 @@ class Rules:
     def copy(self) -> Rules:
         """An independent copy."""
         return replace(
-            self, validation=list(self.validation), duplicates=list(self.duplicates),
-            automations=list(self.automations), locks=[replace(lock) for lock in self.locks],
-            hidden=dict(self.hidden), read_only=dict(self.read_only), late=list(self.late),
-        )  # fmt: skip
+            self,
+            validation=list(self.validation),
+            duplicates=list(self.duplicates),
+            automations=list(self.automations),
+            locks=[replace(lock) for lock in self.locks],
+            hidden=dict(self.hidden),
+            read_only=dict(self.read_only),
+            late=list(self.late),
+        )
 
 
 class Records:
@@ -125,8 +130,6 @@ class Records:
         self._clock = now
         self._stamp_override: str | None = None
         self.locked: set[str] = set()
-        self.deletions: list[tuple[str, str, str]] = []
-        """The delete log that getDeleted reads: (object, id, stamp)."""
 
     # what exists and who may see it
 
@@ -177,12 +180,12 @@ class Records:
         """Insert a record; returns its id. Raises Failure; nothing is stored then."""
         sobject = self.sobject(name)
         if not sobject.can("createable"):
-            raise Failure(400, "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", f"entity type {sobject.name} does not support create", [])
+            raise Failure(
+                400, "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", f"entity type {sobject.name} does not support create", []
+            )
         given = self._given(sobject, data, actor, creating=True)
         at = self._statement_time(sobject.name)
-        row: Row = {
-            f.name: None for f in sobject.fields.values() if f.type not in COMPOUND_TYPES and f.formula is None
-        }
+        row: Row = {f.name: None for f in sobject.fields.values() if f.type not in COMPOUND_TYPES and f.formula is None}
         self._defaults(sobject, row, actor)
         row.update(given)
         for f in sobject.fields.values():
@@ -201,7 +204,9 @@ class Records:
         """Change a record; returns its id. Raises Failure; nothing is changed then."""
         sobject = self.sobject(name)
         if not sobject.can("updateable"):
-            raise Failure(400, "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", f"entity type {sobject.name} does not support update", [])
+            raise Failure(
+                400, "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", f"entity type {sobject.name} does not support update", []
+            )
         old = self._row_to_write(sobject, key)
         given = self._given(sobject, data, actor, creating=False)
         nulled = [n for n, v in given.items() if v is None and self._not_nullable(sobject.fields[n])]
@@ -220,7 +225,9 @@ class Records:
     def _row_to_write(self, sobject: SObject, key: Any) -> Row:
         full = to18(key) if isinstance(key, str) else None
         if full is None or full[:3] != sobject.prefix:
-            raise Failure(400, "MALFORMED_ID", f"{sobject.fields['Id'].label}: id value of incorrect type: {key}", ["Id"])
+            raise Failure(
+                400, "MALFORMED_ID", f"{sobject.fields['Id'].label}: id value of incorrect type: {key}", ["Id"]
+            )
         old = self.store.get(sobject.name, full)
         if old is None:
             raise Failure(404, "INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id", [])
@@ -229,7 +236,14 @@ class Records:
         return old
 
     def upsert(
-        self, name: str, field_name: str, value: Any, data: Mapping[str, Any], actor: Actor, *, update_only: bool = False
+        self,
+        name: str,
+        field_name: str,
+        value: Any,
+        data: Mapping[str, Any],
+        actor: Actor,
+        *,
+        update_only: bool = False,
     ) -> tuple[str, bool]:
         """Update the record with a value in a key field, or create it; returns (id, created).
 
@@ -246,8 +260,14 @@ class Records:
             raise Failure(400, "MISSING_ARGUMENT", f"{key_field.name} not specified", [])
         found = self.store.find(sobject.name, key_field.name, key)
         if len(found) > 1:
-            raise Failure(300, "DUPLICATE_EXTERNAL_ID", f"{key_field.name}: more than one record found for external id field: "
-                          f"[{', '.join(r['Id'] for r in found)}]", [key_field.name], {"matches": found})  # fmt: skip
+            raise Failure(
+                300,
+                "DUPLICATE_EXTERNAL_ID",
+                f"{key_field.name}: more than one record found for external id field: "
+                f"[{', '.join(r['Id'] for r in found)}]",
+                [key_field.name],
+                {"matches": found},
+            )
         rest = {k: v for k, v in data.items() if k.lower() != key_field.name.lower()}
         if found:
             return self.update(name, found[0]["Id"], rest, actor), False
@@ -282,10 +302,12 @@ class Records:
             resolved[found.name] = (found, value)
         if refused:
             raise Failure(
-                400, "INVALID_FIELD_FOR_INSERT_UPDATE",
-                f"Unable to create/update fields: {', '.join(refused)}. Please check the security settings of this field "
-                "and verify that it is read/write for your profile or permission set.", refused,
-            )  # fmt: skip
+                400,
+                "INVALID_FIELD_FOR_INSERT_UPDATE",
+                f"Unable to create/update fields: {', '.join(refused)}. Please check the security settings of this "
+                "field and verify that it is read/write for your profile or permission set.",
+                refused,
+            )
         return {name: self._value(sobject, f, value) for name, (f, value) in resolved.items()}
 
     def _unknown(self, name: str, sobject: SObject, *, hidden: bool) -> Failure:
@@ -302,22 +324,36 @@ class Records:
         target = self.schema.object(target_name)
         keys = [(k, v) for k, v in value.items() if k != "attributes"]
         if target is None or len(keys) != 1:
-            raise Failure(400, "INVALID_FIELD", f"Relationship {lookup.relationship} needs exactly one external id field", [])
+            raise Failure(
+                400, "INVALID_FIELD", f"Relationship {lookup.relationship} needs exactly one external id field", []
+            )
         key_field = target.field(keys[0][0])
         if key_field is None or not (key_field.id_lookup or key_field.external_id):
-            raise Failure(400, "INVALID_FIELD",
-                          f"Field name provided, {keys[0][0]} is not an External ID or indexed field for {target.name}")  # fmt: skip
+            raise Failure(
+                400,
+                "INVALID_FIELD",
+                f"Field name provided, {keys[0][0]} is not an External ID or indexed field for {target.name}",
+            )
         if isinstance(keys[0][1], (dict, list)):
             raise undecodable("string", keys[0][1])
         if key_field.type == "id":
             return str(keys[0][1])
         found = self.store.find(target.name, key_field.name, coerce(key_field, keys[0][1]))
         if not found:
-            raise Failure(400, "INVALID_FIELD", f"Foreign key external ID: {str(keys[0][1]).lower()} not found for field "
-                          f"{key_field.name} in entity {target.name}")  # fmt: skip
+            raise Failure(
+                400,
+                "INVALID_FIELD",
+                f"Foreign key external ID: {str(keys[0][1]).lower()} not found for field "
+                f"{key_field.name} in entity {target.name}",
+            )
         if len(found) > 1:
-            raise Failure(400, "DUPLICATE_EXTERNAL_ID", f"{key_field.name}: more than one record found for external id field: "
-                          f"[{', '.join(r['Id'] for r in found)}]", [])  # fmt: skip
+            raise Failure(
+                400,
+                "DUPLICATE_EXTERNAL_ID",
+                f"{key_field.name}: more than one record found for external id field: "
+                f"[{', '.join(r['Id'] for r in found)}]",
+                [],
+            )
         return str(found[0]["Id"])
 
     def _value(self, sobject: SObject, f: Field, value: Any) -> Any:
@@ -337,16 +373,24 @@ class Records:
         if target is None and not any(self.schema.object(name) for name in f.reference_to):
             raise NotImplementedHere(f"the objects that {sobject.name}.{f.name} refers to")
         if target is None or target.name not in f.reference_to:
-            raise Failure(400, "FIELD_INTEGRITY_EXCEPTION" if target else "MALFORMED_ID",
-                          f"{f.label}: id value of incorrect type: {full}", [f.name])  # fmt: skip
+            raise Failure(
+                400,
+                "FIELD_INTEGRITY_EXCEPTION" if target else "MALFORMED_ID",
+                f"{f.label}: id value of incorrect type: {full}",
+                [f.name],
+            )
         row = self.store.get(target.name, full)
         if row is None:
             raise Failure(400, "INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id", [])
         if row.get("IsDeleted"):
             raise Failure(400, "ENTITY_IS_DELETED", "entity is deleted", [])
         if f.name == "OwnerId" and target.name == "User" and not row.get("IsActive"):
-            raise Failure(400, "INACTIVE_OWNER_OR_USER", f"operation performed with inactive user [{full}] as owner of "
-                          f"{sobject.name.lower()}", [])  # fmt: skip
+            raise Failure(
+                400,
+                "INACTIVE_OWNER_OR_USER",
+                f"operation performed with inactive user [{full}] as owner of {sobject.name.lower()}",
+                [],
+            )
         return full
 
     def _record_type(self, sobject: SObject, f: Field, full: str) -> str | None:
@@ -354,8 +398,12 @@ class Records:
             return None
         row = self.store.get("RecordType", full)
         if row is None or row["SobjectType"] != sobject.name or not row["IsActive"]:
-            raise Failure(400, "INVALID_CROSS_REFERENCE_KEY",
-                          f"{f.label}: this ID value isn't valid for the user: {full}", [f.name])  # fmt: skip
+            raise Failure(
+                400,
+                "INVALID_CROSS_REFERENCE_KEY",
+                f"{f.label}: this ID value isn't valid for the user: {full}",
+                [f.name],
+            )
         return full
 
     def _defaults(self, sobject: SObject, row: Row, actor: Actor) -> None:
@@ -407,8 +455,9 @@ class Records:
                 break
         if held:
             shown = key if old is not None else "null"
-            raise Failure(400, "UNABLE_TO_LOCK_ROW",
-                          f"unable to obtain exclusive access to this record or 1 records: {shown}", [])  # fmt: skip
+            raise Failure(
+                400, "UNABLE_TO_LOCK_ROW", f"unable to obtain exclusive access to this record or 1 records: {shown}", []
+            )
 
     def _check_unique(self, sobject: SObject, row: Row) -> None:
         for f in sobject.fields.values():
@@ -416,13 +465,19 @@ class Records:
                 continue
             for other in self.store.find(sobject.name, f.name, row[f.name]):
                 if other["Id"] != row["Id"]:
-                    raise Failure(400, "DUPLICATE_VALUE", f"duplicate value found: {f.name} duplicates value on record with "
-                                  f"id: {other['Id'][:15]}", [])  # fmt: skip
+                    raise Failure(
+                        400,
+                        "DUPLICATE_VALUE",
+                        f"duplicate value found: {f.name} duplicates value on record with id: {other['Id'][:15]}",
+                        [],
+                    )
 
     def _check_validation(self, sobject: SObject, row: Row) -> None:
         for rule in self.rules.validation:
             if rule.object == sobject.name and rule.matches(row):
-                raise Failure(400, "FIELD_CUSTOM_VALIDATION_EXCEPTION", rule.message, [rule.field] if rule.field else [])
+                raise Failure(
+                    400, "FIELD_CUSTOM_VALIDATION_EXCEPTION", rule.message, [rule.field] if rule.field else []
+                )
 
     def _check_duplicates(self, sobject: SObject, row: Row, old: Row | None, actor: Actor) -> None:
         for rule in self.rules.duplicates:
@@ -433,9 +488,10 @@ class Records:
                 continue
             first, *others = rule.fields
             found = [
-                r for r in self.store.find(sobject.name, first, row[first])
+                r
+                for r in self.store.find(sobject.name, first, row[first])
                 if r["Id"] != row["Id"] and all(_same(r.get(n), row[n]) for n in others)
-            ]  # fmt: skip
+            ]
             if found:
                 raise _duplicates(rule, found, actor.version)
 
@@ -471,7 +527,9 @@ class Records:
         """Move a record and what depends on it to the recycle bin. Raises Failure."""
         sobject = self.sobject(name)
         if not sobject.can("deletable"):
-            raise Failure(400, "INSUFFICIENT_ACCESS_OR_READONLY", f"entity type {sobject.name} does not support delete", [])
+            raise Failure(
+                400, "INSUFFICIENT_ACCESS_OR_READONLY", f"entity type {sobject.name} does not support delete", []
+            )
         row = self._row_to_write(sobject, key)
         self._check_lock(sobject, row, row)
         with self.store.savepoint():
@@ -492,13 +550,20 @@ class Records:
         if current is None or current.get("IsDeleted"):
             return
         if "IsDeleted" in sobject.fields:
-            self.store.put(sobject.name, {
-                **current, "IsDeleted": True, "LastModifiedDate": at, "LastModifiedById": actor.user,
-                "SystemModstamp": at, "_deleted_with": root,
-            })  # fmt: skip
+            self.store.put(
+                sobject.name,
+                {
+                    **current,
+                    "IsDeleted": True,
+                    "LastModifiedDate": at,
+                    "LastModifiedById": actor.user,
+                    "SystemModstamp": at,
+                    "_deleted_with": root,
+                },
+            )
         else:
             self.store.remove(sobject.name, row["Id"])
-        self.deletions.append((sobject.name, row["Id"], at))
+        self.store.log_deletion(sobject.name, row["Id"], at)
         behaviour.after_delete(self, sobject, row, actor)
 
     def _check_restricted(self, sobject: SObject, row: Row) -> None:
@@ -512,8 +577,13 @@ class Records:
                 label = child.name_field.name if child.name_field else "Id"
                 own = sobject.name_field.name if sobject.name_field else "Id"
                 shown = ", ".join(str(r.get(label) or r["Id"]) for r in found[:5])
-                raise Failure(400, "DELETE_FAILED", f"Your attempt to delete {row.get(own)} could not be completed because it "
-                              f"is associated with the following {child.plural.lower()}.: {shown}\n", [])  # fmt: skip
+                raise Failure(
+                    400,
+                    "DELETE_FAILED",
+                    f"Your attempt to delete {row.get(own)} could not be completed because it "
+                    f"is associated with the following {child.plural.lower()}.: {shown}\n",
+                    [],
+                )
 
     def undelete(self, key: str, actor: Actor) -> str:
         """Take a record and what was deleted with it out of the recycle bin. Raises Failure."""
@@ -525,19 +595,26 @@ class Records:
         if not sobject.can("undeletable") or row.get("MasterRecordId"):
             raise Failure(400, "UNDELETE_FAILED", f"entity type {sobject.name} does not support undelete", [])
         at = self.now()
+        back: set[str] = set()
         with self.store.savepoint():
             for one in self.schema:
                 if "IsDeleted" not in one.fields:
                     continue
                 for dependent in list(self.store.table(one.name).rows.values()):
                     if dependent.get("IsDeleted") and dependent.get("_deleted_with") == full:
-                        restored = {**dependent, "IsDeleted": False, "LastModifiedDate": at,
-                                    "LastModifiedById": actor.user, "SystemModstamp": at}  # fmt: skip
+                        restored = {
+                            **dependent,
+                            "IsDeleted": False,
+                            "LastModifiedDate": at,
+                            "LastModifiedById": actor.user,
+                            "SystemModstamp": at,
+                        }
                         del restored["_deleted_with"]
                         self._check_unique(one, restored)
                         self.store.put(one.name, restored)
+                        back.add(restored["Id"])
             self._relink(full)
-        self.deletions = [d for d in self.deletions if d[1] != full]
+            self.store.unlog_deletions(back)
         return full
 
     def _relink(self, full: str) -> None:
@@ -547,11 +624,9 @@ class Records:
                     if target == full and row.get(name) is None:
                         self.store.put(one.name, {**row, name: full})
 
-    def purge(self, name: str, key: str, *, forget: bool = True) -> None:
-        """Remove a record for good: hard delete, or the emptying of the recycle bin. Unknown ids are ignored."""
+    def purge(self, name: str, key: str) -> None:
+        """Remove a record for good, as the emptying of the recycle bin does. Unknown ids are ignored."""
         self.store.remove(name, key)
-        if forget:
-            self.deletions = [d for d in self.deletions if d[1] != key]
 
     def hard_delete(self, name: str, key: str, actor: Actor) -> None:
         """Delete a record and its dependants without the recycle bin (Bulk `hardDelete`)."""
@@ -561,7 +636,7 @@ class Records:
             for one in self.schema:
                 gone = [r["Id"] for r in self.store.table(one.name).rows.values() if r.get("_deleted_with") == full]
                 for dependent in gone:
-                    self.purge(one.name, dependent, forget=False)
+                    self.purge(one.name, dependent)
 
     def merge(self, name: str, master: str, losers: list[str], data: Mapping[str, Any], actor: Actor) -> list[str]:
         """Merge up to two records into a master: children move, losers go, `MasterRecordId` says where to.
@@ -580,11 +655,18 @@ class Records:
             for key in losers:
                 loser = self._row_to_write(sobject, key)
                 moved += self._reparent(sobject, loser["Id"], winner["Id"], at)
-                self.store.put(sobject.name, {
-                    **self.store.table(sobject.name).rows[loser["Id"]], "IsDeleted": True, "MasterRecordId": winner["Id"],
-                    "LastModifiedDate": at, "LastModifiedById": actor.user, "SystemModstamp": at,
-                })  # fmt: skip
-                self.deletions.append((sobject.name, loser["Id"], at))
+                self.store.put(
+                    sobject.name,
+                    {
+                        **self.store.table(sobject.name).rows[loser["Id"]],
+                        "IsDeleted": True,
+                        "MasterRecordId": winner["Id"],
+                        "LastModifiedDate": at,
+                        "LastModifiedById": actor.user,
+                        "SystemModstamp": at,
+                    },
+                )
+                self.store.log_deletion(sobject.name, loser["Id"], at)
             self.update(sobject.name, winner["Id"], data, actor)
         return moved
 
@@ -626,22 +708,34 @@ def _duplicates(rule: DuplicateRule, found: list[Row], version: float) -> Failur
     text = "Use one of these records?"
     matches = [
         {
-            "additionalInformation": [], "fieldDiffs": [], "matchConfidence": 100.0,
+            "additionalInformation": [],
+            "fieldDiffs": [],
+            "matchConfidence": 100.0,
             "record": {
                 "attributes": {
-                    "type": rule.object, "url": f"/services/data/v{version:.1f}/sobjects/{rule.object}/{row['Id']}",
+                    "type": rule.object,
+                    "url": f"/services/data/v{version:.1f}/sobjects/{rule.object}/{row['Id']}",
                 },
                 "Id": row["Id"],
             },
         }
         for row in found
-    ]  # fmt: skip
+    ]
     result = {
-        "allowSave": rule.allow_save, "duplicateRule": rule.name, "duplicateRuleEntityType": rule.object,
+        "allowSave": rule.allow_save,
+        "duplicateRule": rule.name,
+        "duplicateRuleEntityType": rule.object,
         "errorMessage": text,
-        "matchResults": [{
-            "entityType": rule.object, "errors": [], "matchEngine": "ExactMatchEngine", "matchRecords": matches,
-            "rule": rule.name, "size": len(matches), "success": True,
-        }],
-    }  # fmt: skip
+        "matchResults": [
+            {
+                "entityType": rule.object,
+                "errors": [],
+                "matchEngine": "ExactMatchEngine",
+                "matchRecords": matches,
+                "rule": rule.name,
+                "size": len(matches),
+                "success": True,
+            }
+        ],
+    }
     return Failure(400, "DUPLICATES_DETECTED", text, None, {"duplicateResult": result})

@@ -1,7 +1,7 @@
 """The REST resources of single records, describes, queries and limits.
 
-Source: REST API guide (sObject Basic Information, Describe, Rows, Rows by External ID, Query, QueryAll, Limits, Record Count,
-Conditional Requests) and recorded answers.
+Source: REST API guide (sObject Basic Information, Describe, Rows, Rows by External ID, Query, QueryAll, Limits,
+Record Count, Conditional Requests) and recorded answers.
 """
 
 from __future__ import annotations
@@ -78,7 +78,9 @@ def versions() -> Response:
     for number in range(31, 69):
         season = _SEASONS[(number + 1) % 3]
         year = 2014 + (number - 31) // 3 + (1 if season == "Winter" else 0)
-        listed.append({"label": f"{season} '{year % 100:02d}", "url": f"/services/data/v{number}.0", "version": f"{number}.0"})
+        listed.append(
+            {"label": f"{season} '{year % 100:02d}", "url": f"/services/data/v{number}.0", "version": f"{number}.0"}
+        )
     return Response.of_json(listed)
 
 
@@ -98,7 +100,9 @@ class Rest:
     # describes
 
     def describe_global(self, call: Call) -> Response:
-        shown = [describe_header(one, call.base) for one in self._schema if one.name not in self._records.rules.no_access]
+        shown = [
+            describe_header(one, call.base) for one in self._schema if one.name not in self._records.rules.no_access
+        ]
         return Response.of_json({"encoding": "UTF-8", "maxBatchSize": 200, "sobjects": shown})
 
     def basic(self, call: Call, name: str) -> Response:
@@ -112,12 +116,15 @@ class Rest:
         changed = call.request.headers.get("If-Modified-Since")
         if changed is not None and self._server.schema_changed <= _http_date(changed):
             return Response(304)
-        body = describe_object(self._schema, sobject, call.base, self._record_types(sobject, call),
-                               self._records.hidden(sobject.name))  # fmt: skip
+        body = describe_object(
+            self._schema, sobject, call.base, self._record_types(sobject, call), self._records.hidden(sobject.name)
+        )
         for field in body["fields"]:
             if field["name"] in self._records.rules.read_only.get(sobject.name, ()):
                 field["createable"] = field["updateable"] = False
-        return Response.of_json(body, headers=[("Last-Modified", format_datetime(self._server.schema_changed, usegmt=True))])
+        return Response.of_json(
+            body, headers=[("Last-Modified", format_datetime(self._server.schema_changed, usegmt=True))]
+        )
 
     def _record_types(self, sobject: SObject, call: Call) -> list[dict[str, Any]]:
         layout = f"{call.base}/sobjects/{sobject.name}/describe/layouts"
@@ -126,10 +133,15 @@ class Rest:
 
         def shown(key: str, name: str, developer: str, *, master: bool, active: bool = True) -> dict[str, Any]:
             return {
-                "active": active, "available": active, "defaultRecordTypeMapping": key == (default or MASTER_RECORD_TYPE),
-                "developerName": developer, "master": master, "name": name, "recordTypeId": key,
+                "active": active,
+                "available": active,
+                "defaultRecordTypeMapping": key == (default or MASTER_RECORD_TYPE),
+                "developerName": developer,
+                "master": master,
+                "name": name,
+                "recordTypeId": key,
                 "urls": {"layout": f"{layout}/{key}"},
-            }  # fmt: skip
+            }
 
         if "RecordTypeId" not in sobject.fields and not rows:
             return [shown(MASTER_RECORD_TYPE, "Master", "Master", master=True)]
@@ -141,8 +153,12 @@ class Rest:
     def create(self, call: Call, name: str) -> Response:
         key = self._records.create(name, call.record(), replace(call.actor, single_row=True))
         sobject = self._records.sobject(name)
-        return Response.of_json({"id": key, "success": True, "errors": []}, 201, records=1,
-                                headers=[("Location", f"{call.base}/sobjects/{sobject.name}/{key}")])  # fmt: skip
+        return Response.of_json(
+            {"id": key, "success": True, "errors": []},
+            201,
+            records=1,
+            headers=[("Location", f"{call.base}/sobjects/{sobject.name}/{key}")],
+        )
 
     def get(self, call: Call, name: str, key: str) -> Response:
         sobject = self._records.sobject(name)
@@ -157,7 +173,7 @@ class Rest:
         body = {"attributes": attributes(sobject.name, row["Id"], call.base)}
         body |= self.fields_of(call, sobject, row, wanted.split(",") if wanted else None)
         headers = []
-        if "LastModifiedDate" in row and row["LastModifiedDate"]:
+        if row.get("LastModifiedDate"):
             headers.append(("Last-Modified", format_datetime(moment(row["LastModifiedDate"]), usegmt=True)))
         if sobject.name == "Account":
             headers.append(("ETag", etag(row)))
@@ -173,9 +189,13 @@ class Rest:
             name = raw.strip()
             found = sobject.field(name)
             if found is None or found.name in hidden:
-                raise Failure(400, "INVALID_FIELD", f"\n{name}\n^\nERROR at Row:1:Column:1\nNo such column '{name}' on entity "
-                              f"'{sobject.name}'. If you are attempting to use a custom field, be sure to append the '__c' after the "
-                              "custom field name. Please reference your WSDL or the describe call for the appropriate names.")  # fmt: skip
+                raise Failure(
+                    400,
+                    "INVALID_FIELD",
+                    f"\n{name}\n^\nERROR at Row:1:Column:1\nNo such column '{name}' on entity "
+                    f"'{sobject.name}'. If you are attempting to use a custom field, be sure to append the '__c' after "
+                    "the custom field name. Please reference your WSDL or the describe call for the appropriate names.",
+                )
             shown[found.name] = reader(sobject, found)(row)
         shown.setdefault("Id", row["Id"])
         return shown
@@ -287,8 +307,9 @@ class Rest:
             raise
         body = {"id": key, "success": True, "errors": [], **({"created": created} if call.version >= 46 else {})}
         if created:
-            return Response.of_json(body, 201, records=1,
-                                    headers=[("Location", f"{call.base}/sobjects/{sobject.name}/{key}")])  # fmt: skip
+            return Response.of_json(
+                body, 201, records=1, headers=[("Location", f"{call.base}/sobjects/{sobject.name}/{key}")]
+            )
         status = self._records.settings.upsert_update_status or (200 if call.version >= 46 else 204)
         return Response.of_json(body, status, records=1) if status == 200 else Response(204, records=1)
 
@@ -316,6 +337,9 @@ class Rest:
             if call.request.param("explain") is not None:
                 raise NotImplementedHere("query plans (explain)")
             raise Failure(400, "MALFORMED_QUERY", "A query string has to be specified")
+        if self._server.bad_days.query_timeouts:
+            self._server.bad_days.query_timeouts -= 1
+            raise Failure(400, "QUERY_TIMEOUT", "Your query request was running for too long.")
         return self._page(call, self._server.engine.run(text, user=call.session.user, everything=everything))
 
     def more(self, call: Call, locator: str) -> Response:
@@ -427,4 +451,3 @@ def _http_date(text: str) -> datetime:
     except (TypeError, ValueError, IndexError):
         raise Failure(400, "INVALID_HEADER_VALUE", f"Invalid date in a conditional request header: {text}") from None
     return at.replace(tzinfo=UTC) if at.tzinfo is None else at
-

@@ -57,7 +57,9 @@ class Router:
         pattern, handler = node.methods.get(method, (node.pattern, None))
         return Match(pattern, values, handler, tuple(node.methods))
 
-    def _walk(self, node: _Node, segments: list[str], at: int, values: tuple[str, ...]) -> tuple[_Node, tuple[str, ...]] | None:
+    def _walk(
+        self, node: _Node, segments: list[str], at: int, values: tuple[str, ...]
+    ) -> tuple[_Node, tuple[str, ...]] | None:
         if at == len(segments):
             return (node, values) if node.methods else None
         literal = node.children.get(segments[at])

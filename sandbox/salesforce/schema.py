@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -112,32 +112,67 @@ class Field:
     def describe(self) -> dict[str, Any]:
         """The field as an element of `fields` in a describe answer."""
         return {
-            "aggregatable": self.aggregatable, "aiPredictionField": False, "autoNumber": self.auto_number is not None,
-            "byteLength": self.byte_length, "calculated": self.formula is not None, "calculatedFormula": self.formula,
-            "cascadeDelete": self.cascade_delete and self.custom, "caseSensitive": self.case_sensitive,
-            "compoundFieldName": self.compound, "controllerName": self.controller, "createable": self.createable,
+            "aggregatable": self.aggregatable,
+            "aiPredictionField": False,
+            "autoNumber": self.auto_number is not None,
+            "byteLength": self.byte_length,
+            "calculated": self.formula is not None,
+            "calculatedFormula": self.formula,
+            "cascadeDelete": self.cascade_delete and self.custom,
+            "caseSensitive": self.case_sensitive,
+            "compoundFieldName": self.compound,
+            "controllerName": self.controller,
+            "createable": self.createable,
             "custom": self.custom,
             "defaultValue": False if self.type == "boolean" and self.default is None else self.default,
-            "defaultValueFormula": None, "defaultedOnCreate": self.defaulted_on_create,
-            "dependentPicklist": self.controller is not None, "deprecatedAndHidden": False, "digits": self.digits,
-            "displayLocationInDecimal": False, "encrypted": False, "externalId": self.external_id,
-            "extraTypeInfo": self.extra, "filterable": self.filterable, "filteredLookupInfo": None,
-            "formulaTreatNullNumberAsZero": False, "groupable": self.groupable, "highScaleNumber": False,
-            "htmlFormatted": False, "idLookup": self.id_lookup, "inlineHelpText": None, "label": self.label,
-            "length": self.length, "mask": None, "maskType": None, "name": self.name, "nameField": self.name_field,
-            "namePointing": self.name_pointing, "nillable": self.nillable, "permissionable": self.permissionable,
+            "defaultValueFormula": None,
+            "defaultedOnCreate": self.defaulted_on_create,
+            "dependentPicklist": self.controller is not None,
+            "deprecatedAndHidden": False,
+            "digits": self.digits,
+            "displayLocationInDecimal": False,
+            "encrypted": False,
+            "externalId": self.external_id,
+            "extraTypeInfo": self.extra,
+            "filterable": self.filterable,
+            "filteredLookupInfo": None,
+            "formulaTreatNullNumberAsZero": False,
+            "groupable": self.groupable,
+            "highScaleNumber": False,
+            "htmlFormatted": False,
+            "idLookup": self.id_lookup,
+            "inlineHelpText": None,
+            "label": self.label,
+            "length": self.length,
+            "mask": None,
+            "maskType": None,
+            "name": self.name,
+            "nameField": self.name_field,
+            "namePointing": self.name_pointing,
+            "nillable": self.nillable,
+            "permissionable": self.permissionable,
             "picklistValues": [
                 {"active": v.active, "defaultValue": v.default, "label": v.label, "validFor": None, "value": v.value}
                 for v in self.values
             ],
-            "polymorphicForeignKey": self.polymorphic, "precision": self.precision,
-            "queryByDistance": self.query_by_distance, "referenceTargetField": None,
-            "referenceTo": list(self.reference_to), "relationshipName": self.relationship, "relationshipOrder": None,
-            "restrictedDelete": self.restricted_delete and self.custom, "restrictedPicklist": self.restricted_picklist,
-            "scale": self.scale, "searchPrefilterable": self.search_prefilterable,
-            "soapType": _SOAP.get(self.type, "xsd:string"), "sortable": self.sortable, "type": self.type,
-            "unique": self.unique, "updateable": self.updateable, "writeRequiresMasterRead": False,
-        }  # fmt: skip
+            "polymorphicForeignKey": self.polymorphic,
+            "precision": self.precision,
+            "queryByDistance": self.query_by_distance,
+            "referenceTargetField": None,
+            "referenceTo": list(self.reference_to),
+            "relationshipName": self.relationship,
+            "relationshipOrder": None,
+            "restrictedDelete": self.restricted_delete and self.custom,
+            "restrictedPicklist": self.restricted_picklist,
+            "scale": self.scale,
+            "searchPrefilterable": self.search_prefilterable,
+            "soapType": _SOAP.get(self.type, "xsd:string"),
+            "sortable": self.sortable,
+            "type": self.type,
+            "unique": self.unique,
+            "updateable": self.updateable,
+            "writeRequiresMasterRead": False,
+        }
 
 
 @dataclass(slots=True)
@@ -234,12 +269,19 @@ class Schema:
         """The object whose ids start with these three characters."""
         return next((one for one in self if one.prefix == prefix), None)
 
-    def replace(self, other: Schema) -> None:
-        """Become another schema, so that everyone who holds this one sees it."""
-        self._objects, self._lower, self._children = other._objects, other._lower, None
+    def snapshot(self) -> Any:
+        """The present state, which later edits leave alone: they work on a copy, see `edit`."""
+        return self._objects, self._lower
 
-    def changed(self) -> None:
-        """Forget what was derived; call after editing fields in place."""
+    def restore(self, snapshot: Any) -> None:
+        """Back to a snapshot."""
+        self._objects, self._lower = snapshot
+        self._children = None
+
+    def edit(self) -> None:
+        """Call before changing objects or fields in place, so that snapshots and other schemas keep theirs."""
+        self._objects = copy.deepcopy(self._objects)
+        self._lower = {name.lower(): one for name, one in self._objects.items()}
         self._children = None
 
     def children(self, name: str) -> dict[str, ChildRelationship]:
@@ -274,9 +316,9 @@ class Schema:
         objects = declaration.get("objects")
         if not isinstance(objects, Mapping):
             raise SchemaError('a schema declaration needs "objects": {name: {"fields": {...}}}')
+        self.edit()
         for name, body in objects.items():
             self._load_object(str(name), body)
-        self._children = None
 
     def _load_object(self, name: str, body: Mapping[str, Any]) -> None:
         target = self.object(name)
@@ -299,8 +341,13 @@ class Schema:
         prefix = body.get("prefix") or body.get("keyPrefix") or self._free_prefix()
         label = str(body.get("label") or name.removesuffix("__c").replace("_", " "))
         flags = {f for f in _OBJECT_FLAGS if body.get(f, f in _CUSTOM_FLAGS)}
-        made = SObject(name, str(prefix), label, str(body.get("plural") or body.get("labelPlural") or label + "s"),
-                       frozenset(flags))  # fmt: skip
+        made = SObject(
+            name,
+            str(prefix),
+            label,
+            str(body.get("plural") or body.get("labelPlural") or label + "s"),
+            frozenset(flags),
+        )
         for line in _CUSTOM_FIELDS.strip().splitlines():
             for one in _fields_of_line(line, {}):
                 made.add(one)
@@ -318,14 +365,10 @@ class Schema:
         symbols = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
         return next(p for p in (f"a{x}{y}" for x in symbols for y in symbols) if p not in taken)
 
-    def copy(self) -> Schema:
-        """An independent copy: conditions may change fields of a running server."""
-        return copy.deepcopy(self)
-
 
 _CUSTOM_FLAGS = frozenset(
-    "compactLayoutable createable deletable layoutable queryable replicateable retrieveable searchLayoutable searchable "
-    "triggerable undeletable updateable mruEnabled".split()
+    "compactLayoutable createable deletable layoutable queryable replicateable retrieveable searchLayoutable "
+    "searchable triggerable undeletable updateable mruEnabled".split()
 )
 _CUSTOM_FIELDS = """
 Id\tid\tDfsgai\t-\tRecord ID
@@ -416,27 +459,39 @@ def _choice(one: str | Mapping[str, Any]) -> PicklistValue:
     if isinstance(one, str):
         return PicklistValue(one, one)
     return PicklistValue(
-        str(one["value"]), str(one.get("label", one["value"])), bool(one.get("active", True)),
+        str(one["value"]),
+        str(one.get("label", one["value"])),
+        bool(one.get("active", True)),
         bool(one.get("defaultValue", one.get("default", False))),
-    )  # fmt: skip
+    )
 
 
 def _adjust(owner: SObject, known: Field, details: Mapping[str, Any]) -> None:
     """Change a standard field as an administrator may: label, choices, required, default, restriction."""
-    allowed = {"label", "values", "picklistValues", "required", "restricted", "restrictedPicklist", "defaultValue",
-               "default", "type", "length"}  # fmt: skip
+    allowed = {
+        "label",
+        "values",
+        "picklistValues",
+        "required",
+        "restricted",
+        "restrictedPicklist",
+        "defaultValue",
+        "default",
+        "type",
+        "length",
+    }
     if wrong := set(details) - allowed:
         raise SchemaError(f"{owner.name}.{known.name} is a standard field; cannot set {', '.join(sorted(wrong))}")
     _apply(known, {key: value for key, value in details.items() if key not in ("type", "length")})
 
 
 def standard_schema() -> Schema:
-    """A fresh copy of the built-in objects."""
-    return _standard().copy()
+    """The built-in objects, to be edited freely."""
+    return Schema(_standard())
 
 
 @lru_cache(maxsize=1)
-def _standard() -> Schema:
+def _standard() -> tuple[SObject, ...]:
     value_sets: dict[str, list[PicklistValue]] = {
         "TimeZone": [
             PicklistValue(zone, zone)
@@ -458,7 +513,7 @@ def _standard() -> Schema:
         else:
             for one in _fields_of_line(line, value_sets):
                 objects[-1].add(one)
-    return Schema(objects)
+    return tuple(objects)
 
 
 def _value(text: str) -> PicklistValue:
@@ -519,9 +574,15 @@ def describe_header(one: SObject, base: str) -> dict[str, Any]:
         urls |= {"compactLayouts": f"{row}/describe/compactLayouts", "layouts": f"{row}/describe/layouts"}
     return {
         **{flag: flag in one.flags for flag in _OBJECT_FLAGS if flag not in _GLOBAL_HIDDEN},
-        "associateEntityType": None, "associateParentEntity": None, "custom": one.custom, "keyPrefix": one.prefix,
-        "label": one.label, "labelPlural": one.plural, "name": one.name, "urls": urls,
-    }  # fmt: skip
+        "associateEntityType": None,
+        "associateParentEntity": None,
+        "custom": one.custom,
+        "keyPrefix": one.prefix,
+        "label": one.label,
+        "labelPlural": one.plural,
+        "name": one.name,
+        "urls": urls,
+    }
 
 
 def describe_object(
@@ -534,22 +595,31 @@ def describe_object(
         "actionOverrides": [],
         "childRelationships": [
             {
-                "cascadeDelete": kid.cascade, "childSObject": kid.child, "deprecatedAndHidden": False,
-                "field": kid.field, "junctionIdListNames": [], "junctionReferenceTo": [],
-                "relationshipName": kid.name, "restrictedDelete": kid.restricted,
+                "cascadeDelete": kid.cascade,
+                "childSObject": kid.child,
+                "deprecatedAndHidden": False,
+                "field": kid.field,
+                "junctionIdListNames": [],
+                "junctionReferenceTo": [],
+                "relationshipName": kid.name,
+                "restrictedDelete": kid.restricted,
             }
             for kid in sorted(schema.children(one.name).values(), key=lambda k: (k.child, k.field))
         ],
-        "defaultImplementation": None, "extendedBy": None, "extendsInterfaces": None,
+        "defaultImplementation": None,
+        "extendedBy": None,
+        "extendsInterfaces": None,
         "fields": [f.describe() for f in one.fields.values() if f.name not in hidden],
-        "implementedBy": None, "implementsInterfaces": None, "listviewable": None, "lookupLayoutable": None,
-        "namedLayoutInfos": [], "networkScopeFieldName": None, "recordTypeInfos": record_types,
+        "implementedBy": None,
+        "implementsInterfaces": None,
+        "listviewable": None,
+        "lookupLayoutable": None,
+        "namedLayoutInfos": [],
+        "networkScopeFieldName": None,
+        "recordTypeInfos": record_types,
         "sobjectDescribeOption": "FULL",
         "supportedScopes": [
             {"label": f"All {one.plural.lower()}", "name": "everything"},
             *([{"label": f"My {one.plural.lower()}", "name": "mine"}] if "OwnerId" in one.fields else []),
         ],
-    }  # fmt: skip
-
-
-FIELD_PROPERTIES = tuple(f.name for f in fields(Field))
+    }

@@ -1,8 +1,8 @@
 """The Salesforce practice server: doors, authentication, limits, and the state behind them.
 
-What each resource answers is in `rest`, `composite`, `bulk`, `replication`, `search`, `oauth` and `soap`; what a record may hold
-in `records`. Sources: REST API guide, App Limits cheat sheet, and answers recorded by public projects. Behaviour that is not known
-for sure is switched in `Settings`.
+What each resource answers is in `rest`, `composite`, `bulk`, `replication`, `search`, `oauth` and `soap`; what a
+record may hold in `records`. Sources: REST API guide, App Limits cheat sheet, and answers recorded by public
+projects. Behaviour that is not known for sure is switched in `Settings`.
 """
 
 from __future__ import annotations
@@ -17,22 +17,27 @@ from zoneinfo import ZoneInfo
 
 import orjson
 
+from sandbox.kit.faults import Fault
 from sandbox.kit.http import BadJson, Request, Response
 from sandbox.kit.server import PracticeServer
 
-from . import behaviour, composite, organisation, rest
+from . import behaviour, bulk, collection, composite, organisation, population, replication, rest, search
+from .bad_days import BadDays
 from .errors import Failure, not_found
+from .oauth import OAuth
 from .paths import Getter, Zone
 from .query import Engine, all_fields
-from .records import Actor, Records
+from .records import Actor, Records, Rules, Settings
 from .router import Match, Router
 from .schema import standard_schema
 from .sessions import Quota, Session, Sessions
+from .soap import Soap
 from .store import Row, Store
 from .values import stamp
 
 OLDEST_VERSION, NEWEST_VERSION = 31, 68
 MAX_URI_AND_HEADERS = 16_384
+CLIENT_ID, CLIENT_SECRET, PASSWORD = "3MVG9practice.client.id", "practice-client-secret", "practice-password"
 _VERSIONED = re.compile(r"/services/data/v(\d{1,3})\.(\d)(?=/|\Z)(.*)", re.DOTALL)
 
 
@@ -64,8 +69,23 @@ class Call:
         """The JSON body as one record. Raises Failure."""
         body = self.body()
         if not isinstance(body, dict):
-            raise Failure(400, "JSON_PARSER_ERROR", "The HTTP entity body is required to be a JSON object at [line:1, column:1]")
+            raise Failure(
+                400, "JSON_PARSER_ERROR", "The HTTP entity body is required to be a JSON object at [line:1, column:1]"
+            )
         return body
+
+
+@dataclass(frozen=True)
+class _State:
+    """A snapshot of everything that requests can change."""
+
+    schema: object
+    rows: Any
+    rules: Rules
+    settings: Settings
+    sessions: Sessions
+    quota: Quota
+    cursors: dict[str, rest.Cursor]
 
 
 class SalesforceServer(PracticeServer):
@@ -78,14 +98,25 @@ class SalesforceServer(PracticeServer):
         self.schema = standard_schema()
         self.store = Store(self.schema)
         self.records = Records(self.store, self.schema, self.clock.now)
-        self.organisation_id, self.admin_id = organisation.found_organisation(self.store, self.schema, stamp(self.clock.now()))
+        self.organisation_id, self.admin_id = organisation.found_organisation(
+            self.store, self.schema, stamp(self.clock.now())
+        )
         self.sessions = Sessions(self.organisation_id, self.seed)
         self.quota = Quota()
         self.engine = Engine(self.records, self._zone)
         self.cursors = rest.Cursors()
         self.router = Router()
         self.rest = rest.install(self)
-        composite.install(self)
+        for part in (collection, composite, replication, search):
+            part.install(self)
+        self.bulk = bulk.install(self)
+        self.bad_days = BadDays(self)
+        self.conditions = self.bad_days.names()
+        self.fault_kinds = {"quota": _quota_fault, "session": _session_fault, "lock": _lock_fault}
+        self.oauth = OAuth(self)
+        self.soap = Soap(self)
+        self.app = self.oauth.add_app(CLIENT_ID, CLIENT_SECRET, self.admin_id)
+        self.oauth.passwords[self.admin_id] = PASSWORD
         self.schema_changed = self.clock.now().replace(microsecond=0)
         self._readers: dict[str, list[tuple[str, Getter]]] = {}
         self._first_token = self.sessions.issue(self.admin_id)
@@ -108,11 +139,9 @@ class SalesforceServer(PracticeServer):
             raise Failure(414, "URI_TOO_LONG", "The length of the URI exceeds the 16,384 byte limit.")
 
     def _route(self, request: Request) -> Response:
-        if request.path.rstrip("/") == "/services/data":
-            return rest.versions()
         found = _VERSIONED.match(request.path)
         if not found:
-            raise not_found()
+            return self._unversioned(request)
         version, minor = int(found[1]), found[2]
         if minor != "0" or version > NEWEST_VERSION or version < 6:
             raise not_found()
@@ -127,20 +156,57 @@ class SalesforceServer(PracticeServer):
             response = self._call(match, call)
         except Failure as failure:
             response = answer(failure)
-        response.headers.append(("Sforce-Limit-Info", f"api-usage={self.quota.used(self.clock.now())}/{self.quota.limit}"))
+        response.headers.append(
+            ("Sforce-Limit-Info", f"api-usage={self.quota.used(self.clock.now())}/{self.quota.limit}")
+        )
         return response
+
+    def _unversioned(self, request: Request) -> Response:
+        path = request.path.rstrip("/")
+        response: Response | None = None
+        if path == "/services/data":
+            response = rest.versions()
+        elif path.startswith("/services/oauth2/"):
+            response = self.oauth.handle(request, path.removeprefix("/services/oauth2/"))
+        elif path.startswith("/services/Soap/"):
+            response = self.soap.handle(request)
+        elif path.startswith("/services/async/"):
+            response = self._bulk_v1(request)
+        elif path.startswith("/id/"):
+            response = self.oauth.identity(request)
+        if response is None:
+            raise not_found()
+        return response
+
+    def _bulk_v1(self, request: Request) -> Response:
+        """Bulk API 1.0 has its own error shape; its jobs are not implemented."""
+        version = re.match(r"/services/async/(\d+)\.0(?:/|\Z)", request.path)
+        if not version or not OLDEST_VERSION <= int(version[1]) <= NEWEST_VERSION:
+            return _bulk_v1_error(400, "InvalidVersion", "Unsupported API version")
+        session = self.sessions.find(request.headers.get("X-SFDC-Session", ""), self.clock.now())
+        if session is None:
+            return _bulk_v1_error(400, "InvalidSessionId", "Invalid session id")
+        return _bulk_v1_error(
+            501, "FeatureNotEnabled", "The practice server does not implement Bulk API 1.0: use Bulk API 2.0"
+        )
 
     def _call(self, match: Match | None, call: Call) -> Response:
         if match is None:
             raise not_found()
         if match.handler is None:
-            raise Failure(405, "METHOD_NOT_ALLOWED", f"HTTP Method '{call.request.method}' not allowed. Allowed are "
-                          f"{','.join(match.allowed)}")  # fmt: skip
+            raise Failure(
+                405,
+                "METHOD_NOT_ALLOWED",
+                f"HTTP Method '{call.request.method}' not allowed. Allowed are {','.join(match.allowed)}",
+            )
         result: Response = match.handler(call, *match.values)
         return result
 
     def dispatch(self, method: str, path: str, call: Call) -> Response:
-        """Run another resource in the name of a call, as composite and batch do. `path` is relative to the version root."""
+        """Run another resource in the name of a call, as composite and batch do.
+
+        `path` is relative to the version root.
+        """
         match = self.router.match(method, path)
         return self._call(match, call)
 
@@ -174,8 +240,12 @@ class SalesforceServer(PracticeServer):
     def _actor(self, request: Request, session: Session, version: int) -> Actor:
         duplicates = request.headers.get("Sforce-Duplicate-Rule-Header", "")
         client = re.search(r"client\s*=\s*([^,;]+)", request.headers.get("Sforce-Call-Options", ""))
-        return Actor(session.user, float(version), "allowsave=true" in duplicates.lower().replace(" ", ""),
-                     client[1].strip() if client else None)  # fmt: skip
+        return Actor(
+            session.user,
+            float(version),
+            "allowsave=true" in duplicates.lower().replace(" ", ""),
+            client[1].strip() if client else None,
+        )
 
     def identity_url(self, user: str) -> str:
         """The address that stands for a user: the `id` of a token answer."""
@@ -185,6 +255,10 @@ class SalesforceServer(PracticeServer):
         row = next(iter(self.store.rows("Organization")))
         return Zone(self.clock.now(), ZoneInfo(row["TimeZoneSidKey"] or "UTC"), behaviour.fiscal_start(self.records))
 
+    def condition(self, name: str, **args: Any) -> Any:
+        """Bring about a bad day; `conditions` lists them. Raises KeyError or ValueError."""
+        return self.bad_days.apply(name, args)
+
     def bad_request(self, request: Request, error: BadJson) -> Response:
         """A body that is not JSON, in the REST shape."""
         return answer(Failure(400, "JSON_PARSER_ERROR", str(error)))
@@ -193,19 +267,27 @@ class SalesforceServer(PracticeServer):
 
     def snapshot(self) -> object:
         """Rows, rules, sessions and cursors; rows are shared, since they are never changed in place."""
-        return (self.store.snapshot(), self.records.rules.copy(), list(self.records.deletions), copy.copy(self.records.settings),
-                self.schema.copy(), copy.deepcopy(self.sessions), copy.deepcopy(self.quota), copy.copy(self.cursors.found))  # fmt: skip
+        return _State(
+            self.schema.snapshot(),
+            self.store.snapshot(),
+            self.records.rules.copy(),
+            copy.copy(self.records.settings),
+            copy.deepcopy(self.sessions),
+            copy.deepcopy(self.quota),
+            dict(self.cursors.found),
+        )
 
     def restore(self, snapshot: object) -> None:
         """Back to a snapshot."""
-        rows, rules, deletions, settings, schema, sessions, quota, cursors = snapshot  # type: ignore[misc]
-        self.schema.replace(schema.copy())
+        assert isinstance(snapshot, _State)
+        self.schema.restore(snapshot.schema)
         self.schema_has_changed()
-        self.store.restore(rows)
-        self.records.rules, self.records.deletions = rules.copy(), list(deletions)
-        self.records.settings = copy.copy(settings)
-        self.sessions, self.quota = copy.deepcopy(sessions), copy.deepcopy(quota)
-        self.cursors.found = dict(cursors)
+        self.store.restore(snapshot.rows)
+        self.records.rules = snapshot.rules.copy()
+        self.records.settings = copy.copy(snapshot.settings)
+        self.sessions = copy.deepcopy(snapshot.sessions)
+        self.quota = copy.deepcopy(snapshot.quota)
+        self.cursors.found = dict(snapshot.cursors)
 
     def load_schema(self, schema: Mapping[str, Any]) -> None:
         """Add custom objects and fields; see `Schema.load`."""
@@ -214,7 +296,6 @@ class SalesforceServer(PracticeServer):
 
     def schema_has_changed(self) -> None:
         """Forget what was derived from the schema; call after changing it, or field visibility."""
-        self.schema.changed()
         self.store.adopt_schema()
         self._readers.clear()
         self.schema_changed = self.clock.now().replace(microsecond=0)
@@ -230,12 +311,22 @@ class SalesforceServer(PracticeServer):
         """The body of GET /limits."""
         remaining = max(0, self.quota.limit - self.quota.used(self.clock.now()))
         fixed = {
-            "ConcurrentAsyncGetReportInstances": 200, "ConcurrentSyncReportRuns": 20, "DailyAsyncApexExecutions": 250_000,
-            "DailyBulkApiBatches": 15_000, "DailyBulkV2QueryFileStorageMB": 976_562, "DailyBulkV2QueryJobs": 10_000,
-            "DailyGenericStreamingApiEvents": 10_000, "DailyStreamingApiEvents": 10_000, "DailyWorkflowEmails": 385,
-            "DataStorageMB": 5, "FileStorageMB": 20, "HourlyODataCallout": 1_000, "HourlySyncReportRuns": 500,
-            "MassEmail": 10, "SingleEmail": 15,
-        }  # fmt: skip
+            "ConcurrentAsyncGetReportInstances": 200,
+            "ConcurrentSyncReportRuns": 20,
+            "DailyAsyncApexExecutions": 250_000,
+            "DailyBulkApiBatches": 15_000,
+            "DailyBulkV2QueryFileStorageMB": 976_562,
+            "DailyBulkV2QueryJobs": 10_000,
+            "DailyGenericStreamingApiEvents": 10_000,
+            "DailyStreamingApiEvents": 10_000,
+            "DailyWorkflowEmails": 385,
+            "DataStorageMB": 5,
+            "FileStorageMB": 20,
+            "HourlyODataCallout": 1_000,
+            "HourlySyncReportRuns": 500,
+            "MassEmail": 10,
+            "SingleEmail": 15,
+        }
         return {
             "DailyApiRequests": {"Max": self.quota.limit, "Remaining": remaining},
             **{name: {"Max": value, "Remaining": value} for name, value in fixed.items()},
@@ -249,17 +340,33 @@ class SalesforceServer(PracticeServer):
                 try:
                     self.insert(name, **row)
                 except Failure as failure:
-                    raise ValueError(f"{name}, record {number}: {failure.code}: {failure.message} {failure.fields or ''}") from None
+                    raise ValueError(
+                        f"{name}, record {number}: {failure.code}: {failure.message} {failure.fields or ''}"
+                    ) from None
             counts[name] = len(rows)
         return counts
 
     def connection_info(self) -> dict[str, Any]:
-        """How to connect: instance url, a session of the administrator, login url."""
+        """How to connect: urls, a session of the administrator, and what each OAuth flow and the SOAP login need."""
         return {
-            "url": self.url, "instance_url": self.url, "login_url": self.url, "session_id": self._first_token,
-            "organization_id": self.organisation_id, "user_id": self.admin_id, "username": "admin@practice.example",
+            "url": self.url,
+            "instance_url": self.url,
+            "login_url": self.url,
+            "session_id": self._first_token,
+            "organization_id": self.organisation_id,
+            "user_id": self.admin_id,
+            "username": "admin@practice.example",
+            "password": PASSWORD,
+            "security_token": "token",
+            "client_id": CLIENT_ID,
+            "client_secret": CLIENT_SECRET,
+            "jwt_private_key_file": str(self.oauth.private_key_file(self.app)),
             "ca_file": str(self.ca_file) if self.ca_file else None,
-        }  # fmt: skip
+        }
+
+    def populate(self, seed: int) -> dict[str, int]:
+        """A small believable company: accounts, contacts, leads, opportunities, activities, three sales users."""
+        return population.populate(self, seed)
 
     # the Python door, for tests and demonstrations: use it through `server.call(...)` while the server runs
 
@@ -275,6 +382,12 @@ class SalesforceServer(PracticeServer):
         """Delete a record. Raises Failure."""
         self.records.delete(sobject, key, Actor(as_user or self.admin_id))
 
+    def upsert(
+        self, sobject: str, field: str, value: str, /, *, as_user: str | None = None, **fields: Any
+    ) -> tuple[str, bool]:
+        """Create or change the record with a key; returns (id, created). Raises Failure."""
+        return self.records.upsert(sobject, field, value, fields, Actor(as_user or self.admin_id))
+
     def rows(self, sobject: str, *, deleted: bool = False) -> list[Row]:
         """Copies of all rows of an object, with those of the recycle bin on request."""
         table = self.store.table(sobject)
@@ -284,7 +397,9 @@ class SalesforceServer(PracticeServer):
         """Create an active standard user; returns the id."""
         return organisation.new_user(self.records, username, first, last, email or username, Actor(self.admin_id))
 
-    def issue_session(self, user: str | None = None, *, token: str | None = None, expires: datetime | None = None) -> str:
+    def issue_session(
+        self, user: str | None = None, *, token: str | None = None, expires: datetime | None = None
+    ) -> str:
         """A session id for a user (the administrator); `token` fixes its text."""
         return self.sessions.issue(user or self.admin_id, expires, token=token)
 
@@ -301,7 +416,30 @@ def answer(failure: Failure) -> Response:
     return Response(failure.status, orjson.dumps(body), headers)
 
 
+def _bulk_v1_error(status: int, code: str, message: str) -> Response:
+    body = orjson.dumps({"exceptionCode": code, "exceptionMessage": message})
+    return Response(status, body, [("Content-Type", "application/json;charset=UTF-8")])
+
+
+def _quota_fault(request: Request, fault: Fault) -> Response:
+    """403 REQUEST_LIMIT_EXCEEDED, though the allowance is not used up."""
+    return answer(
+        Failure(403, "REQUEST_LIMIT_EXCEEDED", str(fault.args.get("message", "TotalRequests Limit exceeded.")))
+    )
+
+
+def _session_fault(request: Request, fault: Fault) -> Response:
+    """401 INVALID_SESSION_ID, though the session is good."""
+    return answer(invalid_session())
+
+
+def _lock_fault(request: Request, fault: Fault) -> Response:
+    """400 UNABLE_TO_LOCK_ROW for a whole request."""
+    key = fault.args.get("id", "0015g000000G801")
+    text = f"unable to obtain exclusive access to this record or 1 records: {key}"
+    return answer(Failure(400, "UNABLE_TO_LOCK_ROW", text, []))
+
+
 def invalid_session() -> Failure:
     """401: the text that clients look for."""
     return Failure(401, "INVALID_SESSION_ID", "Session expired or invalid")
-

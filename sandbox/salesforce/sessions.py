@@ -32,7 +32,9 @@ class Sessions:
         """A fresh unguessable-looking text."""
         return "".join(self._random.choice(ALPHABET) for _ in range(length))
 
-    def issue(self, user: str, expires: datetime | None = None, client: str | None = None, token: str | None = None) -> str:
+    def issue(
+        self, user: str, expires: datetime | None = None, client: str | None = None, token: str | None = None
+    ) -> str:
         """A new session for a user; `token` fixes its text, for tests that need to know it beforehand."""
         made = token or f"{self._organisation[:15]}!{self.secret(88)}"
         self._sessions[made] = Session(made, user, expires, client)
@@ -59,7 +61,10 @@ class Sessions:
 
 
 class Quota:
-    """API calls of the last 24 hours against the organisation's allowance. Source: App Limits cheat sheet, "API Request Limits"."""
+    """API calls of the last 24 hours against the organisation's allowance.
+
+    Source: App Limits cheat sheet, "API Request Limits".
+    """
 
     def __init__(self, limit: int = 15_000) -> None:
         self.limit = limit

@@ -25,8 +25,21 @@ DATE_FUNCTIONS = frozenset(
 OTHER_FUNCTIONS = frozenset(
     {"tolabel", "convertcurrency", "format", "converttimezone", "fields", "grouping", "distance", "geolocation"}
 )
-_ESCAPES = {"n": "\n", "N": "\n", "r": "\r", "R": "\r", "t": "\t", "T": "\t", "b": "\b", "B": "\b", "f": "\f",
-            "F": "\f", '"': '"', "'": "'", "\\": "\\"}  # fmt: skip
+_ESCAPES = {
+    "n": "\n",
+    "N": "\n",
+    "r": "\r",
+    "R": "\r",
+    "t": "\t",
+    "T": "\t",
+    "b": "\b",
+    "B": "\b",
+    "f": "\f",
+    "F": "\f",
+    '"': '"',
+    "'": "'",
+    "\\": "\\",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +51,7 @@ class Position:
 
 
 @dataclass(frozen=True, slots=True)
-class Path_:
+class FieldPath:
     """A field, perhaps of a parent: `Account.Owner.Name`."""
 
     parts: tuple[str, ...]
@@ -74,7 +87,7 @@ class Literal:
 class Comparison:
     """`operand operator value`; `like` counts as an operator."""
 
-    operand: Path_ | Call
+    operand: FieldPath | Call
     operator: str
     value: Literal
 
@@ -83,7 +96,7 @@ class Comparison:
 class Membership:
     """`operand [NOT] IN (values or subquery)`."""
 
-    operand: Path_ | Call
+    operand: FieldPath | Call
     negated: bool
     values: tuple[Literal, ...] | Query
 
@@ -92,7 +105,7 @@ class Membership:
 class Multi:
     """`operand INCLUDES|EXCLUDES ('a;b', 'c')`."""
 
-    operand: Path_ | Call
+    operand: FieldPath | Call
     negated: bool
     values: tuple[Literal, ...]
 
@@ -119,7 +132,7 @@ Condition: TypeAlias = "Comparison | Membership | Multi | Junction | Negation"
 class Selected:
     """A selected field or function with its alias."""
 
-    what: Path_ | Call
+    what: FieldPath | Call
     alias: str | None
 
 
@@ -127,16 +140,16 @@ class Selected:
 class TypeOf:
     """`TYPEOF path WHEN Type THEN fields ... ELSE fields END`."""
 
-    path: Path_
-    cases: tuple[tuple[Token, tuple[Path_, ...]], ...]
-    otherwise: tuple[Path_, ...] | None
+    path: FieldPath
+    cases: tuple[tuple[Token, tuple[FieldPath, ...]], ...]
+    otherwise: tuple[FieldPath, ...] | None
 
 
 @dataclass(frozen=True, slots=True)
 class From:
     """An object, or a relationship of the first one, with its alias."""
 
-    path: Path_
+    path: FieldPath
     alias: str | None
 
 
@@ -144,7 +157,7 @@ class From:
 class Order:
     """One key of ORDER BY."""
 
-    what: Path_ | Call
+    what: FieldPath | Call
     descending: bool
     nulls_last: bool
 
@@ -159,7 +172,7 @@ class Query:
     where: Condition | None = None
     categories: bool = False
     grouping: str | None = None
-    group_by: list[Path_ | Call] = field(default_factory=list)
+    group_by: list[FieldPath | Call] = field(default_factory=list)
     having: Condition | None = None
     order_by: list[Order] = field(default_factory=list)
     limit: int | None = None
@@ -215,16 +228,20 @@ def _syntax_error(text: str, error: UnexpectedInput) -> Failure:
         return refuse(text, at, f"unexpected token: '{word}'")
     if isinstance(error, UnexpectedCharacters):
         at = Position(error.line, error.column)
-        char = text[error.pos_in_stream] if error.pos_in_stream < len(text) else ""
+        char = text[error.pos_in_stream or 0 :][:1]
         if char == "'":
-            return Failure(400, "MALFORMED_QUERY", f"line {at.row}:{at.column - 1} mismatched character '<EOF>' expecting '''")
+            return Failure(
+                400, "MALFORMED_QUERY", f"line {at.row}:{at.column - 1} mismatched character '<EOF>' expecting '''"
+            )
         if char == '"':
-            return Failure(400, "MALFORMED_QUERY", f"line {at.row}:{at.column - 1} no viable alternative at character '\"'")
-        end = error.pos_in_stream
+            return Failure(
+                400, "MALFORMED_QUERY", f"line {at.row}:{at.column - 1} no viable alternative at character '\"'"
+            )
+        start = end = error.pos_in_stream or 0
         while end < len(text) and (text[end].isalnum() or text[end] in "_-:.+"):
             end += 1
-        word = text[error.pos_in_stream : end] or char
-        if word == ":" or text[error.pos_in_stream : error.pos_in_stream + 1] == ":":
+        word = text[start:end] or char
+        if char == ":":
             return refuse(text, at, "Bind variables only allowed in Apex code")
         return refuse(text, at, f"unexpected token: '{word}'")
     trimmed = text.rstrip()
@@ -248,8 +265,8 @@ class _Builder(Transformer[Token, Any]):
 
     # words and values
 
-    def path(self, kids: list[Token]) -> Path_:
-        return Path_(tuple(str(k) for k in kids), _at(kids[0]))
+    def path(self, kids: list[Token]) -> FieldPath:
+        return FieldPath(tuple(str(k) for k in kids), _at(kids[0]))
 
     def call(self, kids: list[Any]) -> Call:
         name = kids[0]
@@ -261,29 +278,29 @@ class _Builder(Transformer[Token, Any]):
     def call_args(self, kids: list[Any]) -> list[Any]:
         return kids
 
-    def STRING(self, token: Token) -> Literal:
+    def STRING(self, token: Token) -> Literal:  # noqa: N802 - lark calls it by the terminal
         return Literal("string", token[1:-1], _at(token), str(token))
 
-    def NUMBER(self, token: Token) -> Literal:
+    def NUMBER(self, token: Token) -> Literal:  # noqa: N802 - lark calls it by the terminal
         is_float = any(c in token.lower() for c in ".e")
         return Literal("number", float(token) if is_float else int(token), _at(token), str(token))
 
-    def BOOLEAN(self, token: Token) -> Literal:
+    def BOOLEAN(self, token: Token) -> Literal:  # noqa: N802 - lark calls it by the terminal
         return Literal("boolean", token.lower() == "true", _at(token), str(token))
 
-    def NULL(self, token: Token) -> Literal:
+    def NULL(self, token: Token) -> Literal:  # noqa: N802 - lark calls it by the terminal
         return Literal("null", None, _at(token), str(token))
 
-    def DATE(self, token: Token) -> Literal:
+    def DATE(self, token: Token) -> Literal:  # noqa: N802 - lark calls it by the terminal
         return Literal("date", str(token), _at(token), str(token))
 
-    def DATETIME(self, token: Token) -> Literal:
+    def DATETIME(self, token: Token) -> Literal:  # noqa: N802 - lark calls it by the terminal
         return Literal("datetime", str(token).upper(), _at(token), str(token))
 
-    def RELATIVE(self, token: Token) -> Literal:
+    def RELATIVE(self, token: Token) -> Literal:  # noqa: N802 - lark calls it by the terminal
         return Literal("relative", str(token).upper(), _at(token), str(token))
 
-    def CURRENCY(self, token: Token) -> Literal:
+    def CURRENCY(self, token: Token) -> Literal:  # noqa: N802 - lark calls it by the terminal
         return Literal("currency", (str(token)[:3].upper(), float(token[3:])), _at(token), str(token))
 
     def bind(self, kids: list[Token]) -> Any:
@@ -302,7 +319,7 @@ class _Builder(Transformer[Token, Any]):
     def typeof(self, kids: list[Any]) -> TypeOf:
         cases = tuple(k[1:] for k in kids if isinstance(k, tuple) and k[0] == "when")
         others = [k[1] for k in kids if isinstance(k, tuple) and k[0] == "else"]
-        path = next(k for k in kids if isinstance(k, Path_))
+        path = next(k for k in kids if isinstance(k, FieldPath))
         return TypeOf(path, cases, others[0] if others else None)
 
     def when(self, kids: list[Any]) -> tuple[Any, ...]:
@@ -311,7 +328,7 @@ class _Builder(Transformer[Token, Any]):
     def else_(self, kids: list[Any]) -> tuple[Any, ...]:
         return ("else", kids[1])
 
-    def path_list(self, kids: list[Path_]) -> tuple[Path_, ...]:
+    def path_list(self, kids: list[FieldPath]) -> tuple[FieldPath, ...]:
         return tuple(kids)
 
     def select_list(self, kids: list[Any]) -> list[Any]:
@@ -425,7 +442,7 @@ class _Builder(Transformer[Token, Any]):
         return made
 
 
-setattr(_Builder, "else", _Builder.else_)  # noqa: B010 - the rule is named by a Python keyword
+setattr(_Builder, "else", _Builder.else_)
 
 
 def unescape(text: str, literal: Literal) -> str:
@@ -459,4 +476,8 @@ def unescape(text: str, literal: Literal) -> str:
 
 
 def _bad_escape(text: str, literal: Literal, char: str) -> Failure:
-    return refuse(text, literal.at, f"Invalid string literal '{literal.value}'. Illegal character sequence '\\{char}' in string literal.")
+    return refuse(
+        text,
+        literal.at,
+        f"Invalid string literal '{literal.value}'. Illegal character sequence '\\{char}' in string literal.",
+    )

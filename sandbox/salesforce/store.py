@@ -6,9 +6,8 @@ rollback cheap, and it is a rule for every caller.
 
 from __future__ import annotations
 
-import itertools
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeAlias
 
@@ -18,6 +17,8 @@ from .schema import Schema, SObject
 Row: TypeAlias = "dict[str, Any]"
 _ORDERED = frozenset({"Id", "SystemModstamp", "CreatedDate", "LastModifiedDate"})
 _TOP = "\U0010ffff"
+_LOGGED, _UNLOGGED = "+deletion", "-deletion"
+"""Journal entries about the delete log, among those about tables."""
 
 
 class Table:
@@ -125,7 +126,8 @@ class Store:
         self._tables: dict[str, Table] = {}
         self._journal: list[tuple[str, str, Row | None]] | None = None
         self._numbers: dict[str, int] = {}
-        self.version = 0
+        self.deletions: list[tuple[str, str, str]] = []
+        """The delete log that getDeleted reads: (object, id, stamp)."""
 
     def table(self, name: str) -> Table:
         """The table of an object (its exact name)."""
@@ -153,16 +155,27 @@ class Store:
     def put(self, name: str, row: Row) -> None:
         """Store a row."""
         old = self.table(name).put(row)
-        self.version += 1
         if self._journal is not None:
             self._journal.append((name, row["Id"], old))
 
     def remove(self, name: str, key: str) -> None:
         """Remove a row for good."""
         old = self.table(name).remove(key)
-        self.version += 1
         if old is not None and self._journal is not None:
             self._journal.append((name, key, old))
+
+    def log_deletion(self, name: str, key: str, at: str) -> None:
+        """Remember that a record went."""
+        self.deletions.append((name, key, at))
+        if self._journal is not None:
+            self._journal.append((_LOGGED, key, None))
+
+    def unlog_deletions(self, keys: Collection[str]) -> None:
+        """Forget that records went: they are back, or were purged."""
+        before = self.deletions
+        self.deletions = [entry for entry in before if entry[1] not in keys]
+        if self._journal is not None:
+            self._journal.append((_UNLOGGED, "", {"deletions": before}))
 
     def next_id(self, sobject: SObject) -> str:
         """A fresh id for an object (or for anything else with a key prefix)."""
@@ -198,13 +211,19 @@ class Store:
             undone = []
             while len(journal) > start:
                 name, key, old = journal.pop()
+                if name == _LOGGED:
+                    self.deletions.pop()
+                    continue
+                if name == _UNLOGGED:
+                    assert old is not None
+                    self.deletions = old["deletions"]
+                    continue
                 table = self.table(name)
                 undone.append((name, key, table.rows.get(key)))
                 if old is None:
                     table.remove(key)
                 else:
                     table.put(old)
-            self.version += 1
             return undone
 
         try:
@@ -217,16 +236,16 @@ class Store:
 
     def snapshot(self) -> Any:
         """All rows and counters, sharing the rows themselves."""
-        return {name: dict(table.rows) for name, table in self._tables.items()}, dict(self._numbers)
+        rows = {name: dict(table.rows) for name, table in self._tables.items()}
+        return rows, dict(self._numbers), list(self.deletions)
 
     def restore(self, snapshot: Any) -> None:
         """Back to a snapshot."""
-        rows, numbers = snapshot
-        self._numbers = dict(numbers)
+        rows, numbers, deletions = snapshot
+        self._numbers, self.deletions = dict(numbers), list(deletions)
         for name, table in self._tables.items():
             table.rows = dict(rows.get(name, {}))
             table.forget_indexes()
-        self.version += 1
 
     @property
     def visited(self) -> int:
@@ -238,10 +257,3 @@ class Store:
         for name, table in self._tables.items():
             table.sobject = self.schema.object(name) or table.sobject
             table.forget_indexes()
-
-
-def batches(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
-    """Consecutive lists of at most `size` items."""
-    iterator = iter(items)
-    while chunk := list(itertools.islice(iterator, size)):
-        yield chunk

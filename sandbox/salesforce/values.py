@@ -20,9 +20,7 @@ _EMAIL = re.compile(
     r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]+@(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?\.)+[A-Za-z][A-Za-z0-9-]*[A-Za-z0-9]\Z"
 )
 _DATE = re.compile(r"(\d{4})-(\d\d)-(\d\d)(?:[Tt].*)?\Z")
-_DATETIME = re.compile(
-    r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d(?::\d\d)?)(?:\.(\d+))?(Z|z|[+-]\d\d:?\d\d|[+-]\d\d)?\Z"
-)
+_DATETIME = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d(?::\d\d)?)(?:\.(\d+))?(Z|z|[+-]\d\d:?\d\d|[+-]\d\d)?\Z")
 _TIME = re.compile(r"(\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,3}))?)?Z?\Z")
 _KIND_NAMES = {"datetime": "datetime", "date": "date", "boolean": "boolean", "int": "int", "time": "time"}
 
@@ -38,7 +36,10 @@ def moment(text: str) -> datetime:
 
 
 def parse_datetime(text: str, *, need_zone: bool = True) -> datetime | None:
-    """A date-time in any form the REST API accepts (`Z`, `+0000`, `+00:00`, with or without a fraction); None if none."""
+    """A date-time in any form the REST API accepts (`Z`, `+0000`, `+00:00`, with or without a fraction).
+
+    None if none.
+    """
     found = _DATETIME.match(text)
     if not found:
         return None
@@ -86,14 +87,18 @@ def undecodable(kind: str, value: Any) -> Failure:
     else:
         token, shown = "START_ARRAY", "["
     return Failure(
-        400, "JSON_PARSER_ERROR",
+        400,
+        "JSON_PARSER_ERROR",
         f"Cannot deserialize instance of {kind} from {token} value {shown} or request may be missing a required field"
         " at [line:1, column:2]",
-    )  # fmt: skip
+    )
 
 
 def coerce(field: Field, value: Any) -> Any:
-    """What the table keeps for a value given for a field. None clears. Raises Failure. References are not looked up here."""
+    """What the table keeps for a value given for a field.
+
+    None clears. Raises Failure. References are not looked up here.
+    """
     if value is None:
         return None
     kind = field.type
@@ -117,8 +122,12 @@ def coerce(field: Field, value: Any) -> Any:
         if at is None:
             raise undecodable("datetime", value)
         if not 1700 <= at.year <= 4000:
-            raise Failure(400, "NUMBER_OUTSIDE_VALID_RANGE",
-                          f"{field.label}: value outside of valid range on datetime field: {value}", [field.name])  # fmt: skip
+            raise Failure(
+                400,
+                "NUMBER_OUTSIDE_VALID_RANGE",
+                f"{field.label}: value outside of valid range on datetime field: {value}",
+                [field.name],
+            )
         return stamp(at)
     if kind == "time":
         return _time(value)
@@ -159,9 +168,11 @@ def _too_long(field: Field, text: str) -> Failure:
 def _check_choice(field: Field, text: str) -> None:
     if not any(v.active and v.value == text for v in field.values):
         raise Failure(
-            400, "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST",
-            f"{field.label}: bad value for restricted picklist field: {text}", [field.name],
-        )  # fmt: skip
+            400,
+            "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST",
+            f"{field.label}: bad value for restricted picklist field: {text}",
+            [field.name],
+        )
 
 
 def _choices(field: Field, text: str) -> str | None:
@@ -214,9 +225,11 @@ def _decimal(kind: str, value: Any) -> Decimal:
 def _out_of_range(field: Field, number: Decimal) -> Failure:
     shown = f"{number:.15g}" if abs(number) < 10**15 else f"{float(number)!r}".replace("e+", "E").upper()
     return Failure(
-        400, "NUMBER_OUTSIDE_VALID_RANGE",
-        f"{field.label}: value outside of valid range on numeric field: {shown}", [field.name],
-    )  # fmt: skip
+        400,
+        "NUMBER_OUTSIDE_VALID_RANGE",
+        f"{field.label}: value outside of valid range on numeric field: {shown}",
+        [field.name],
+    )
 
 
 def _time(value: Any) -> str:
