@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime, time, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from . import calendar, items, meetings, recurrence
 from .auth import Principal
@@ -44,42 +44,50 @@ class PythonApi:
     """Mixed into `ExchangeServer`."""
 
     world: World
+    properties: dict[str, tuple[PropertyKey, str]]
 
     # -- the directory --------------------------------------------------------------------------------------------
 
-    def add_mailbox(self: ExchangeServer, address: str, name: str = "", password: str = "secret", timezone: str = "UTC") -> Mailbox:  # type: ignore[misc]
+    def add_mailbox(self, address: str, name: str = "", password: str = "secret", timezone: str = "UTC") -> Mailbox:
         """A mailbox. `timezone` is a Windows id or an IANA name."""
-        return self.world.add_mailbox(address, name or address.partition("@")[0].replace(".", " ").title(), password, timezone)
+        return self.world.add_mailbox(
+            address, name or address.partition("@")[0].replace(".", " ").title(), password, timezone
+        )
 
-    def add_account(self: ExchangeServer, login: str, password: str = "secret", *, impersonates: Iterable[str] = (), full_access: Iterable[str] = ()) -> Account:  # type: ignore[misc]
+    def add_account(
+        self, login: str, password: str = "secret", *, impersonates: Iterable[str] = (), full_access: Iterable[str] = ()
+    ) -> Account:
         """A service account without a mailbox, or more rights for one that has a mailbox. "*" means every mailbox."""
-        account = Account(login, password, tuple(one.lower() for one in impersonates), tuple(one.lower() for one in full_access))
+        account = Account(
+            login, password, tuple(one.lower() for one in impersonates), tuple(one.lower() for one in full_access)
+        )
         self.world.accounts[login.lower()] = account
         return account
 
-    def grant(self: ExchangeServer, mailbox: str, delegate: str, level: str = "Editor") -> None:  # type: ignore[misc]
+    def grant(self, mailbox: str, delegate: str, level: str = "Editor") -> None:
         """Give a delegate access to a mailbox: Reviewer, Author, Editor or FullAccess."""
-        self._mailbox(mailbox).delegates[delegate.lower()] = level
+        self.mailbox(mailbox).delegates[delegate.lower()] = level
 
-    def add_room_list(self: ExchangeServer, address: str, rooms: Iterable[str]) -> None:  # type: ignore[misc]
+    def add_room_list(self, address: str, rooms: Iterable[str]) -> None:
         """Make mailboxes the rooms of a room list."""
         for room in rooms:
-            self._mailbox(room).room_list = address
+            self.mailbox(room).room_list = address
 
-    def _mailbox(self: ExchangeServer, address: str) -> Mailbox:  # type: ignore[misc]
+    def mailbox(self, address: str) -> Mailbox:
+        """A mailbox by its address. Raises KeyError naming those there are."""
         found = self.world.mailbox(address)
         if found is None:
             raise KeyError(f"no mailbox {address!r}; there are: {', '.join(self.world.mailboxes) or 'none'}")
         return found
 
-    def acting_as(self: ExchangeServer, mailbox: str | Mailbox) -> Call:  # type: ignore[misc]
+    def acting_as(self, mailbox: str | Mailbox) -> Call:
         """A call as the owner of a mailbox makes it, in the mailbox's zone."""
-        box = mailbox if isinstance(mailbox, Mailbox) else self._mailbox(mailbox)
-        return Call(self, Principal(box.login, box.address), box, zone=box.zone)
+        box = mailbox if isinstance(mailbox, Mailbox) else self.mailbox(mailbox)
+        return Call(cast("ExchangeServer", self), Principal(box.login, box.address), box, zone=box.zone)
 
     # -- events ---------------------------------------------------------------------------------------------------
 
-    def create_event(self: ExchangeServer, mailbox: str, *, send: str = "SendToNone", timezone: str | Zone | None = None,  # type: ignore[misc]
+    def create_event(self, mailbox: str, *, send: str = "SendToNone", timezone: str | Zone | None = None,
                      folder: str = "calendar", link: Mapping[str, str] | None = None, **fields: Any) -> Item:  # fmt: skip
         """An appointment, or a meeting if it has attendees.
 
@@ -89,30 +97,63 @@ class PythonApi:
         SendMeetingInvitations. `link` sets extended properties: {"<guid>/<name>": text}.
         """
         call = self.acting_as(mailbox)
-        box = self._mailbox(mailbox)
-        zone = timezone if isinstance(timezone, Zone) else (UTC_ZONE if timezone == "UTC" else named(timezone)) if timezone else box.zone
-        draft = items.Draft("CalendarItem", _values(self, "CalendarItem", fields, zone), _extended(link))
+        box = self.mailbox(mailbox)
+        zone = (
+            timezone
+            if isinstance(timezone, Zone)
+            else (UTC_ZONE if timezone == "UTC" else named(timezone))
+            if timezone
+            else box.zone
+        )
+        named_properties = self._declared(fields)
+        draft = items.Draft(
+            "CalendarItem", _values(self, "CalendarItem", fields, zone), {**_extended(link), **named_properties}
+        )
         draft.values.setdefault("calendar:StartTimeZone", zone)
         draft.values.setdefault("calendar:EndTimeZone", zone)
         return items.add_calendar_item(call, draft, self._folder(mailbox, folder), send)
 
-    def update_event(self: ExchangeServer, mailbox: str, event: str | Item, *, send: str = "SendToNone",  # type: ignore[misc]
+    def update_event(self, mailbox: str, event: str | Item, *, send: str = "SendToNone",
                      occurrence: int | datetime | None = None, **fields: Any) -> Item:  # fmt: skip
         """Change an event, found by its UID, id or `Item`; with `occurrence` (index from 1, or original start) one of a series."""
         call = self.acting_as(mailbox)
         item = self._event(mailbox, event, occurrence)
+        named_properties = self._declared(fields)
         values = _values(self, "CalendarItem", fields, calendar.zone_of(item))
-        edit = items.Edit(item, {**item.values, **values}, dict(item.extended), set(values))
+        changed = {*values, *(["extended"] if named_properties else [])}
+        edit = items.Edit(item, {**item.values, **values}, {**item.extended, **named_properties}, changed)
         return meetings.after_update(call, item, items.save(call, edit), send)
 
-    def respond(self: ExchangeServer, mailbox: str, event: str | Item, response: str, *, send: bool = True, occurrence: int | None = None, body: str = "") -> Item:  # type: ignore[misc]
+    def respond(
+        self,
+        mailbox: str,
+        event: str | Item,
+        response: str,
+        *,
+        send: bool = True,
+        occurrence: int | None = None,
+        body: str = "",
+    ) -> Item:
         """Answer a meeting in an attendee's calendar: Accept, Tentative or Decline."""
         made = meetings.answer(
-            self.acting_as(mailbox), self._event(mailbox, event, occurrence), response, Body(body) if body else None, sent=send, saved=send
+            self.acting_as(mailbox),
+            self._event(mailbox, event, occurrence),
+            response,
+            Body(body) if body else None,
+            sent=send,
+            saved=send,
         )
         return made[0]
 
-    def delete(self: ExchangeServer, mailbox: str, item: str | Item, *, how: str = "MoveToDeletedItems", send: str = "SendToNone", occurrence: int | datetime | None = None) -> None:  # type: ignore[misc]
+    def delete(
+        self,
+        mailbox: str,
+        item: str | Item,
+        *,
+        how: str = "MoveToDeletedItems",
+        send: str = "SendToNone",
+        occurrence: int | datetime | None = None,
+    ) -> None:
         """Delete an event (one occurrence of it) or a contact."""
         call = self.acting_as(mailbox)
         found = self._event(mailbox, item, occurrence)
@@ -120,12 +161,12 @@ class PythonApi:
             meetings.before_delete(call, found, send)
         items.discard(call, found, how)
 
-    def cancel(self: ExchangeServer, mailbox: str, event: str | Item, *, body: str = "") -> None:  # type: ignore[misc]
+    def cancel(self, mailbox: str, event: str | Item, *, body: str = "") -> None:
         """Cancel a meeting as its organiser, telling everybody."""
         self.delete(mailbox, event, send="SendToAllAndSaveCopy")
 
-    def _event(self: ExchangeServer, mailbox: str, event: str | Item, occurrence: int | datetime | None = None) -> Item:  # type: ignore[misc]
-        box = self._mailbox(mailbox)
+    def _event(self, mailbox: str, event: str | Item, occurrence: int | datetime | None = None) -> Item:
+        box = self.mailbox(mailbox)
         if isinstance(event, Item):
             found = event if event.original is not None else self.world.item(event.serial)
         else:
@@ -143,50 +184,75 @@ class PythonApi:
 
     # -- contacts -------------------------------------------------------------------------------------------------
 
-    def create_contact(self: ExchangeServer, mailbox: str, *, folder: str = "contacts", link: Mapping[str, str] | None = None, **fields: Any) -> Item:  # type: ignore[misc]
+    def create_contact(
+        self, mailbox: str, *, folder: str = "contacts", link: Mapping[str, str] | None = None, **fields: Any
+    ) -> Item:
         """A contact. `emails` is a list of addresses or {EmailAddress1: ...}; `phones` and `addresses` are dicts by key."""
-        values = _values(self, "Contact", fields, self._mailbox(mailbox).zone)
+        named_properties = self._declared(fields)
+        values = _values(self, "Contact", fields, self.mailbox(mailbox).zone)
         if "contacts:DisplayName" not in values:
             values["contacts:DisplayName"] = " ".join(
                 part for uri in ("contacts:GivenName", "contacts:Surname") if (part := values.get(uri))
             )
-        return items.store(self.acting_as(mailbox), items.Draft("Contact", values, _extended(link)), self._folder(mailbox, folder))
+        return items.store(
+            self.acting_as(mailbox),
+            items.Draft("Contact", values, {**_extended(link), **named_properties}),
+            self._folder(mailbox, folder),
+        )
 
-    def update_contact(self: ExchangeServer, mailbox: str, contact: Item, **fields: Any) -> Item:  # type: ignore[misc]
+    def update_contact(self, mailbox: str, contact: Item, **fields: Any) -> Item:
         """Change a contact."""
         call = self.acting_as(mailbox)
         item = self.world.item(contact.serial)
         if item is None:
             raise KeyError("the contact is gone")
-        values = _values(self, "Contact", fields, self._mailbox(mailbox).zone)
+        values = _values(self, "Contact", fields, self.mailbox(mailbox).zone)
         return items.save(call, items.Edit(item, {**item.values, **values}, dict(item.extended), set(values)))
 
-    def create_distribution_list(self: ExchangeServer, mailbox: str, display_name: str, members: Iterable[str | tuple[str, str]]) -> Item:  # type: ignore[misc]
+    def create_distribution_list(
+        self, mailbox: str, display_name: str, members: Iterable[str | tuple[str, str]]
+    ) -> Item:
         """A distribution list in the contacts folder."""
         people = tuple(_person(self, member) for member in members)
-        values = {"contacts:DisplayName": display_name, "distributionlist:Members": people, "item:Subject": display_name}
-        return items.store(self.acting_as(mailbox), items.Draft("DistributionList", values), self._folder(mailbox, "contacts"))
+        values = {
+            "contacts:DisplayName": display_name,
+            "distributionlist:Members": people,
+            "item:Subject": display_name,
+        }
+        return items.store(
+            self.acting_as(mailbox), items.Draft("DistributionList", values), self._folder(mailbox, "contacts")
+        )
 
     # -- looking --------------------------------------------------------------------------------------------------
 
-    def items(self: ExchangeServer, mailbox: str, folder: str = "calendar") -> list[Item]:  # type: ignore[misc]
+    def items(self, mailbox: str, folder: str = "calendar") -> list[Item]:
         """The items of a folder (a distinguished id or a display name), in order of creation."""
         return list(self._folder(mailbox, folder).items.values())
 
-    def view(self: ExchangeServer, mailbox: str, start: datetime, end: datetime) -> list[Item]:  # type: ignore[misc]
+    def view(self, mailbox: str, start: datetime, end: datetime) -> list[Item]:
         """The calendar of a mailbox in a window, series expanded."""
         return calendar.view(self._folder(mailbox, "calendar"), start, end)
 
-    def outbox(self: ExchangeServer) -> list[Mail]:  # type: ignore[misc]
+    def outbox(self) -> list[Mail]:
         """The ledger: everything that would have been mailed, oldest first."""
         return list(self.world.ledger)
 
-    def clear_outbox(self: ExchangeServer) -> None:  # type: ignore[misc]
+    def clear_outbox(self) -> None:
         """Forget the ledger."""
         self.world.ledger.clear()
 
-    def _folder(self: ExchangeServer, mailbox: str, name: str) -> Folder:  # type: ignore[misc]
-        box = self._mailbox(mailbox)
+    def _declared(self, fields: dict[str, Any]) -> dict[PropertyKey, Extended]:
+        """Take the keywords of declared properties out of `fields`."""
+        made: dict[PropertyKey, Extended] = {}
+        for name in [name for name in fields if name in self.properties]:
+            key, kind = self.properties[name]
+            value = fields.pop(name)
+            texts = tuple(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+            made[key] = Extended(kind, texts)
+        return made
+
+    def _folder(self, mailbox: str, name: str) -> Folder:
+        box = self.mailbox(mailbox)
         if name in box.folders:
             return self.world.folders[box.folders[name]]
         for folder in self.world.folders.values():
@@ -195,7 +261,7 @@ class PythonApi:
         raise KeyError(f"no folder {name!r} in {mailbox}; distinguished ones: {', '.join(box.folders)}")
 
 
-def _values(server: ExchangeServer, kind: str, fields: Mapping[str, Any], zone: Zone) -> dict[str, Any]:
+def _values(server: PythonApi, kind: str, fields: Mapping[str, Any], zone: Zone) -> dict[str, Any]:
     """Keywords as field values. Raises TypeError for unknown ones."""
     values: dict[str, Any] = {}
     for key, value in fields.items():
@@ -206,15 +272,23 @@ def _values(server: ExchangeServer, kind: str, fields: Mapping[str, Any], zone: 
     return values
 
 
-def _value(server: ExchangeServer, uri: str, value: Any, fields: Mapping[str, Any], zone: Zone) -> Any:
+def _value(server: PythonApi, uri: str, value: Any, fields: Mapping[str, Any], zone: Zone) -> Any:
     if value is None:
         return None
     if uri in ("calendar:Start", "calendar:End"):
         return _moment(value, zone, end=uri == "calendar:End")
     if uri == "item:Body":
-        return value if isinstance(value, Body) else Body(clean(value), "HTML" if value.lstrip().startswith("<") else "Text")
+        return (
+            value
+            if isinstance(value, Body)
+            else Body(clean(value), "HTML" if value.lstrip().startswith("<") else "Text")
+        )
     if uri == "calendar:Recurrence":
-        return value if isinstance(value, recurrence.Recurrence) else recurrence_of(value, _moment(fields["start"], zone), zone)
+        return (
+            value
+            if isinstance(value, recurrence.Recurrence)
+            else recurrence_of(value, _moment(fields["start"], zone), zone)
+        )
     if uri in ("calendar:RequiredAttendees", "calendar:OptionalAttendees", "calendar:Resources"):
         return tuple(one if isinstance(one, Attendee) else Attendee(_person(server, one)) for one in value)
     if uri == "calendar:Organizer":
@@ -226,7 +300,7 @@ def _value(server: ExchangeServer, uri: str, value: Any, fields: Mapping[str, An
     return tuple(value) if isinstance(value, list) else value
 
 
-def _person(server: ExchangeServer, given: str | tuple[str, str] | Person) -> Person:
+def _person(server: PythonApi, given: str | tuple[str, str] | Person) -> Person:
     if isinstance(given, Person):
         return given
     name, address = ("", given) if isinstance(given, str) else given
@@ -259,16 +333,24 @@ def recurrence_of(given: Mapping[str, Any], start: datetime, zone: Zone) -> recu
         return recurrence.Recurrence("DailyRecurrence", interval=int(given["daily"] or 1), **common)
     if "weekly" in given:
         days = tuple(given["weekly"] or (recurrence.WEEK[local.weekday()],))
-        return recurrence.Recurrence("WeeklyRecurrence", interval=interval, days=days, first_day=given.get("first_day", "Sunday"), **common)
+        return recurrence.Recurrence(
+            "WeeklyRecurrence", interval=interval, days=days, first_day=given.get("first_day", "Sunday"), **common
+        )
     if "monthly" in given:
         if isinstance(given["monthly"], (list, tuple)):
             index, day = given["monthly"]
-            return recurrence.Recurrence("RelativeMonthlyRecurrence", interval=interval, days=(day,), index=index, **common)
-        return recurrence.Recurrence("AbsoluteMonthlyRecurrence", interval=interval, day_of_month=int(given["monthly"] or local.day), **common)
+            return recurrence.Recurrence(
+                "RelativeMonthlyRecurrence", interval=interval, days=(day,), index=index, **common
+            )
+        return recurrence.Recurrence(
+            "AbsoluteMonthlyRecurrence", interval=interval, day_of_month=int(given["monthly"] or local.day), **common
+        )
     if "yearly" in given:
         parts = list(given["yearly"] or (recurrence.MONTHS[local.month - 1], local.day))
         if len(parts) == 3:
-            return recurrence.Recurrence("RelativeYearlyRecurrence", index=parts[0], days=(parts[1],), month=parts[2], **common)
+            return recurrence.Recurrence(
+                "RelativeYearlyRecurrence", index=parts[0], days=(parts[1],), month=parts[2], **common
+            )
         return recurrence.Recurrence("AbsoluteYearlyRecurrence", month=parts[0], day_of_month=int(parts[1]), **common)
     raise ValueError("a recurrence is daily, weekly, monthly or yearly")
 

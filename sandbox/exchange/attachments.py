@@ -14,7 +14,7 @@ from typing import Any
 from . import ids
 from .calls import Call, required
 from .errors import EwsError, schema_violation
-from .properties import KINDS, Shape, V2010, View, read_shape, render
+from .properties import KINDS, V2010, Shape, View, read_shape, render
 from .soap import Element, M, T, add, boolean, child, clean, element, flag, local, text_of
 from .store import Attachment, Item
 from .values import wire_time
@@ -50,7 +50,11 @@ def describe(item: Item, attachment: Attachment, view: View, *, brief: bool = Fa
         if content:
             add(node, f"{T}Content", base64.b64encode(attachment.content).decode("ascii"))
     elif content:
-        node.append(render(replace(attachment.item, serial=item.serial, folder=item.folder), shape or Shape("AllProperties"), view))
+        node.append(
+            render(
+                replace(attachment.item, serial=item.serial, folder=item.folder), shape or Shape("AllProperties"), view
+            )
+        )
         inner = node[-1]
         for name in ("ItemId", "ParentFolderId"):
             found = child(inner, name)
@@ -73,7 +77,9 @@ def read(node: Element, number: int, view: View) -> Attachment:
     }
     if kind == "FileAttachment":
         if child(node, "Content") is None:
-            raise schema_violation("The element 'FileAttachment' has incomplete content: 'Content' expected.", node.sourceline)
+            raise schema_violation(
+                "The element 'FileAttachment' has incomplete content: 'Content' expected.", node.sourceline
+            )
         try:
             content = base64.b64decode(text_of(node, "Content") or "")
         except (binascii.Error, ValueError):
@@ -85,7 +91,9 @@ def read(node: Element, number: int, view: View) -> Attachment:
     if inner is None:
         raise EwsError("ErrorInvalidItemForOperationCreateItemAttachment")
     draft = read_draft(inner, local(inner), view)
-    held = Item(0, draft.kind, 0, draft.values, view.now, view.now, extended=draft.extended, attachments=draft.attachments)
+    held = Item(
+        0, draft.kind, 0, draft.values, view.now, view.now, extended=draft.extended, attachments=draft.attachments
+    )
     return Attachment(number, name or str(draft.values.get("item:Subject") or ""), item=held, **common)
 
 
@@ -93,7 +101,9 @@ def create_attachment(call: Call, request: Element) -> Element:
     """CreateAttachment: attach files and items; the change key of the parent changes."""
     parent = call.item(_as_item_id(required(request, "ParentItemId")), write=True)
     if parent.master is not None:
-        raise EwsError("ErrorInvalidOperation", "The practice server attaches to a series or a single item, not to one occurrence.")
+        raise EwsError(
+            "ErrorInvalidOperation", "The practice server attaches to a series or a single item, not to one occurrence."
+        )
     view = call.view()
 
     def one(node: Element) -> Iterable[Element]:

@@ -204,11 +204,13 @@ class Series:
         before = self._neighbour(index, -1)
         after = self._neighbour(index, 1)
         if before is not None and (
-            start < before.get("calendar:End") or wall(start, self.tz).date() == wall(before.get("calendar:Start"), self.tz).date()
+            start < before.get("calendar:End")
+            or wall(start, self.tz).date() == wall(before.get("calendar:Start"), self.tz).date()
         ):
             raise EwsError("ErrorOccurrenceCrossingBoundary")
         if after is not None and (
-            end > after.get("calendar:Start") or wall(start, self.tz).date() == wall(after.get("calendar:Start"), self.tz).date()
+            end > after.get("calendar:Start")
+            or wall(start, self.tz).date() == wall(after.get("calendar:Start"), self.tz).date()
         ):
             raise EwsError("ErrorOccurrenceCrossingBoundary")
 

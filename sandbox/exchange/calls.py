@@ -160,7 +160,9 @@ class Call:
         try:
             number = int(index or "")
         except ValueError:
-            raise schema_violation("The required attribute 'InstanceIndex' is missing or invalid.", node.sourceline) from None
+            raise schema_violation(
+                "The required attribute 'InstanceIndex' is missing or invalid.", node.sourceline
+            ) from None
         return Series(master).at_index(number)
 
     def _master(self, node: Element) -> Item:

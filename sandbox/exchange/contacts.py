@@ -34,7 +34,9 @@ def complete_name(item: Item) -> dict[str, str]:
         "Suffix": item.get("contacts:Generation"),
         "Initials": item.get("contacts:Initials"),
     }
-    full = " ".join(part for name in ("Title", "FirstName", "MiddleName", "LastName", "Suffix") if (part := parts[name]))
+    full = " ".join(
+        part for name in ("Title", "FirstName", "MiddleName", "LastName", "Suffix") if (part := parts[name])
+    )
     parts["FullName"] = full or item.get("contacts:DisplayName")
     parts["Nickname"] = item.get("contacts:Nickname")
     return {name: text for name, text in parts.items() if text}

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - one code per line reads as the table it is
 """Response codes of Exchange Web Services with the texts that Exchange sends.
 
     EwsError           one item or folder of a request failed: a response message of class Error (or Warning)

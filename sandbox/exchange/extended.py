@@ -43,7 +43,9 @@ def read_key(path: Element) -> tuple[PropertyKey, str]:
     name, identifier, tag = path.get("PropertyName"), path.get("PropertyId"), path.get("PropertyTag")
     kind = path.get("PropertyType")
     if kind is None or kind not in TYPES:
-        raise schema_violation(f"The 'PropertyType' attribute is invalid - The value '{kind or ''}' is invalid.", path.sourceline)
+        raise schema_violation(
+            f"The 'PropertyType' attribute is invalid - The value '{kind or ''}' is invalid.", path.sourceline
+        )
     if kind in _NOT_FOR_REQUESTS:
         raise EwsError("ErrorUnsupportedMapiPropertyType", path=path)
     if tag is not None:
@@ -59,14 +61,20 @@ def read_key(path: Element) -> tuple[PropertyKey, str]:
         raise EwsError("ErrorInvalidExtendedProperty", path=path)
     if distinguished is not None:
         if distinguished not in PROPERTY_SETS:
-            raise schema_violation(f"The value '{distinguished}' is invalid for 'DistinguishedPropertySetId'.", path.sourceline)
+            raise schema_violation(
+                f"The value '{distinguished}' is invalid for 'DistinguishedPropertySetId'.", path.sourceline
+            )
         guid = PROPERTY_SETS[distinguished]
     assert guid is not None
     if not _GUID.fullmatch(guid):
-        raise schema_violation(f"The 'PropertySetId' attribute is invalid - The value '{guid}' is invalid.", path.sourceline)
+        raise schema_violation(
+            f"The 'PropertySetId' attribute is invalid - The value '{guid}' is invalid.", path.sourceline
+        )
     if name == "":
         raise EwsError("ErrorInvalidExtendedProperty", path=path)
-    return PropertyKey(set=guid.lower(), name=name or "", id=None if identifier is None else _number(identifier, path)), kind
+    return PropertyKey(
+        set=guid.lower(), name=name or "", id=None if identifier is None else _number(identifier, path)
+    ), kind
 
 
 def _number(text: str, path: Element) -> int:
@@ -86,7 +94,9 @@ def read_property(node: Element) -> tuple[PropertyKey, Extended]:
     if kind.endswith("Array"):
         if several is None:
             raise EwsError("ErrorInvalidExtendedPropertyValue", path=path)
-        texts = tuple(_checked(kind.removesuffix("Array"), part.text or "", path) for part in several if local(part) == "Value")
+        texts = tuple(
+            _checked(kind.removesuffix("Array"), part.text or "", path) for part in several if local(part) == "Value"
+        )
         return key, Extended(kind, texts, path.get("DistinguishedPropertySetId") or "")
     if single is None:
         raise EwsError("ErrorInvalidExtendedPropertyValue", path=path)
@@ -137,7 +147,9 @@ def well_known(item: Item, key: PropertyKey) -> str | None:
             0x1000: lambda: item.get("item:Body").text if item.get("item:Body") else None,
             0x001A: lambda: _item_class(item),
             0x0E08: lambda: str(item.size),
-            0x0036: lambda: str(("Normal", "Personal", "Private", "Confidential").index(item.get("item:Sensitivity") or "Normal")),
+            0x0036: lambda: str(
+                ("Normal", "Personal", "Private", "Confidential").index(item.get("item:Sensitivity") or "Normal")
+            ),
             0x3A00: lambda: item.get("contacts:Alias"),
             0x3A06: lambda: item.get("contacts:GivenName"),
             0x3A11: lambda: item.get("contacts:Surname"),

@@ -134,7 +134,11 @@ def find_folder(call: Call, request: Element) -> Element:
 
     def one(node: Element) -> Iterable[Element]:
         parent = call.folder(node)
-        found = [] if traversal == "SoftDeleted" else list(call.world.below(parent) if traversal == "Deep" else call.world.subfolders(parent))
+        found = (
+            []
+            if traversal == "SoftDeleted"
+            else list(call.world.below(parent) if traversal == "Deep" else call.world.subfolders(parent))
+        )
         if keep is not None:
             found = [folder for folder in found if keep(folder)]
         page = paginate(found, paging, None)

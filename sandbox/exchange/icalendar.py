@@ -58,7 +58,7 @@ def _event(item: Item, view: View, zone: timezones.Zone) -> list[str]:
             f"EXDATE;TZID={zone.id}:{original.astimezone(zone.tz):%Y%m%dT%H%M%S}" for original in sorted(item.deleted)
         ]
     lines.append(f"CLASS:{_CLASS[item.get('item:Sensitivity') or 'Normal']}")
-    lines.append(f"PRIORITY:{ {'Low': 9, 'High': 1}.get(item.get('item:Importance') or '', 5)}")
+    lines.append(f"PRIORITY:{ {'Low': 9, 'High': 1}.get(item.get('item:Importance') or '', 5) }")
     lines.append(f"DTSTAMP:{item.modified.astimezone(UTC):%Y%m%dT%H%M%SZ}")
     free = item.get("calendar:LegacyFreeBusyStatus") == "Free"
     lines.append(f"TRANSP:{'TRANSPARENT' if free else 'OPAQUE'}")
@@ -76,7 +76,9 @@ def _event(item: Item, view: View, zone: timezones.Zone) -> list[str]:
 
 def rrule(rule: Recurrence, item: Item) -> str:
     """An EWS recurrence as RRULE. Days 29 to 31 mean the last day of shorter months."""
-    parts = [f"FREQ={'YEARLY' if 'Yearly' in rule.pattern else 'MONTHLY' if 'Monthly' in rule.pattern else 'WEEKLY' if 'Weekly' in rule.pattern else 'DAILY'}"]
+    parts = [
+        f"FREQ={'YEARLY' if 'Yearly' in rule.pattern else 'MONTHLY' if 'Monthly' in rule.pattern else 'WEEKLY' if 'Weekly' in rule.pattern else 'DAILY'}"
+    ]
     if rule.number is not None:
         parts.append(f"COUNT={rule.number}")
     if rule.until is not None:
@@ -117,7 +119,9 @@ def _offset(minutes: int) -> str:
 
 
 def _escaped(text: str) -> str:
-    return text.replace("\\", "\\\\").replace(";", "\\;").replace(",", "\\,").replace("\r\n", "\\n").replace("\n", "\\n")
+    return (
+        text.replace("\\", "\\\\").replace(";", "\\;").replace(",", "\\,").replace("\r\n", "\\n").replace("\n", "\\n")
+    )
 
 
 def _quoted(text: str) -> str:
@@ -158,7 +162,11 @@ def _line(line: str) -> tuple[str, dict[str, str], str]:
         match = re.match(r'((?:[^":]|"[^"]*")*):(.*)', line, re.DOTALL)
         head, value = (match.group(1), match.group(2)) if match else (head, value)
     name, *options = head.split(";")
-    return name.upper(), {key.upper(): text.strip('"') for key, _, text in (option.partition("=") for option in options)}, value
+    return (
+        name.upper(),
+        {key.upper(): text.strip('"') for key, _, text in (option.partition("=") for option in options)},
+        value,
+    )
 
 
 def _fields(lines: list[tuple[str, dict[str, str], str]], view: View) -> dict[str, Any]:
@@ -178,7 +186,9 @@ def _fields(lines: list[tuple[str, dict[str, str], str]], view: View) -> dict[st
         elif name == "DESCRIPTION":
             values["item:Body"] = Body(_plain(value), "Text")
         elif name == "CLASS":
-            values["item:Sensitivity"] = {"PRIVATE": "Private", "CONFIDENTIAL": "Confidential"}.get(value.upper(), "Normal")
+            values["item:Sensitivity"] = {"PRIVATE": "Private", "CONFIDENTIAL": "Confidential"}.get(
+                value.upper(), "Normal"
+            )
         elif name == "CATEGORIES":
             values["item:Categories"] = tuple(_plain(one) for one in value.split(","))
         elif name == "ATTENDEE":
@@ -226,16 +236,28 @@ def _rule(text: str, start: datetime) -> Recurrence:
         common["number"] = int(parts["COUNT"])
     elif "UNTIL" in parts:
         until = parts["UNTIL"]
-        moment = datetime.strptime(until[:8], "%Y%m%d") if len(until) == 8 else datetime.strptime(until.removesuffix("Z"), "%Y%m%dT%H%M%S")
+        moment = (
+            datetime.strptime(until[:8], "%Y%m%d")
+            if len(until) == 8
+            else datetime.strptime(until.removesuffix("Z"), "%Y%m%dT%H%M%S")
+        )
         if until.endswith("Z"):
             moment = moment.replace(tzinfo=UTC).astimezone(start.tzinfo)
         common["until"] = moment.date()
     month_day = int(parts.get("BYMONTHDAY", str(start.day)).split(",")[-1])
-    relative = {"days": days[:1] or (WEEK[start.weekday()],), "index": "Last" if index < 0 else INDEXES[max(index, 1) - 1]}
+    relative = {
+        "days": days[:1] or (WEEK[start.weekday()],),
+        "index": "Last" if index < 0 else INDEXES[max(index, 1) - 1],
+    }
     if frequency == "DAILY":
         return Recurrence("DailyRecurrence", **common)
     if frequency == "WEEKLY":
-        return Recurrence("WeeklyRecurrence", days=days or (WEEK[start.weekday()],), first_day=names[parts.get("WKST", "MO")], **common)
+        return Recurrence(
+            "WeeklyRecurrence",
+            days=days or (WEEK[start.weekday()],),
+            first_day=names[parts.get("WKST", "MO")],
+            **common,
+        )
     if frequency == "MONTHLY":
         if index:
             return Recurrence("RelativeMonthlyRecurrence", **relative, **common)
@@ -247,5 +269,3 @@ def _rule(text: str, start: datetime) -> Recurrence:
             return Recurrence("RelativeYearlyRecurrence", month=month, **relative, **common)
         return Recurrence("AbsoluteYearlyRecurrence", month=month, day_of_month=month_day, **common)
     raise EwsError("ErrorMimeContentConversionFailed")
-
-

@@ -36,7 +36,13 @@ SEND_UPDATE = ("SendToNone", "SendOnlyToAll", "SendOnlyToChanged", "SendToAllAnd
 DISPOSITIONS = ("SaveOnly", "SendOnly", "SendAndSaveCopy")
 DELETE_TYPES = ("HardDelete", "SoftDelete", "MoveToDeletedItems")
 CONFLICTS = ("NeverOverwrite", "AutoResolve", "AlwaysOverwrite")
-_HOMES = {"CalendarItem": "calendar", "Contact": "contacts", "DistributionList": "contacts", "Task": "tasks", "PostItem": "inbox"}
+_HOMES = {
+    "CalendarItem": "calendar",
+    "Contact": "contacts",
+    "DistributionList": "contacts",
+    "Task": "tasks",
+    "PostItem": "inbox",
+}
 _CLASSES = {
     "CalendarItem": (CALENDAR, "ErrorCannotCreateCalendarItemInNonCalendarFolder"),
     "Contact": (CONTACTS, "ErrorCannotCreateContactInNonContactFolder"),
@@ -101,7 +107,9 @@ def create_item(call: Call, request: Element) -> Element:
             raise schema_violation(f"The element 'Items' has invalid child element '{kind}'.", node.sourceline)
         if kind == "CalendarItem":
             send = attribute(request, "SendMeetingInvitations", SEND, "ErrorSendMeetingInvitationsRequired")
-            return [items_holder([_created(call, create_calendar_item(call, node, _folder_for(call, saved, kind), send))])]
+            return [
+                items_holder([_created(call, create_calendar_item(call, node, _folder_for(call, saved, kind), send))])
+            ]
         draft = read_draft(node, kind, call.view())
         if kind == "Message":
             return [items_holder(_create_message(call, draft, saved, disposition))]
@@ -198,7 +206,9 @@ def add_calendar_item(call: Call, draft: Draft, folder: Folder, send: str) -> It
     values = draft.values
     if values.get("calendar:Start") is None:
         half_hour = timedelta(minutes=30)
-        values["calendar:Start"] = call.now + (half_hour - (call.now - call.now.replace(minute=0, second=0)) % half_hour)
+        values["calendar:Start"] = call.now + (
+            half_hour - (call.now - call.now.replace(minute=0, second=0)) % half_hour
+        )
     calendar.settle(values, call.zone)
     if not values.get("calendar:UID"):
         values["calendar:UID"] = meetings.new_uid(call)
@@ -245,7 +255,11 @@ def send_item(call: Call, request: Element) -> Element:
         values = {**item.values, "item:IsDraft": False, "item:DateTimeSent": call.now}
         call.world.remove(item)
         if save:
-            store(call, Draft("Message", values, dict(item.extended), item.attachments), _folder_for(call, saved, "Message", "sentitems"))
+            store(
+                call,
+                Draft("Message", values, dict(item.extended), item.attachments),
+                _folder_for(call, saved, "Message", "sentitems"),
+            )
         meetings.deliver_message(call, values, item.attachments, recipients, saved=save)
         return ()
 
@@ -341,7 +355,13 @@ def save(call: Call, edit: Edit) -> Item:
     return call.server.automate(call.world.put(made, read_only_flag=read_only))
 
 
-_SERIES_SHAPE = {"calendar:Recurrence", "calendar:Start", "calendar:End", "calendar:StartTimeZone", "calendar:IsAllDayEvent"}
+_SERIES_SHAPE = {
+    "calendar:Recurrence",
+    "calendar:Start",
+    "calendar:End",
+    "calendar:StartTimeZone",
+    "calendar:IsAllDayEvent",
+}
 
 
 def _keep_exceptions(call: Call, before: Item, after: Item) -> Item:
@@ -358,7 +378,9 @@ def _settle_edit(edit: Edit) -> None:
     if not edit.changed & {*_SERIES_SHAPE, "calendar:EndTimeZone", "calendar:MeetingTimeZone"}:
         return
     if "calendar:MeetingTimeZone" in edit.changed and edit.values.get("calendar:MeetingTimeZone"):
-        edit.values["calendar:StartTimeZone"] = edit.values["calendar:EndTimeZone"] = edit.values["calendar:MeetingTimeZone"]
+        edit.values["calendar:StartTimeZone"] = edit.values["calendar:EndTimeZone"] = edit.values[
+            "calendar:MeetingTimeZone"
+        ]
     if edit.item.master is not None:
         rule = edit.values.pop("calendar:Recurrence", None)
         calendar.settle(edit.values, calendar.zone_of(edit.item))
@@ -544,7 +566,9 @@ def delete_item(call: Call, request: Element) -> Element:
             send = attribute(request, "SendMeetingCancellations", SEND, "ErrorSendMeetingCancellationsRequired")
             meetings.before_delete(call, item, send)
         elif item.kind == "Task" and request.get("AffectedTaskOccurrences") is None:
-            raise EwsError("ErrorAffectedTaskOccurrencesRequired", "AffectedTaskOccurrences attribute is required for tasks.")
+            raise EwsError(
+                "ErrorAffectedTaskOccurrencesRequired", "AffectedTaskOccurrences attribute is required for tasks."
+            )
         discard(call, item, how)
         return ()
 

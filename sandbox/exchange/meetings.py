@@ -42,12 +42,22 @@ def new_uid(call: Call) -> str:
     """A global object id as Outlook and Exchange make them: hexadecimal, upper case."""
     ticks = int((call.now.timestamp() + 11644473600) * 10_000_000)
     unique = hashlib.md5(f"{call.server.seed}:{call.world.serial}".encode()).hexdigest().upper()
-    return "040000008200E00074C5B7101A82E00800000000" + ticks.to_bytes(8, "little").hex().upper() + "0" * 16 + "10000000" + unique
+    return (
+        "040000008200E00074C5B7101A82E00800000000"
+        + ticks.to_bytes(8, "little").hex().upper()
+        + "0" * 16
+        + "10000000"
+        + unique
+    )
 
 
 def recipients_of(values: Mapping[str, Any]) -> tuple[Person, ...]:
     """To, cc and bcc recipients of a message."""
-    return tuple(person for uri in ("message:ToRecipients", "message:CcRecipients", "message:BccRecipients") for person in values.get(uri) or ())
+    return tuple(
+        person
+        for uri in ("message:ToRecipients", "message:CcRecipients", "message:BccRecipients")
+        for person in values.get(uri) or ()
+    )
 
 
 def invited(item: Item | Mapping[str, Any], organizer: Person) -> dict[str, Person]:
@@ -106,7 +116,9 @@ def before_delete(call: Call, item: Item, send: str) -> None:
     if send == "SendToNone" or not is_meeting(item):
         return
     if is_organizer(item, call.view()):
-        people = invited(item, item.get("calendar:Organizer") or call.world.mailbox_of(call.world.folders[item.folder]).person)
+        people = invited(
+            item, item.get("calendar:Organizer") or call.world.mailbox_of(call.world.folders[item.folder]).person
+        )
         if people:
             send_cancellations(call, item, list(people.values()), saved=send.endswith("SaveCopy"))
     elif not item.get("calendar:IsCancelled") and item.get("calendar:MyResponseType") != "Decline":
@@ -118,7 +130,15 @@ def send_requests(call: Call, item: Item, people: list[Person], kind: str, *, sa
     sender = call.world.mailbox_of(call.world.folders[item.folder])
     _record(call, kind, sender, people, item, saved=saved)
     if saved:
-        _message(call, sender, "sentitems", "MeetingRequest", item, _request_values(call, item, sender, people, kind), read=True)
+        _message(
+            call,
+            sender,
+            "sentitems",
+            "MeetingRequest",
+            item,
+            _request_values(call, item, sender, people, kind),
+            read=True,
+        )
     for person in people:
         mailbox = call.world.mailbox(person.address)
         if mailbox is None or mailbox is sender:
@@ -186,7 +206,11 @@ def _attendee_copy(call: Call, mailbox: Mailbox, item: Item) -> Item:
         if moved:
             values |= {"calendar:MyResponseType": "NoResponseReceived", "calendar:LegacyFreeBusyStatus": "Tentative"}
         exceptions, deleted = (_shared_exceptions(item), item.deleted) if item.is_master else ({}, {})
-        return call.world.put(replace(copy, values=values, exceptions=exceptions, deleted=deleted, modified=call.now, modified_by=mailbox.name))
+        return call.world.put(
+            replace(
+                copy, values=values, exceptions=exceptions, deleted=deleted, modified=call.now, modified_by=mailbox.name
+            )
+        )
     return _new_copy(call, mailbox, shared, item)
 
 
@@ -200,8 +224,14 @@ def _new_copy(call: Call, mailbox: Mailbox, shared: dict[str, Any], item: Item) 
     }
     return call.world.put(
         Item(
-            call.world.next_serial(), "CalendarItem", mailbox.folders["calendar"], values, call.now, call.now,
-            modified_by=mailbox.name, attachments=item.attachments,
+            call.world.next_serial(),
+            "CalendarItem",
+            mailbox.folders["calendar"],
+            values,
+            call.now,
+            call.now,
+            modified_by=mailbox.name,
+            attachments=item.attachments,
             exceptions=_shared_exceptions(item) if item.is_master else {},
             deleted=dict(item.deleted) if item.is_master else {},
         )  # fmt: skip
@@ -210,7 +240,9 @@ def _new_copy(call: Call, mailbox: Mailbox, shared: dict[str, Any], item: Item) 
 
 def _shared_exceptions(item: Item) -> dict[datetime, Override]:
     return {
-        at: replace(override, values={uri: value for uri, value in override.values.items() if uri in SHARED}, extended={})
+        at: replace(
+            override, values={uri: value for uri, value in override.values.items() if uri in SHARED}, extended={}
+        )
         for at, override in item.exceptions.items()
     }
 
@@ -238,7 +270,12 @@ def _meeting_values(item: Item, sender: Mailbox, people: Iterable[Person]) -> di
     if item.original is not None:
         values.pop("calendar:Recurrence", None)
         values["calendar:RecurrenceId"] = item.original
-    return {**values, "message:From": sender.person, "message:Sender": sender.person, "message:ToRecipients": tuple(people)}
+    return {
+        **values,
+        "message:From": sender.person,
+        "message:Sender": sender.person,
+        "message:ToRecipients": tuple(people),
+    }
 
 
 def _request_values(call: Call, item: Item, sender: Mailbox, people: Iterable[Person], kind: str) -> dict[str, Any]:
@@ -254,20 +291,52 @@ def _request_values(call: Call, item: Item, sender: Mailbox, people: Iterable[Pe
     }
 
 
-def _message(call: Call, mailbox: Mailbox, folder: str, kind: str, item: Item, values: dict[str, Any], *, read: bool) -> Item:
+def _message(
+    call: Call, mailbox: Mailbox, folder: str, kind: str, item: Item, values: dict[str, Any], *, read: bool
+) -> Item:
     """Put a meeting message into a folder of a mailbox."""
-    values = {**values, "message:IsRead": read, "item:DateTimeSent": call.now, "item:DateTimeReceived": call.now, "item:IsFromMe": read}
+    values = {
+        **values,
+        "message:IsRead": read,
+        "item:DateTimeSent": call.now,
+        "item:DateTimeReceived": call.now,
+        "item:IsFromMe": read,
+    }
     return call.world.put(
-        Item(call.world.next_serial(), kind, mailbox.folders[folder], values, call.now, call.now, modified_by=mailbox.name)
+        Item(
+            call.world.next_serial(),
+            kind,
+            mailbox.folders[folder],
+            values,
+            call.now,
+            call.now,
+            modified_by=mailbox.name,
+        )
     )
 
 
-def _record(call: Call, kind: str, sender: Mailbox, people: Iterable[Person], item: Item, *, saved: bool, response: str = "", subject: str | None = None) -> None:
+def _record(
+    call: Call,
+    kind: str,
+    sender: Mailbox,
+    people: Iterable[Person],
+    item: Item,
+    *,
+    saved: bool,
+    response: str = "",
+    subject: str | None = None,
+) -> None:
     call.world.ledger.append(
         Mail(
-            kind, sender.address, tuple(person.address for person in people),
+            kind,
+            sender.address,
+            tuple(person.address for person in people),
             str(item.get("item:Subject") or "") if subject is None else subject,
-            call.world.item_id(item), call.now, str(item.get("calendar:UID") or ""), response, saved,
+            call.world.item_id(item),
+            call.now,
+            str(item.get("calendar:UID") or ""),
+            response,
+            saved,
         )  # fmt: skip
     )
 
@@ -277,18 +346,39 @@ def deliver_message(call: Call, values: Mapping[str, Any], attachments: tuple[At
     """Mail an ordinary message and put it into local inboxes."""
     sender = call.own()
     call.world.ledger.append(
-        Mail("message", sender.address, tuple(person.address for person in recipients), str(values.get("item:Subject") or ""), "", call.now, saved_copy=saved)
+        Mail(
+            "message",
+            sender.address,
+            tuple(person.address for person in recipients),
+            str(values.get("item:Subject") or ""),
+            "",
+            call.now,
+            saved_copy=saved,
+        )
     )
     for person in recipients:
         mailbox = call.world.mailbox(person.address)
         if mailbox is None:
             continue
-        told = {**values, "message:IsRead": False, "item:IsDraft": False, "item:DateTimeReceived": call.now, "message:ReceivedBy": mailbox.person}
+        told = {
+            **values,
+            "message:IsRead": False,
+            "item:IsDraft": False,
+            "item:DateTimeReceived": call.now,
+            "message:ReceivedBy": mailbox.person,
+        }
         told.pop("message:BccRecipients", None)
         call.world.put(
             Item(
-                call.world.next_serial(), "Message", mailbox.folders["inbox"], told, call.now, call.now,
-                modified_by=mailbox.name, attachments=attachments, extended=dict(extended or {}),
+                call.world.next_serial(),
+                "Message",
+                mailbox.folders["inbox"],
+                told,
+                call.now,
+                call.now,
+                modified_by=mailbox.name,
+                attachments=attachments,
+                extended=dict(extended or {}),
             )  # fmt: skip
         )
 
@@ -301,7 +391,9 @@ def reply_item(call: Call, node: Element, disposition: str | None) -> list[Eleme
     kind = local(node)
     reference = child(node, "ReferenceItemId")
     if reference is None:
-        raise schema_violation(f"The element '{kind}' has incomplete content: 'ReferenceItemId' expected.", node.sourceline)
+        raise schema_violation(
+            f"The element '{kind}' has incomplete content: 'ReferenceItemId' expected.", node.sourceline
+        )
     if kind in ("PostReplyItem", "AcceptSharingInvitation", "ProposeNewTime", "AddItemToMyCalendar"):
         raise EwsError("ErrorInvalidRequest", f"{kind} is not implemented by the practice server.")
     if disposition is None and kind not in ("RemoveItem", "SuppressReadReceipt"):
@@ -314,7 +406,10 @@ def reply_item(call: Call, node: Element, disposition: str | None) -> list[Eleme
     body = BodyCodec().read(body_node, call.view()) if body_node is not None else None
     if kind in RESPONSES:
         proposed = _proposed(node)
-        return [_shown(call, made) for made in answer(call, item, RESPONSES[kind], body, sent=sent, saved=saved, proposed=proposed)]
+        return [
+            _shown(call, made)
+            for made in answer(call, item, RESPONSES[kind], body, sent=sent, saved=saved, proposed=proposed)
+        ]
     handlers: dict[str, Callable[[], list[Item]]] = {
         "CancelCalendarItem": lambda: _cancel(call, item, body, sent=sent, saved=saved),
         "RemoveItem": lambda: _remove(call, item),
@@ -356,7 +451,9 @@ def answer(call: Call, item: Item, response: str, body: Body | None = None, *, s
         _send_response(call, made, response, body, saved=saved, proposed=proposed)
     if request is not None:
         trash = call.world.folder(call.world.mailbox_of(call.world.folders[request.folder]), "deleteditems")
-        call.world.move(replace(request, values={**request.values, "meeting:HasBeenProcessed": True, "message:IsRead": True}), trash)
+        call.world.move(
+            replace(request, values={**request.values, "meeting:HasBeenProcessed": True, "message:IsRead": True}), trash
+        )
     if response == "Decline" and made.master is None:
         mailbox = call.world.mailbox_of(call.world.folders[made.folder])
         made = call.world.move(made, call.world.folder(mailbox, "deleteditems"))
@@ -383,13 +480,25 @@ def _calendar_item_of(call: Call, item: Item) -> Item | None:
 
 def _record_my_response(call: Call, meeting: Item, response: str) -> Item:
     status = {"Accept": "Busy", "Tentative": "Tentative", "Decline": "Free"}[response]
-    marks = {"calendar:MyResponseType": response, "calendar:AppointmentReplyTime": call.now, "calendar:LegacyFreeBusyStatus": status}
+    marks = {
+        "calendar:MyResponseType": response,
+        "calendar:AppointmentReplyTime": call.now,
+        "calendar:LegacyFreeBusyStatus": status,
+    }
     if meeting.master is not None and meeting.original is not None:
-        known = meeting.master.exceptions.get(meeting.original) or Override(meeting.get("calendar:Start"), meeting.get("calendar:End"))
+        known = meeting.master.exceptions.get(meeting.original) or Override(
+            meeting.get("calendar:Start"), meeting.get("calendar:End")
+        )
         override = replace(known, values={**known.values, **marks}, modified=call.now)
-        stored = call.world.put(replace(meeting.master, exceptions={**meeting.master.exceptions, meeting.original: override}, modified=call.now))
+        stored = call.world.put(
+            replace(
+                meeting.master, exceptions={**meeting.master.exceptions, meeting.original: override}, modified=call.now
+            )
+        )
         return calendar.Series(stored).at(meeting.original)
-    return call.world.put(replace(meeting, values={**meeting.values, **marks}, modified=call.now, modified_by=call.actor_name))
+    return call.world.put(
+        replace(meeting, values={**meeting.values, **marks}, modified=call.now, modified_by=call.actor_name)
+    )
 
 
 def _send_response(call: Call, meeting: Item, response: str, body: Body | None, *, saved: bool,
@@ -433,14 +542,18 @@ def _with_response(call: Call, theirs: Item, who: Person, response: str, origina
             attendees: tuple[Attendee, ...] = values.get(uri) or ()
             if any(attendee.person.key == who.key for attendee in attendees):
                 changed[uri] = tuple(
-                    replace(attendee, response=response, responded=call.now) if attendee.person.key == who.key else attendee
+                    replace(attendee, response=response, responded=call.now)
+                    if attendee.person.key == who.key
+                    else attendee
                     for attendee in attendees
                 )
         return changed
 
     if original is not None and theirs.is_master:
         occurrence = calendar.Series(theirs).at(original)
-        known = theirs.exceptions.get(original) or Override(occurrence.get("calendar:Start"), occurrence.get("calendar:End"))
+        known = theirs.exceptions.get(original) or Override(
+            occurrence.get("calendar:Start"), occurrence.get("calendar:End")
+        )
         override = replace(known, values={**known.values, **noted(occurrence.values)}, modified=call.now)
         return replace(theirs, exceptions={**theirs.exceptions, original: override}, modified=call.now)
     return replace(theirs, values={**theirs.values, **noted(theirs.values)}, modified=call.now)
@@ -476,7 +589,9 @@ def _remove(call: Call, item: Item) -> list[Item]:
     return [made] if made is not None else []
 
 
-def _write_back(call: Call, node: Element, item: Item, kind: str, body: Body | None, *, sent: bool, saved: bool) -> list[Element]:
+def _write_back(
+    call: Call, node: Element, item: Item, kind: str, body: Body | None, *, sent: bool, saved: bool
+) -> list[Element]:
     """ReplyToItem, ReplyAllToItem and ForwardItem."""
     view = call.view()
     given = child(node, "ToRecipients")
@@ -492,7 +607,9 @@ def _write_back(call: Call, node: Element, item: Item, kind: str, body: Body | N
             cc = (*cc, *(person for person in others if person.key not in (me.key, author.key)))
     prefix = "FW" if kind == "ForwardItem" else "RE"
     old = item.get("item:Body")
-    text = Body((body.text if body else "") + (old.text if old else ""), body.kind if body else old.kind if old else "Text")
+    text = Body(
+        (body.text if body else "") + (old.text if old else ""), body.kind if body else old.kind if old else "Text"
+    )
     values = {
         "item:Subject": text_of(node, "Subject") or f"{prefix}: {item.get('item:Subject') or ''}",
         "item:Body": text, "message:ToRecipients": to, "message:CcRecipients": cc,

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - one property per line reads as the table it is
 """Every property of every item type: field URI, element, type, order, and how an item is turned into XML.
 
 Element order follows types.xsd (EWS schema): the common part, extended properties after HasAttachments, then the part
@@ -215,7 +216,9 @@ def effective_rights(writable: bool, version: int, *, folder: bool = False) -> d
 
 def response_objects(item: Item, view: View) -> tuple[str, ...]:
     """The reply items that an item allows (t:ResponseObjects)."""
-    if item.kind in ("MeetingRequest",) or (item.kind == "CalendarItem" and is_meeting(item) and not is_organizer(item, view)):
+    if item.kind in ("MeetingRequest",) or (
+        item.kind == "CalendarItem" and is_meeting(item) and not is_organizer(item, view)
+    ):
         if item.get("calendar:IsCancelled"):
             return ("RemoveItem", "ReplyToItem", "ReplyAllToItem", "ForwardItem")
         return ("AcceptItem", "TentativelyAcceptItem", "DeclineItem", "ReplyToItem", "ReplyAllToItem", "ForwardItem")
@@ -446,7 +449,9 @@ _LOCATED = Field(
 _TYPE = Field("calendar:CalendarItemType", "CalendarItemType", TYPE, lambda i, w: calendar.item_type(i))
 _UID = Field("calendar:UID", "UID", _text, writable=True)
 _RECURRENCE_ID = Field("calendar:RecurrenceId", "RecurrenceId", _time, _recurrence_id, since=V2007)
-_STAMP = Field("calendar:DateTimeStamp", "DateTimeStamp", _time, lambda i, w: i.get("calendar:DateTimeStamp") or i.created)
+_STAMP = Field(
+    "calendar:DateTimeStamp", "DateTimeStamp", _time, lambda i, w: i.get("calendar:DateTimeStamp") or i.created
+)
 _IS_ORGANIZER = Field("calendar:IsOrganizer", "IsOrganizer", _bool, is_organizer, since=V2013, listed=False)
 
 _CALENDAR_MIDDLE: tuple[Field, ...] = (
@@ -615,7 +620,15 @@ _STATUS_TEXT = {
 }  # fmt: skip
 POST: tuple[Field, ...] = tuple(
     candidate
-    for name in ("ConversationIndex", "ConversationTopic", "From", "InternetMessageId", "IsRead", "References", "Sender")
+    for name in (
+        "ConversationIndex",
+        "ConversationTopic",
+        "From",
+        "InternetMessageId",
+        "IsRead",
+        "References",
+        "Sender",
+    )
     for candidate in MESSAGE
     if candidate.tag == name
 )
@@ -770,7 +783,9 @@ def _add_path(shape: Shape, path: Element) -> None:
     elif name == "ExtendedFieldURI":
         shape.extended.append((extended.read_key(path)[0], path))
     else:
-        raise schema_violation(f"The element 'AdditionalProperties' has invalid child element '{name}'.", path.sourceline)
+        raise schema_violation(
+            f"The element 'AdditionalProperties' has invalid child element '{name}'.", path.sourceline
+        )
 
 
 def field_uri(path: Element) -> str:
@@ -778,7 +793,11 @@ def field_uri(path: Element) -> str:
     uri = path.get("FieldURI")
     if uri is None:
         raise schema_violation("The required attribute 'FieldURI' is missing.", path.sourceline)
-    if uri not in ALL_URIS and uri not in KNOWN_UNFILLED and not uri.startswith(("folder:", "persona:", "conversation:")):
+    if (
+        uri not in ALL_URIS
+        and uri not in KNOWN_UNFILLED
+        and not uri.startswith(("folder:", "persona:", "conversation:"))
+    ):
         raise schema_violation(
             f"The 'FieldURI' attribute is invalid - The value '{uri}' is invalid according to its datatype "
             f"'http://schemas.microsoft.com/exchange/services/2006/types:UnindexedFieldURIType' - "
@@ -795,7 +814,9 @@ def indexed_uri(path: Element) -> tuple[str, str]:
         raise schema_violation("The required attribute 'FieldIndex' is missing.", path.sourceline)
     if uri in INDEXED:
         if index not in INDEXED[uri][2]:
-            raise EwsError("ErrorInvalidIndexedPagingParameters" if not index else "ErrorInvalidPropertyRequest", path=path)
+            raise EwsError(
+                "ErrorInvalidIndexedPagingParameters" if not index else "ErrorInvalidPropertyRequest", path=path
+            )
     elif uri not in ("item:InternetMessageHeader", "distributionlist:Members:Member"):
         raise schema_violation(f"The 'FieldURI' attribute is invalid - The value '{uri}' is invalid.", path.sourceline)
     return uri, index

@@ -93,7 +93,9 @@ class Recurrence:
         if self.pattern.startswith("Absolute"):
             return date(year, month, min(self.day_of_month, length))
         wanted = {day for name in self.days for day in _weekdays(name)}
-        matching = [date(year, month, day) for day in range(1, length + 1) if date(year, month, day).weekday() in wanted]
+        matching = [
+            date(year, month, day) for day in range(1, length + 1) if date(year, month, day).weekday() in wanted
+        ]
         return matching[-1] if self.index == "Last" else matching[INDEXES.index(self.index)]
 
 
@@ -189,7 +191,9 @@ def _read_pattern(pattern: str, node: Element) -> Recurrence:
         if text is None:
             if name == "FirstDayOfWeek":
                 continue
-            raise schema_violation(f"The element '{pattern}' has incomplete content: '{name}' expected.", node.sourceline)
+            raise schema_violation(
+                f"The element '{pattern}' has incomplete content: '{name}' expected.", node.sourceline
+            )
         text = text.strip()
         if name == "Interval":
             made = replace(made, interval=_number(text, 1, 999 if pattern == "DailyRecurrence" else 99, node))

@@ -48,7 +48,9 @@ class Searcher:
             return None
         parts = list(node)
         if len(parts) != 1:
-            raise schema_violation("The element 'Restriction' must have exactly one search expression.", node.sourceline)
+            raise schema_violation(
+                "The element 'Restriction' must have exactly one search expression.", node.sourceline
+            )
         return self._expression(parts[0], 0)
 
     def _expression(self, node: Element, depth: int) -> Predicate:
@@ -129,7 +131,9 @@ class Searcher:
         holder = child(node, "FieldURIOrConstant")
         inner = next(iter(holder), None) if holder is not None else None
         if inner is None:
-            raise schema_violation(f"The element '{local(node)}' has incomplete content: 'FieldURIOrConstant' expected.", node.sourceline)
+            raise schema_violation(
+                f"The element '{local(node)}' has incomplete content: 'FieldURIOrConstant' expected.", node.sourceline
+            )
         missing = name == "IsNotEqualTo"
         if local(inner) == "Constant":
             text = inner.get("Value")
@@ -152,7 +156,9 @@ class Searcher:
         constant = child(node, "Constant")
         text = constant.get("Value") if constant is not None else None
         if text is None:
-            raise schema_violation("The element 'Contains' has incomplete content: 'Constant' expected.", node.sourceline)
+            raise schema_violation(
+                "The element 'Contains' has incomplete content: 'Constant' expected.", node.sourceline
+            )
         wanted = fold(text)
         test = _MODES[mode]
 
@@ -182,7 +188,9 @@ class Searcher:
         keys: list[tuple[Reader, bool]] = []
         for part in node:
             if local(part) != "FieldOrder":
-                raise schema_violation(f"The element 'SortOrder' has invalid child element '{local(part)}'.", part.sourceline)
+                raise schema_violation(
+                    f"The element 'SortOrder' has invalid child element '{local(part)}'.", part.sourceline
+                )
             direction = part.get("Order")
             if direction not in ("Ascending", "Descending"):
                 raise schema_violation("The required attribute 'Order' is missing or invalid.", part.sourceline)
@@ -203,7 +211,13 @@ class Searcher:
         return sort
 
 
-_PERSON_URIS = {"calendar:Organizer", "message:From", "message:Sender", "message:ReceivedBy", "message:ReceivedRepresenting"}
+_PERSON_URIS = {
+    "calendar:Organizer",
+    "message:From",
+    "message:Sender",
+    "message:ReceivedBy",
+    "message:ReceivedRepresenting",
+}
 _LISTS = {"item:Categories", "contacts:Children", "contacts:Companies", "task:Companies", "task:Contacts"}
 
 
@@ -265,7 +279,10 @@ def _compare(left: Any, right: Any, compare: Callable[[Any, Any], bool], missing
     if left is None or right is None:
         return missing and left is not right
     if isinstance(left, tuple):
-        return any(_compare(_fold(one), right[0] if isinstance(right, tuple) and right else right, compare, missing) for one in left)
+        return any(
+            _compare(_fold(one), right[0] if isinstance(right, tuple) and right else right, compare, missing)
+            for one in left
+        )
     try:
         return compare(left, right)
     except TypeError:
@@ -358,7 +375,9 @@ def paginate(rows: Sequence[Row], node: Element | None, limit: int | None) -> Pa
             last = start == 0
             return Page(rows[start:stop], start, total, last, _attributes(following, total, last))
         stop = min(offset + size, total)
-        return Page(rows[offset:stop], offset, total, stop >= total, _attributes(max(stop, offset), total, stop >= total))
+        return Page(
+            rows[offset:stop], offset, total, stop >= total, _attributes(max(stop, offset), total, stop >= total)
+        )
     numerator, denominator = _int_attribute(node, "Numerator", 0) or 0, _int_attribute(node, "Denominator", 1) or 0
     if denominator <= 0 or not 0 <= numerator <= denominator:
         raise EwsError("ErrorInvalidFractionalPagingParameters")
@@ -386,4 +405,6 @@ def _int_attribute(node: Element, name: str, default: int | None) -> int | None:
     try:
         return int(text)
     except ValueError:
-        raise schema_violation(f"The '{name}' attribute is invalid - The value '{text}' is invalid.", node.sourceline) from None
+        raise schema_violation(
+            f"The '{name}' attribute is invalid - The value '{text}' is invalid.", node.sourceline
+        ) from None

@@ -36,7 +36,14 @@ def find_item(call: Call, request: Element) -> Element:
     keep = searcher.restriction(child(request, "Restriction"))
     order = searcher.order(child(request, "SortOrder"))
     window = child(request, "CalendarView")
-    paging = next((node for node in request if local(node) in ("IndexedPageItemView", "FractionalPageItemView", "SeekToConditionPageItemView")), None)
+    paging = next(
+        (
+            node
+            for node in request
+            if local(node) in ("IndexedPageItemView", "FractionalPageItemView", "SeekToConditionPageItemView")
+        ),
+        None,
+    )
     contacts_view = child(request, "ContactsView")
     if paging is not None and local(paging).startswith("Seek"):
         raise EwsErrorNotImplemented("SeekToConditionPageItemView")
@@ -45,7 +52,9 @@ def find_item(call: Call, request: Element) -> Element:
         folder = call.folder(node)
         if window is not None:
             if keep is not None or order is not None:
-                raise EwsError("ErrorInvalidOperation", "Restrictions and sort order may not be specified for a CalendarView.")
+                raise EwsError(
+                    "ErrorInvalidOperation", "Restrictions and sort order may not be specified for a CalendarView."
+                )
             return [_calendar_page(call, folder, window, shape, view)]
         found: Sequence[Item] = _candidates(folder, traversal)
         if keep is not None:
@@ -123,7 +132,10 @@ def _contacts_page(call: Call, found: Sequence[Item], node: Element, shape: Any,
     from .contacts import file_as
 
     low, high = (node.get("InitialName") or "").casefold(), (node.get("FinalName") or "").casefold()
-    rows = sorted((item for item in found if item.kind in ("Contact", "DistributionList")), key=lambda item: file_as(item).casefold())
+    rows = sorted(
+        (item for item in found if item.kind in ("Contact", "DistributionList")),
+        key=lambda item: file_as(item).casefold(),
+    )
     rows = [item for item in rows if file_as(item).casefold() >= low and (not high or file_as(item).casefold() <= high)]
     most = int(node.get("MaxEntriesReturned") or 0) or call.server.find_limit or len(rows) or 1
     last = len(rows) <= most

@@ -7,7 +7,7 @@ documented where it is: `auto_resolve`, `pattern_change`, `deleted_start`, `view
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
@@ -16,7 +16,20 @@ from sandbox.kit.faults import Fault
 from sandbox.kit.http import Request, Response
 from sandbox.kit.server import PracticeServer
 
-from . import api, attachments, folders, items, search, sync
+from . import (
+    api,
+    attachments,
+    autodiscover,
+    availability,
+    directory,
+    folders,
+    items,
+    population,
+    search,
+    settings,
+    subscriptions,
+    sync,
+)
 from .auth import Application, Authenticator, Principal
 from .calls import Call
 from .errors import EwsError, RequestFault, schema_violation
@@ -34,13 +47,17 @@ from .soap import (
     local,
     parse,
 )
-from .store import Item, Mailbox, World
+from .store import Item, Mailbox, PropertyKey, World
 from .timezones import CUSTOM_ID, UTC_ZONE, Zone, of_element
 
 EWS_PATH = "/ews/exchange.asmx"
+AUTODISCOVER = {
+    "/autodiscover/autodiscover.svc": autodiscover.soap,
+    "/autodiscover/autodiscover.xml": autodiscover.pox,
+}
 _DATED = re.compile(r"V\d{4}_\d\d_\d\d")
 
-Operation = Callable[[Call, Element], Element]
+Operation = Callable[[Call, Element], Any]
 OPERATIONS: dict[str, Operation] = {
     "GetFolder": folders.get_folder,
     "FindFolder": folders.find_folder,
@@ -64,6 +81,23 @@ OPERATIONS: dict[str, Operation] = {
     "CreateAttachment": attachments.create_attachment,
     "GetAttachment": attachments.get_attachment,
     "DeleteAttachment": attachments.delete_attachment,
+    "ResolveNames": directory.resolve_names,
+    "ExpandDL": directory.expand_dl,
+    "GetRoomLists": directory.get_room_lists,
+    "GetRooms": directory.get_rooms,
+    "GetUserAvailabilityRequest": availability.get_user_availability,
+    "GetUserOofSettingsRequest": availability.get_user_oof_settings,
+    "SetUserOofSettingsRequest": availability.set_user_oof_settings,
+    "Subscribe": subscriptions.subscribe,
+    "Unsubscribe": subscriptions.unsubscribe,
+    "GetEvents": subscriptions.get_events,
+    "GetStreamingEvents": subscriptions.get_streaming_events,
+    "ConvertId": settings.convert_id,
+    "GetServerTimeZones": settings.get_server_time_zones,
+    "GetUserConfiguration": settings.get_user_configuration,
+    "CreateUserConfiguration": settings.create_user_configuration,
+    "UpdateUserConfiguration": settings.update_user_configuration,
+    "DeleteUserConfiguration": settings.delete_user_configuration,
 }
 
 
@@ -102,9 +136,20 @@ class ExchangeServer(api.PythonApi, PracticeServer):
         """A CalendarView beyond `find_limit`: "partial" (IncludesLastItemInRange false) or "error"."""
         self.authenticator = Authenticator(lambda: self.world, self.clock.now, tuple(auth))
         self.authenticator.applications["practice-app"] = Application("practice-app", "practice-secret")
+        self.properties: dict[str, tuple[PropertyKey, str]] = {}
+        """Named properties declared in a schema file: keyword -> (identity, type)."""
         self._bad_days: dict[str, Any] = {}
-        self.fault_kinds = {"busy": self._busy, "item_busy": self._item_busy, "inner_busy": self._inner_busy, "soap": self._soap}
-        self.conditions = {name.removeprefix("_when_"): (getattr(self, name).__doc__ or "") for name in dir(self) if name.startswith("_when_")}
+        self.fault_kinds = {
+            "busy": self._busy,
+            "item_busy": self._item_busy,
+            "inner_busy": self._inner_busy,
+            "soap": self._soap,
+        }
+        self.conditions = {
+            name.removeprefix("_when_"): (getattr(self, name).__doc__ or "")
+            for name in dir(self)
+            if name.startswith("_when_")
+        }
 
     # -- transport ------------------------------------------------------------------------------------------------
 
@@ -124,6 +169,8 @@ class ExchangeServer(api.PythonApi, PracticeServer):
         path = request.path.lower().rstrip("/")
         if path.endswith("/oauth2/v2.0/token") or path.endswith("/oauth2/token"):
             return self._token(request)
+        if path in AUTODISCOVER:
+            return self._autodiscover(request, AUTODISCOVER[path])
         if path != EWS_PATH:
             return Response.of_text("Not found\n", 404)
         if "ews_blocked" in self._bad_days:
@@ -134,8 +181,18 @@ class ExchangeServer(api.PythonApi, PracticeServer):
         if request.method != "POST":
             if request.method != "GET":
                 return Response(405, b"", [("Allow", "GET, POST")])
-            return self._dressed(Response.of_text("<html><body>Exchange Web Services</body></html>", 200, "text/html; charset=utf-8"))
+            return self._dressed(
+                Response.of_text("<html><body>Exchange Web Services</body></html>", 200, "text/html; charset=utf-8")
+            )
         return self._dressed(self._soap_request(request, caller))
+
+    def _autodiscover(self, request: Request, service: Callable[[ExchangeServer, Request], Response]) -> Response:
+        caller = self.authenticator.authenticate(request)
+        if isinstance(caller, Response):
+            return self._dressed(caller)
+        if request.method != "POST":
+            return Response(405, b"", [("Allow", "POST")])
+        return self._dressed(service(self, request))
 
     def _token(self, request: Request) -> Response:
         if request.method != "POST":
@@ -156,7 +213,9 @@ class ExchangeServer(api.PythonApi, PracticeServer):
 
     def _blocked(self, request: Request) -> Response:
         """Exchange Online's refusal of an application that is not allow-listed. The exact body is not documented."""
-        diagnostics = '2000008;reason="The EWS request is blocked by the tenant\'s EWS allow list.";error_category="ews_blocked"'
+        diagnostics = (
+            '2000008;reason="The EWS request is blocked by the tenant\'s EWS allow list.";error_category="ews_blocked"'
+        )
         return self._dressed(Response(403, b"", [("x-ms-diagnostics", diagnostics), ("Content-Length", "0")]))
 
     # -- SOAP -----------------------------------------------------------------------------------------------------
@@ -170,7 +229,7 @@ class ExchangeServer(api.PythonApi, PracticeServer):
             if local(root) != "Envelope":
                 raise BadXml("the root element is not a SOAP envelope")
             if root.tag != f"{S}Envelope":
-                return Response(415, b"", [("Content-Length", "0")])
+                raise BadXml("the envelope is not one of SOAP 1.1")
             body = child(root, "Body")
             operation = next(iter(body), None) if body is not None else None
             if operation is None:
@@ -187,14 +246,16 @@ class ExchangeServer(api.PythonApi, PracticeServer):
     def _answer_with(self, reply: Any, call: Call) -> Response:
         if isinstance(reply, Response):
             return reply
-        content = envelope(reply, self._version())
+        content = envelope(reply, self.version_info())
         return Response(200, content, [("Content-Type", "text/xml; charset=utf-8")], records=call.records)
 
     def _perform(self, call: Call, operation: Element) -> Any:
         name = local(operation)
         run = OPERATIONS.get(name)
         if run is None:
-            raise RequestFault("ErrorInvalidRequest", f"The operation {name} is not implemented by the practice server.")
+            raise RequestFault(
+                "ErrorInvalidRequest", f"The operation {name} is not implemented by the practice server."
+            )
         if self._bad_days.get("throttle"):
             raise _busy_fault(self._bad_days["throttle"])
         self._check_connections(call)
@@ -220,7 +281,8 @@ class ExchangeServer(api.PythonApi, PracticeServer):
                 mailbox = self._impersonated(node, caller)
         if caller.app and mailbox is None:
             raise RequestFault(
-                "ErrorImpersonationRequired", "ExchangeImpersonation SOAP header must be present for this type of OAuth token."
+                "ErrorImpersonationRequired",
+                "ExchangeImpersonation SOAP header must be present for this type of OAuth token.",
             )
         request.state["counted_as"] = request.state.get("endpoint", "")
         call = Call(self, caller, mailbox, version, name, zone, request.state)
@@ -242,9 +304,13 @@ class ExchangeServer(api.PythonApi, PracticeServer):
             raise RequestFault("ErrorImpersonateUserDenied")
         return mailbox
 
-    def _version(self) -> dict[str, str]:
+    def version_info(self) -> dict[str, str]:
+        """The attributes of ServerVersionInfo."""
         names = ("MajorVersion", "MinorVersion", "MajorBuildNumber", "MinorBuildNumber")
-        return {**{name: str(number) for name, number in zip(names, self.build, strict=True)}, "Version": self.server_version}
+        return {
+            **{name: str(number) for name, number in zip(names, self.build, strict=True)},
+            "Version": self.server_version,
+        }
 
     def _fault_response(self, error: RequestFault) -> Response:
         values: list[tuple[str, str]] = error.values
@@ -254,7 +320,7 @@ class ExchangeServer(api.PythonApi, PracticeServer):
 
             extra = [element(f"{T}{name}", None, text) for name, text in values]
             values = []
-        content = envelope(fault(error.code, error.message, values, extra), self._version())
+        content = envelope(fault(error.code, error.message, values, extra), self.version_info())
         return Response(error.status, content, [("Content-Type", "text/xml; charset=utf-8"), *error.headers])
 
     # -- faults ---------------------------------------------------------------------------------------------------
@@ -267,7 +333,11 @@ class ExchangeServer(api.PythonApi, PracticeServer):
 
     def _soap(self, request: Request, struck: Fault) -> Response:
         """Any SOAP fault. Args: code, message, status."""
-        error = RequestFault(str(struck.args.get("code", "ErrorInternalServerError")), struck.args.get("message"), status=int(struck.args.get("status", 500)))
+        error = RequestFault(
+            str(struck.args.get("code", "ErrorInternalServerError")),
+            struck.args.get("message"),
+            status=int(struck.args.get("status", 500)),
+        )
         return self._dressed(self._fault_response(error))
 
     def _item_busy(self, request: Request, struck: Fault) -> None:
@@ -290,7 +360,9 @@ class ExchangeServer(api.PythonApi, PracticeServer):
         )
         root = message_root(f"{M}{name}Response")
         add(root, f"{M}ResponseMessages").append(error_message(f"{M}{name}ResponseMessage", error))
-        return self._dressed(Response(200, envelope(root, self._version()), [("Content-Type", "text/xml; charset=utf-8")]))
+        return self._dressed(
+            Response(200, envelope(root, self.version_info()), [("Content-Type", "text/xml; charset=utf-8")])
+        )
 
     def _check_connections(self, call: Call) -> None:
         limit = self._bad_days.get("connection_limit")
@@ -321,7 +393,7 @@ class ExchangeServer(api.PythonApi, PracticeServer):
 
     def _when_corrupt_sync_state(self, mailbox: str, folder: str = "calendar") -> str:
         """The sync states of one folder are refused. Args: mailbox, folder (distinguished id)."""
-        struck = self.world.folder(self._mailbox(mailbox), folder)
+        struck = self.world.folder(self.mailbox(mailbox), folder)
         struck.state_generation += 1
         return struck.name
 
@@ -329,25 +401,46 @@ class ExchangeServer(api.PythonApi, PracticeServer):
         """An appointment with the zone id tzone://Microsoft/Custom. Args: mailbox, subject, start. Gives its id."""
         return self._odd_zone(mailbox, subject, start, Zone(CUSTOM_ID, "", None))
 
-    def _when_unknown_zone(self, mailbox: str, subject: str = "Unknown zone", start: datetime | str | None = None, zone: str = "Customized Time Zone", all_day: bool = False) -> str:
+    def _when_unknown_zone(
+        self,
+        mailbox: str,
+        subject: str = "Unknown zone",
+        start: datetime | str | None = None,
+        zone: str = "Customized Time Zone",
+        all_day: bool = False,
+    ) -> str:
         """An appointment with a zone id that no table knows. Args: mailbox, subject, start, zone, all_day."""
         return self._odd_zone(mailbox, subject, start, Zone(zone, zone, None), all_day)
 
-    def _odd_zone(self, mailbox: str, subject: str, start: datetime | str | None, zone: Zone, all_day: bool = False) -> str:
-        item = self.create_event(mailbox, subject=subject, start=start or self.clock.now() + timedelta(days=1), all_day=all_day)
+    def _odd_zone(
+        self, mailbox: str, subject: str, start: datetime | str | None, zone: Zone, all_day: bool = False
+    ) -> str:
+        item = self.create_event(
+            mailbox, subject=subject, start=start or self.clock.now() + timedelta(days=1), all_day=all_day
+        )
         values = {**item.values, "calendar:StartTimeZone": zone, "calendar:EndTimeZone": zone}
         return self.world.item_id(self.world.put(replace(item, values=values)))
 
-    def _when_unknown_item_type(self, mailbox: str, element: str = "Booking", subject: str = "Booking", folder: str = "calendar") -> str:
+    def _when_unknown_item_type(
+        self, mailbox: str, element: str = "Booking", subject: str = "Booking", folder: str = "calendar"
+    ) -> str:
         """An item whose element no schema has. Args: mailbox, element, subject, folder. Gives its id."""
-        box = self._mailbox(mailbox)
+        box = self.mailbox(mailbox)
         now = self.clock.now().replace(microsecond=0)
-        made = Item(self.world.next_serial(), "Item", box.folders[folder], {"item:Subject": subject, "item:ItemClass": f"IPM.{element}"}, now, now, element=element)
+        made = Item(
+            self.world.next_serial(),
+            "Item",
+            box.folders[folder],
+            {"item:Subject": subject, "item:ItemClass": f"IPM.{element}"},
+            now,
+            now,
+            element=element,
+        )
         return self.world.item_id(self.world.put(made))
 
     def _when_access_denied(self, mailbox: str, on: bool = True) -> bool:
         """Everything in a mailbox answers ErrorAccessDenied, to everybody. Args: mailbox, on."""
-        self._mailbox(mailbox).denied = on
+        self.mailbox(mailbox).denied = on
         return on
 
     def _when_ews_blocked(self, on: bool = True) -> bool:
@@ -364,7 +457,14 @@ class ExchangeServer(api.PythonApi, PracticeServer):
         self._switch("connection_limit", connections)
         return connections
 
-    def _when_automation(self, uri: str = "item:Subject", value: Any = None, suffix: str = "", kind: str = "CalendarItem", on: bool = True) -> bool:
+    def _when_automation(
+        self,
+        uri: str = "item:Subject",
+        value: Any = None,
+        suffix: str = "",
+        kind: str = "CalendarItem",
+        on: bool = True,
+    ) -> bool:
         """A field is rewritten after every write, as by a transport rule. Args: uri, value or suffix, kind, on."""
         return self._switch("automation", (uri, value, suffix, kind) if on else False)
 
@@ -375,7 +475,9 @@ class ExchangeServer(api.PythonApi, PracticeServer):
         self.find_limit, self.view_limit = limit, mode
         return mode
 
-    def _when_behaviour(self, auto_resolve: str | None = None, pattern_change: str | None = None, deleted_start: str | None = None) -> dict[str, str]:
+    def _when_behaviour(
+        self, auto_resolve: str | None = None, pattern_change: str | None = None, deleted_start: str | None = None
+    ) -> dict[str, str]:
         """Choices where Exchange is not documented. Args: auto_resolve (refuse, merge), pattern_change (drop, keep), deleted_start (original, moved)."""
         for name, value, allowed in (
             ("auto_resolve", auto_resolve, ("refuse", "merge")),
@@ -416,6 +518,18 @@ class ExchangeServer(api.PythonApi, PracticeServer):
         if not isinstance(snapshot, World):
             raise TypeError("this is no snapshot of an Exchange practice server")
         self.world = snapshot.clone()
+
+    def populate(self, seed: int) -> dict[str, int]:
+        """Three reps' mailboxes with meetings and contacts, a room, and a service account."""
+        return population.populate(self, seed)
+
+    def load_schema(self, schema: Mapping[str, Any]) -> None:
+        """Sections mailboxes, accounts, room_lists, folders and properties. Raises ValueError."""
+        population.load_schema(self, schema)
+
+    def load_data(self, objects: Mapping[str, list[dict[str, Any]]]) -> dict[str, int]:
+        """Records of Mailbox, CalendarItem and Contact. Raises ValueError."""
+        return population.load_data(self, objects)
 
     def connection_info(self) -> dict[str, Any]:
         """What a client needs to connect."""

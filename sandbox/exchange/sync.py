@@ -15,7 +15,7 @@ from . import folders, ids
 from .calls import Call, error_message, required, success_message
 from .errors import EwsError, RequestFault, schema_violation
 from .properties import read_shape, render
-from .soap import Element, M, T, add, boolean, child, element, local, message_root, text_of
+from .soap import Element, M, T, add, boolean, child, element, message_root, text_of
 from .store import Folder, Item
 
 Spans = list[tuple[int, int]]
@@ -191,5 +191,3 @@ def _hierarchy(call: Call, request: Element) -> Iterable[Element]:
     yield element(f"{M}SyncState", None, state)
     yield element(f"{M}IncludesLastFolderInRange", None, "true")
     yield changes
-
-

@@ -313,3 +313,24 @@ def yearly(zone: Zone, year: int = 2026) -> list[tuple[str, str, int, int, str]]
         kind = "STANDARD" if after == standard else "DAYLIGHT"
         made.append((kind, f"16010101T{wall:%H%M%S}", before, after, rule))
     return made
+
+
+def serializable(zone: Zone, year: int) -> Element:
+    """A zone as the t:TimeZone of the availability service: a bias and two yearly changes."""
+    node = element(f"{T}TimeZone")
+    standard = _standard_offset(zone.tz)
+    changes = _changes(zone.tz, year)
+    add(node, f"{T}Bias", str(-standard))
+    rules = {"StandardTime": (0, None), "DaylightTime": (0, None)} if len(changes) != 2 else {
+        "StandardTime" if after == standard else "DaylightTime": (standard - after, wall) for wall, after in changes
+    }  # fmt: skip
+    for name in ("StandardTime", "DaylightTime"):
+        bias, wall = rules[name]
+        part = add(node, f"{T}{name}")
+        add(part, f"{T}Bias", str(bias))
+        add(part, f"{T}Time", f"{wall:%H:%M:%S}" if wall is not None else "00:00:00")
+        last = wall is not None and (wall + timedelta(days=7)).month != wall.month
+        add(part, f"{T}DayOrder", "0" if wall is None else "5" if last else str((wall.day - 1) // 7 + 1))
+        add(part, f"{T}Month", str(wall.month) if wall is not None else "0")
+        add(part, f"{T}DayOfWeek", wall.strftime("%A") if wall is not None else "Sunday")
+    return node

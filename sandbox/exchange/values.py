@@ -104,9 +104,7 @@ class Text(Codec):
     def read(self, node: Element, view: View) -> str:
         text = node.text or ""
         if self.limit is not None and len(text) > self.limit:
-            raise EwsError(
-                "ErrorPropertyValidationFailure", f"{local(node)} is longer than {self.limit} characters."
-            )
+            raise EwsError("ErrorPropertyValidationFailure", f"{local(node)} is longer than {self.limit} characters.")
         return text
 
 
@@ -284,7 +282,9 @@ def read_person(node: Element, view: View) -> Person:
     """The address of a t:Mailbox; the name is looked up in the directory when it is not given."""
     holder = node if local(node) == "Mailbox" else child(node, "Mailbox")
     if holder is None:
-        raise schema_violation(f"The element '{local(node)}' has incomplete content: 'Mailbox' expected.", node.sourceline)
+        raise schema_violation(
+            f"The element '{local(node)}' has incomplete content: 'Mailbox' expected.", node.sourceline
+        )
     address = (text_of(holder, "EmailAddress") or "").strip()
     name = (text_of(holder, "Name") or "").strip()
     if not address and not name:
@@ -429,7 +429,9 @@ class Entries(Codec):
                 continue
             key = part.get("Key") or ""
             if key not in self.keys:
-                raise schema_violation(f"The 'Key' attribute is invalid - The value '{key}' is invalid.", part.sourceline)
+                raise schema_violation(
+                    f"The 'Key' attribute is invalid - The value '{key}' is invalid.", part.sourceline
+                )
             found[key] = self.read_entry(part)
         return found
 
