@@ -88,6 +88,11 @@ def refusal(status: int, content: Any, *, about: str, safe: bool) -> ConnectorEr
         return Invalid(f"Salesforce refuses a request this long, while {about}", code="request-too-long", owner="ops")
     if 300 <= status < 400:
         return Unavailable(f"Salesforce answered {status} instead of the data, while {about}: check instance_url")
+    if code == "NOT_FOUND" and safe:
+        return Invalid(
+            f"Salesforce has nothing of this name, or hides it from the integration user, while {about}",
+            code=code, owner="admin",
+        )  # fmt: skip
     if errors:
         return row_error(first, about=about, denied=status == 403)
     kind = PermissionDenied if status == 403 else Invalid
@@ -128,8 +133,12 @@ def row_error(
     )  # fmt: skip
 
 
-def oauth_refusal(status: int, content: Any, *, login: str) -> ConnectorError:
-    """The error for a token request that was answered with ``status``."""
+def oauth_refusal(status: int, content: Any, *, login: str, minutes_ahead: int = 0) -> ConnectorError:
+    """The error for a token request that was answered with ``status``.
+
+    ``minutes_ahead`` is how far the clock here is ahead of the server's (negative: behind): an assertion is good for a
+    few minutes, so a wrong clock alone makes every login fail.
+    """
     if status >= 500 or status in (406, 420, 429):
         return Unavailable(f"{login} failed with status {status} when asked for an access token")
     said = ""
@@ -137,11 +146,12 @@ def oauth_refusal(status: int, content: Any, *, login: str) -> ConnectorError:
     if isinstance(content, dict):
         code = str(content.get("error") or "") or None
         said = str(content.get("error_description") or code or "")
-    return AuthenticationFailed(
-        f"{login} gave no access token (status {status}): {said[:_LONGEST] or 'it did not say why'}. "
-        "Check the connected app's client id, its key or secret, the user and the app's policy, and log in again.",
-        code=code,
-    )
+    remedy = "Check the connected app's client id, its key or secret, the user and the app's policy, and log in again."
+    if minutes_ahead:
+        way = "ahead of" if minutes_ahead > 0 else "behind"
+        remedy = f"The clock of this machine is {abs(minutes_ahead)} minutes {way} the server's: set it right first."
+    said = said[:_LONGEST] or "it did not say why"
+    return AuthenticationFailed(f"{login} gave no access token (status {status}): {said}. {remedy}", code=code)
 
 
 def _errors(content: Any) -> Iterator[Mapping[str, Any]]:

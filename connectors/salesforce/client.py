@@ -68,18 +68,19 @@ class _RawSalesforce(Salesforce):  # type: ignore[misc]
     """The library's client, giving bodies as received: its own decoding costs three times ours, and rounds decimals."""
 
     def parse_result_to_json(self, result: requests.Response) -> Answer:
-        stamp = result.headers.get("Date")
-        at = None
-        if stamp:
-            with contextlib.suppress(ValueError):
-                at = parsedate_to_datetime(stamp)
-        return Answer(result.content, at)
+        return Answer(result.content, _server_clock(result))
 
 
 class LocatorExpired(Unavailable):
     """The pages still to come of a query are no longer there: ask again from the last row."""
 
     code = "INVALID_QUERY_LOCATOR"
+
+
+def _server_clock(response: requests.Response) -> datetime | None:
+    with contextlib.suppress(ValueError):
+        return parsedate_to_datetime(response.headers.get("Date") or "")
+    return None
 
 
 class Client:
@@ -205,7 +206,9 @@ class Client:
                 self._salesforce = token, client
             return self._salesforce[1]
 
-    def _post_form(self, url: str, form: Mapping[str, str], basic: tuple[str, str] | None) -> tuple[int, Any]:
+    def _post_form(
+        self, url: str, form: Mapping[str, str], basic: tuple[str, str] | None
+    ) -> tuple[int, Any, datetime | None]:
         self._calls.minimum += 1
         try:
             response = self._session.post(
@@ -214,9 +217,10 @@ class Client:
         except requests.RequestException as error:
             raise _lost(error, "asking for an access token", safe=True) from None
         try:
-            return response.status_code, msgspec.json.decode(response.content)
+            answer = msgspec.json.decode(response.content)
         except msgspec.MsgspecError:
-            return response.status_code, None
+            answer = None
+        return response.status_code, answer, _server_clock(response)
 
     # What the transport needs
 
@@ -242,7 +246,8 @@ class Client:
             self.used_today, self.daily_limit = int(found[1]), int(found[2])
 
     def sent(self) -> None:
-        self._calls.used += 1
+        with self._lock:
+            self._calls.used += 1
 
     def renew(self, request: requests.PreparedRequest) -> None:
         """Give the same request, with all its headers, a token other than the one it was refused for."""

@@ -12,6 +12,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -26,8 +27,8 @@ _log = logging.getLogger(__name__)
 
 _JWT_SECONDS = 180
 
-Post = Callable[[str, Mapping[str, str], tuple[str, str] | None], tuple[int, Any]]
-"""Sends one form to a URL, with HTTP Basic where a pair is given; gives the status and the decoded body."""
+Post = Callable[[str, Mapping[str, str], tuple[str, str] | None], tuple[int, Any, datetime | None]]
+"""Sends one form to a URL, with HTTP Basic where a pair is given; gives status, decoded body and the server's clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +72,10 @@ class Tokens:
             return Token(settings.session_id, settings.instance_url.rstrip("/"))
         login = settings.login_url.rstrip("/")
         form, basic = self._grant(login)
-        status, answer = self._post(f"{login}/services/oauth2/token", form, basic)
+        status, answer, at = self._post(f"{login}/services/oauth2/token", form, basic)
         if status != 200 or not isinstance(answer, dict) or not isinstance(answer.get("access_token"), str):
-            raise oauth_refusal(status, answer, login=login)
+            ahead = (self._clock() - at.timestamp()) / 60 if at is not None and settings.auth == "jwt" else 0.0
+            raise oauth_refusal(status, answer, login=login, minutes_ahead=round(ahead))
         self._keep_rotated(answer.get("refresh_token"))
         return Token(answer["access_token"], self._instance(answer.get("instance_url")))
 

@@ -126,8 +126,7 @@ class Writer:
         own = [row for row in chunk if row.values or op == "delete"]
         if own:
             self._calls.minimum += 1
-            version = own[0].write.version
-            if lone and op == "update" and version and len(own) == 1:
+            if lone and op == "update" and (version := own[0].write.version):
                 self._conditional(own[0], version)
             else:
                 self._collection(op, own)

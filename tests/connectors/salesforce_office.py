@@ -13,7 +13,7 @@ from connectors.salesforce import SalesforceConnector
 from connectors.salesforce.settings import Settings
 from connectors.salesforce.soql import full_id
 from sandbox.salesforce import SalesforceServer
-from sandbox.salesforce.records import Actor, DuplicateRule, RowLock
+from sandbox.salesforce.records import Actor
 from sidefeed.connector import Remote, Stream, Write
 
 KEY = "Sidefeed_Key__c"
@@ -24,6 +24,7 @@ def practice_server() -> SalesforceServer:
     """Over TLS, because the SDK knows nothing else, with the key field on every object that is written."""
     server = SalesforceServer(tls=True, control=False)
     key = {"type": "string", "length": 80, "externalId": True, "unique": True}
+    server.connection_info()  # makes the key pair of the connected app, which belongs in every snapshot
     server.load_schema({"objects": {name: {"fields": {KEY: key}} for name in KEYED}})
     return server.start()
 
@@ -126,28 +127,36 @@ class Office:
     # Bad days
 
     def locators_expire(self) -> None:
-        self.server.call(self.server.cursors.expire)
+        self._happens("locators_expire")
 
     def tokens_expire(self) -> None:
         """All but the one that people use."""
-        self.server.call(self.server.sessions.end_all)
+        self._happens("session_expired")
         self.server.call(self.server.issue_session, token=self.token)
+
+    def refresh_tokens_rotate(self) -> str:
+        """From now on each works once; the first one to use."""
+        self.server.app.rotate = True
+        return self.server.call(self.server.oauth.issue_refresh_token, self.server.app.client_id, self.server.admin_id)
 
     def next_save_was_stamped_earlier(self, object: str, seconds: float) -> None:
         """As when a transaction commits long after it has stamped its rows."""
-        self.server.call(self.server.records.rules.late.append, (seconds, object))
+        self._happens("late_commit", seconds=seconds, object=object)
 
     def next_save_finds_a_lock(self, object: str) -> None:
-        self.server.call(self.server.records.rules.locks.append, RowLock(1, object))
+        self._happens("row_lock", object=object)
 
     def administrator_adds_a_duplicate_rule(self, object: str, *fields: str) -> None:
-        self.server.call(self.server.records.rules.duplicates.append, DuplicateRule(object, fields))
+        self._happens("duplicate_rule", object=object, fields=fields)
 
     def administrator_hides(self, object: str) -> None:
-        self.server.records.rules.no_access |= {object}
+        self._happens("permission_removed", object=object)
 
     def merges(self, object: str, winner: str, loser: str) -> None:
         self.server.call(self.server.records.merge, object, winner, [loser], {}, Actor(self.server.admin_id))
+
+    def _happens(self, condition: str, **args: Any) -> None:
+        self.server.call(self.server.condition, condition, **args)
 
     # Short forms for the connector
 

@@ -7,6 +7,8 @@ import logging
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote_plus
@@ -53,6 +55,8 @@ def server() -> Iterator[SalesforceServer]:
 def office(server: SalesforceServer) -> Iterator[Office]:
     server.restore_snapshot("empty")
     server.faults.clear()
+    server.clock.fix(datetime.now(UTC))
+    server.clock.run()
     office = Office(server)
     yield office
     office.close()
@@ -463,8 +467,8 @@ def jwt_connector(office: Office, **settings: Any) -> SalesforceConnector:
     return office.reconnected(
         **{
             "auth": "jwt", "session_id": None, "instance_url": None, "login_url": office.server.url,
-            "client_id": info["client_id"], "username": info["users"][0]["username"],
-            "private_key": info["private_key"], **settings,
+            "client_id": info["client_id"], "username": info["username"],
+            "private_key_file": info["jwt_private_key_file"], **settings,
         }
     )  # fmt: skip
 
@@ -486,18 +490,35 @@ def test_client_credentials_work(office: Office) -> None:
 
 def test_a_rotated_refresh_token_is_stored_before_it_is_used(office: Office, tmp_path: Path) -> None:
     info = office.server.connection_info()
-    office.server.call(office.server.condition, "refresh_rotation", on=True)
+    spent = office.refresh_tokens_rotate()
     file = tmp_path / "refresh.json"
     settings = {
         "auth": "refresh_token", "login_url": office.server.url, "client_id": info["client_id"],
-        "client_secret": info["client_secret"], "refresh_token": info["refresh_token"], "refresh_token_file": str(file),
+        "client_secret": info["client_secret"], "refresh_token": spent, "refresh_token_file": str(file),
     }  # fmt: skip
     office.reconnected(**settings).marker()
     stored = json.loads(file.read_text())["refresh_token"]
-    assert stored != info["refresh_token"]
+    assert stored != spent
     assert file.stat().st_mode & 0o077 == 0
     office.reconnected(**settings).marker()
     assert json.loads(file.read_text())["refresh_token"] != stored
+
+
+def test_a_clock_that_is_wrong_is_named_as_the_reason_for_a_refused_login(office: Office) -> None:
+    office.server.clock.move(hours=1)
+    with pytest.raises(AuthenticationFailed, match="clock of this machine is 60 minutes behind"):
+        jwt_connector(office).marker()
+
+
+def test_threads_that_find_the_token_expired_together_renew_it_once(office: Office) -> None:
+    connector = jwt_connector(office)
+    connector.marker()
+    office.tokens_expire()
+    before = connector.calls.minimum
+    with ThreadPoolExecutor(4) as pool:
+        schemas = list(pool.map(connector.describe, ["Account", "Contact", "Opportunity", "Task"]))
+    assert [schema.name for schema in schemas] == ["Account", "Contact", "Opportunity", "Task"]
+    assert connector.calls.minimum - before == 4 + 1  # one describe each, one login
 
 
 def test_an_ended_session_stops_the_system_after_one_call(office: Office) -> None:
@@ -557,7 +578,8 @@ def test_nothing_logged_holds_a_secret(office: Office, caplog: pytest.LogCapture
     list(connector.write(office.stream, creates(1)))
     info = office.server.connection_info()
     shown = caplog.text + repr(connector) + repr(connector._settings)
-    for secret in (office.token, info["private_key"], info["client_secret"]):
+    key = Path(info["jwt_private_key_file"]).read_text().splitlines()[3]
+    for secret in (office.token, key, info["client_secret"]):
         assert secret not in shown
 
 
@@ -633,6 +655,12 @@ def test_a_field_that_was_taken_away_is_named_in_the_error(office: Office) -> No
 
 
 # Schema and set-up
+
+
+def test_an_object_that_is_not_there_is_named(office: Office) -> None:
+    with pytest.raises(Invalid, match="Nothing__c") as caught:
+        office.connector.describe("Nothing__c")
+    assert caught.value.owner == "admin"
 
 
 def test_the_schema_tells_what_a_mapping_needs_to_know(office: Office) -> None:
