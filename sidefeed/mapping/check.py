@@ -357,7 +357,7 @@ class _Check:
                     "required-not-mapped", ("fields",), f"{self.mapped.object} needs {schema.name!r} on create, and "
                     "nothing writes it.", "Map it, add a constant under `writes`, or set `creates: false`.",
                 )  # fmt: skip
-            elif not writer.required_on_create and writer.lens.blank_says_nothing:
+            elif not writer.required_on_create and writer.create_as is None and writer.lens.blank_says_nothing:
                 yield self._finding(
                     "required-not-guarded", ("fields", writer.name), f"{self.mapped.object} needs {schema.name!r} on "
                     f"create, and {writer.name!r} may be blank.", "Add `required_on_create: true`.", value=schema.name,

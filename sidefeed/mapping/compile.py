@@ -29,9 +29,9 @@ from .files import (
     nearest,
     read_yaml,
 )  # fmt: skip
-from .lenses import DEFAULT, Choice, Lens, Options, Writer, library
+from .lenses import DEFAULT, Choice, Lens, Options, SameIds, Writer, library
 from .model import Entity, FieldMap, FieldSpec, Mapping, ObjectMap, Place, Policy
-from .values import Value
+from .values import LensError, Value
 
 FORMAT = "1"
 """Part of every fingerprint: raised when the meaning of a mapping changes without its text changing."""
@@ -324,7 +324,21 @@ class _Compiler:
                 why = "the object is readonly" if readonly else f"the lens {lens.name!r} only reads"
                 self._report((*path, "direction"), f"{name!r} cannot be written: {why}.")
             direction = "read"
-        return FieldMap(name, built, direction, options.required_on_create)
+        told_as = options.create_as
+        create_as = told_as if told_as is None or isinstance(told_as, bool) else str(told_as)
+        if create_as is not None:
+            self._check_create_as(path, built, create_as, direction)
+        return FieldMap(name, built, direction, options.required_on_create, create_as)
+
+    def _check_create_as(self, path: Path_, lens: Lens, value: str | bool, direction: str) -> None:
+        here = (*path, "create_as")
+        if direction == "read" or lens.references_out(value):
+            self._report(here, f"{path[-1]!r} cannot have `create_as`: it is not a plain value that is written.")
+            return
+        try:
+            lens.write(value, SameIds())
+        except (LensError, TypeError) as error:
+            self._report(here, f"{value!r} cannot be written: {error}.")
 
     def _lens_named(self, path: Path_, spec: FieldSpec, name: Any) -> type[Lens] | None:
         if name is None:

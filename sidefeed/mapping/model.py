@@ -84,6 +84,7 @@ class FieldMap:
     lens: Lens
     direction: Direction = "both"
     required_on_create: bool = False
+    create_as: Value = None
 
     @property
     def reads(self) -> bool:
@@ -166,19 +167,23 @@ class ObjectMap:
         """Raw values that make these fields of the remote record show ``values``.
 
         Names that are not mapped here, not written here or missing from ``values`` are passed over. With ``create``
-        blanks are left out and the constants of a new record are added.
+        blanks are left out, and what the mapping puts on a new record is added: constants, templates, and what stands
+        for a blank.
         """
         raw: dict[str, Any] = {}
         problems: list[Problem] = []
         wanted = set(names)
         for each in self._written:
             name = each.name
-            if name not in wanted or name not in values:
-                continue
-            if create and values[name] is None and each.lens.blank_says_nothing:
+            value = values.get(name)
+            if create and value is None:
+                if each.create_as is None and each.lens.blank_says_nothing:
+                    continue
+                value = each.create_as
+            elif name not in wanted or name not in values:
                 continue
             try:
-                raw.update(each.lens.write(values[name], refs))
+                raw.update(each.lens.write(value, refs))
             except (LensError, Unresolved) as error:
                 problems.append(_problem(name, error))
         for writer in self.writers:
@@ -191,7 +196,11 @@ class ObjectMap:
 
     def missing(self, values: Map[str, Value]) -> tuple[str, ...]:
         """The fields without which the system will not create this record, and which are blank."""
-        return tuple(each.name for each in self.fields if each.required_on_create and values.get(each.name) is None)
+        return tuple(
+            each.name
+            for each in self.fields
+            if each.required_on_create and each.create_as is None and values.get(each.name) is None
+        )
 
     def references_in(self, raw: Map[str, Any]) -> set[tuple[str, str]]:
         """Every (entity, external id) that reading this record will look up."""

@@ -121,6 +121,17 @@ def test_a_create_adds_constants_and_leaves_blanks_out(desk: Mapping) -> None:
     assert raw == {"title": "R", "kind": 7, "summary": "R /  /", "origin": "made for"}
 
 
+def test_a_blank_is_created_as_what_the_mapping_says(small: Callable[..., Mapping]) -> None:
+    said = DESK.replace("done: D}, req", "done: D}, create_as: open, req").replace("max_length: 10", "blank_as: '?'")
+    projects = small(entities=ENTITIES, desk=said).of("desk", "projects")
+    assert projects.missing({}) == ()
+    raw, _ = projects.write({"state": None}, [], REFS, create=True)
+    assert (raw["status"], raw["title"]) == ("O", "?")
+    raw, _ = projects.write({"state": "done", "name": "R"}, ["state"], REFS, create=True)
+    assert (raw["status"], "title" in raw) == ("D", False)
+    assert projects.write({"state": None}, ["state"], REFS)[0] == {"status": None}
+
+
 def test_too_long_a_text_is_refused_with_its_length(desk: Mapping) -> None:
     raw, problems = desk.of("desk", "projects").write({"name": "x" * 11}, ["name"], REFS)
     assert raw == {"summary": f"{'x' * 11} /  /"}

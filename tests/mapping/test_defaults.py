@@ -23,7 +23,7 @@ DEAL: dict[str, Value] = {
 }
 HOSTILE: dict[str, Value] = {
     "name": 'O\'Brien "x" \\ {y} 😀 é; DROP TABLE',
-    "money": {"amount": "99999999999999.99", "currency": "USD"},
+    "money": {"amount": "9999999999999.99", "currency": "USD"},
     "close_date": "2027-02-28",
     "stage": "won",
     "next_step": "' OR 1=1 -- %s {0} $(x) <b>&amp;",
@@ -58,6 +58,12 @@ def test_a_deal_is_the_same_in_both_crms(
 ) -> None:
     read, _ = held(live, mapping, system, object, deal)
     assert {name: read[name] for name in deal} == deal
+
+
+def test_an_amount_finer_than_a_double_is_settled_and_no_edit(mapping: Mapping) -> None:
+    money = mapping.of("salesforce", "Opportunity").field("money").lens
+    assert money.settled({"Amount": "99999999999999.99"}, {"Amount": "99999999999999.98"})
+    assert not money.settled({"Amount": "100.01"}, {"Amount": "100.02"})
 
 
 @pytest.mark.parametrize(("system", "object"), [("salesforce", "Event"), ("hubspot", "meetings")])

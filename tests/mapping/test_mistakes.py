@@ -194,6 +194,20 @@ MISTAKES = [
         ":00, zone",
         "this is not YAML: found unexpected ':'. Put quotes around values",
     ),
+    (
+        HUBSPOT,
+        "as: datetime, at",
+        "create_as: soon, as: datetime, at",
+        "soon",
+        "'soon' cannot be written: 'soon' is not a date",
+    ),
+    (
+        SALESFORCE,
+        "{field: Probability,",
+        "{field: Probability, create_as: 5,",
+        "5, dir",
+        "'probability' cannot have `create_as`: it is not",
+    ),
     (HUBSPOT, "next_step: hs_next_step", "next_step: [a]", "[a]", "'next_step' must be the system's field, or a lens"),
     (
         HUBSPOT,

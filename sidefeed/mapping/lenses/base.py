@@ -63,6 +63,9 @@ class Options(BaseModel):
     required_on_create: bool = Field(
         False, description="The system creates no record without it; such a record waits until the field is filled."
     )
+    create_as: str | bool | int | None = Field(
+        None, description="The workspace value written where the field is blank when a record is created."
+    )
 
 
 class OneField(Options):

@@ -47,7 +47,9 @@ def _rounded(number: Decimal, scale: int, rounding: str = ROUND_HALF_UP) -> Deci
 
 
 def _rounds_to(sent: str, seen: str, scale: int | None) -> bool:
-    """Did the system round what we sent, to its own scale, by either of the two usual rules?"""
+    """Did the system round what we sent: to a double, or to its own scale by either of the two usual rules?"""
+    if float(sent) == float(seen):
+        return True
     if scale is None:
         return False
     number, other = Decimal(sent), Decimal(seen)
