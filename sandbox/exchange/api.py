@@ -22,21 +22,47 @@ if TYPE_CHECKING:
     from .server import ExchangeServer
 
 FIELDS = {
-    "subject": "item:Subject", "body": "item:Body", "sensitivity": "item:Sensitivity", "importance": "item:Importance",
-    "categories": "item:Categories", "location": "calendar:Location", "show_as": "calendar:LegacyFreeBusyStatus",
-    "all_day": "calendar:IsAllDayEvent", "start": "calendar:Start", "end": "calendar:End", "uid": "calendar:UID",
-    "recurrence": "calendar:Recurrence", "attendees": "calendar:RequiredAttendees",
-    "optional": "calendar:OptionalAttendees", "resources": "calendar:Resources", "organizer": "calendar:Organizer",
-    "my_response": "calendar:MyResponseType", "cancelled": "calendar:IsCancelled",
-    "reminder_is_set": "item:ReminderIsSet", "reminder_minutes": "item:ReminderMinutesBeforeStart",
-    "join_url": "calendar:JoinOnlineMeetingUrl", "is_online_meeting": "calendar:IsOnlineMeeting",
-    "display_name": "contacts:DisplayName", "given_name": "contacts:GivenName", "surname": "contacts:Surname",
-    "middle_name": "contacts:MiddleName", "company_name": "contacts:CompanyName", "job_title": "contacts:JobTitle",
-    "department": "contacts:Department", "emails": "contacts:EmailAddresses", "phones": "contacts:PhoneNumbers",
-    "addresses": "contacts:PhysicalAddresses", "file_as": "contacts:FileAs", "notes": "item:Body",
-    "birthday": "contacts:Birthday", "business_homepage": "contacts:BusinessHomePage", "nickname": "contacts:Nickname",
-    "office": "contacts:OfficeLocation", "manager": "contacts:Manager", "members": "distributionlist:Members",
-}  # fmt: skip
+    "subject": "item:Subject",
+    "body": "item:Body",
+    "sensitivity": "item:Sensitivity",
+    "importance": "item:Importance",
+    "categories": "item:Categories",
+    "location": "calendar:Location",
+    "show_as": "calendar:LegacyFreeBusyStatus",
+    "all_day": "calendar:IsAllDayEvent",
+    "start": "calendar:Start",
+    "end": "calendar:End",
+    "uid": "calendar:UID",
+    "recurrence": "calendar:Recurrence",
+    "attendees": "calendar:RequiredAttendees",
+    "optional": "calendar:OptionalAttendees",
+    "resources": "calendar:Resources",
+    "organizer": "calendar:Organizer",
+    "my_response": "calendar:MyResponseType",
+    "cancelled": "calendar:IsCancelled",
+    "reminder_is_set": "item:ReminderIsSet",
+    "reminder_minutes": "item:ReminderMinutesBeforeStart",
+    "join_url": "calendar:JoinOnlineMeetingUrl",
+    "is_online_meeting": "calendar:IsOnlineMeeting",
+    "display_name": "contacts:DisplayName",
+    "given_name": "contacts:GivenName",
+    "surname": "contacts:Surname",
+    "middle_name": "contacts:MiddleName",
+    "company_name": "contacts:CompanyName",
+    "job_title": "contacts:JobTitle",
+    "department": "contacts:Department",
+    "emails": "contacts:EmailAddresses",
+    "phones": "contacts:PhoneNumbers",
+    "addresses": "contacts:PhysicalAddresses",
+    "file_as": "contacts:FileAs",
+    "notes": "item:Body",
+    "birthday": "contacts:Birthday",
+    "business_homepage": "contacts:BusinessHomePage",
+    "nickname": "contacts:Nickname",
+    "office": "contacts:OfficeLocation",
+    "manager": "contacts:Manager",
+    "members": "distributionlist:Members",
+}
 """Keyword -> field URI. Any field URI is accepted as a key too."""
 
 
@@ -87,8 +113,16 @@ class PythonApi:
 
     # -- events ---------------------------------------------------------------------------------------------------
 
-    def create_event(self, mailbox: str, *, send: str = "SendToNone", timezone: str | Zone | None = None,
-                     folder: str = "calendar", link: Mapping[str, str] | None = None, **fields: Any) -> Item:  # fmt: skip
+    def create_event(
+        self,
+        mailbox: str,
+        *,
+        send: str = "SendToNone",
+        timezone: str | Zone | None = None,
+        folder: str = "calendar",
+        link: Mapping[str, str] | None = None,
+        **fields: Any,
+    ) -> Item:
         """An appointment, or a meeting if it has attendees.
 
         `start` and `end` are aware datetimes, naive ones in the mailbox's zone, dates (for `all_day`, `end` being the
@@ -113,9 +147,19 @@ class PythonApi:
         draft.values.setdefault("calendar:EndTimeZone", zone)
         return items.add_calendar_item(call, draft, self._folder(mailbox, folder), send)
 
-    def update_event(self, mailbox: str, event: str | Item, *, send: str = "SendToNone",
-                     occurrence: int | datetime | None = None, **fields: Any) -> Item:  # fmt: skip
-        """Change an event, found by its UID, id or `Item`; with `occurrence` (index from 1, or original start) one of a series."""
+    def update_event(
+        self,
+        mailbox: str,
+        event: str | Item,
+        *,
+        send: str = "SendToNone",
+        occurrence: int | datetime | None = None,
+        **fields: Any,
+    ) -> Item:
+        """Change an event, found by its UID, id or `Item`.
+
+        `occurrence` is the index from 1, or the original start, of one event of a series.
+        """
         call = self.acting_as(mailbox)
         item = self._event(mailbox, event, occurrence)
         named_properties = self._declared(fields)
@@ -187,7 +231,7 @@ class PythonApi:
     def create_contact(
         self, mailbox: str, *, folder: str = "contacts", link: Mapping[str, str] | None = None, **fields: Any
     ) -> Item:
-        """A contact. `emails` is a list of addresses or {EmailAddress1: ...}; `phones` and `addresses` are dicts by key."""
+        """A contact. `emails` is a list of addresses or a dict by key, as `phones` and `addresses` are."""
         named_properties = self._declared(fields)
         values = _values(self, "Contact", fields, self.mailbox(mailbox).zone)
         if "contacts:DisplayName" not in values:

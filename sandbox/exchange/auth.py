@@ -80,7 +80,7 @@ class Authenticator:
         return principal if principal is not None else self.challenge()
 
     def challenge(self) -> Response:
-        """401 with the schemes on offer. The connection stays open: NTLM needs it, and clients take a close for busy."""
+        """401 with the schemes on offer. The connection stays open: NTLM needs it, and a close is taken for busy."""
         offers = {
             "NTLM": "NTLM",
             "Basic": f'Basic realm="{self.realm}"',
@@ -138,7 +138,7 @@ class Authenticator:
                 client = ""
         grant = form.get("grant_type")
         if grant not in ("client_credentials", "password", "refresh_token"):
-            return _oauth_error("unsupported_grant_type", "AADSTS70003: The app requested an unsupported grant type.")
+            return _oauth_error("unsupported_grant_type", "AADSTS70003: The grant type is not supported.")
         application = self.applications.get(client)
         if application is None:
             return _oauth_error("unauthorized_client", f"AADSTS700016: Application '{client}' was not found.", 400)
@@ -159,7 +159,8 @@ class Authenticator:
         token = secrets.token_urlsafe(48)
         self.tokens[token] = (principal, self.now() + timedelta(seconds=TOKEN_LIFETIME))
         reply: dict[str, Any] = {
-            "token_type": "Bearer", "expires_in": TOKEN_LIFETIME, "ext_expires_in": TOKEN_LIFETIME, "access_token": token,
+            "token_type": "Bearer", "expires_in": TOKEN_LIFETIME, "ext_expires_in": TOKEN_LIFETIME,
+            "access_token": token,
         }  # fmt: skip
         if grant != "client_credentials":
             reply["refresh_token"] = secrets.token_urlsafe(48)
@@ -240,6 +241,19 @@ def _oauth_error(code: str, text: str, status: int = 400) -> Response:
     return Response.of_json({"error": code, "error_description": text}, status)
 
 
+_Round = tuple[Callable[[int, int, int], int], int, tuple[int, ...], tuple[int, ...]]
+_ROUNDS: tuple[_Round, ...] = (
+    (lambda x, y, z: (x & y) | (~x & z), 0, tuple(range(16)), (3, 7, 11, 19)),
+    (
+        lambda x, y, z: (x & y) | (x & z) | (y & z),
+        0x5A827999,
+        (0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15),
+        (3, 5, 9, 13),
+    ),
+    (lambda x, y, z: x ^ y ^ z, 0x6ED9EBA1, (0, 8, 4, 12, 2, 10, 6, 14, 1, 9, 5, 13, 3, 11, 7, 15), (3, 9, 11, 15)),
+)
+
+
 def md4(data: bytes) -> bytes:
     """MD4 (RFC 1320): the NT hash needs it, and OpenSSL 3 no longer offers it."""
     try:
@@ -249,16 +263,10 @@ def md4(data: bytes) -> bytes:
     mask = 0xFFFFFFFF
     state = [0x67452301, 0xEFCDAB89, 0x98BADCFE, 0x10325476]
     padded = data + b"\x80" + bytes(-(len(data) + 9) % 64) + struct.pack("<Q", len(data) * 8)
-    rounds = (
-        (lambda x, y, z: (x & y) | (~x & z), 0, tuple(range(16)), (3, 7, 11, 19)),
-        (lambda x, y, z: (x & y) | (x & z) | (y & z), 0x5A827999,
-         tuple(low + 4 * high for low in range(4) for high in range(4)), (3, 5, 9, 13)),
-        (lambda x, y, z: x ^ y ^ z, 0x6ED9EBA1, (0, 8, 4, 12, 2, 10, 6, 14, 1, 9, 5, 13, 3, 11, 7, 15), (3, 9, 11, 15)),
-    )  # fmt: skip
     for start in range(0, len(padded), 64):
         block = struct.unpack("<16I", padded[start : start + 64])
         a, b, c, d = state
-        for mix, constant, order, shifts in rounds:
+        for mix, constant, order, shifts in _ROUNDS:
             for step, index in enumerate(order):
                 total = (a + (mix(b, c, d) & mask) + block[index] + constant) & mask
                 shift = shifts[step % 4]

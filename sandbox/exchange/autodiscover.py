@@ -23,7 +23,10 @@ WSA = "http://www.w3.org/2005/08/addressing"
 SOAP_ENVELOPE = "http://schemas.xmlsoap.org/soap/envelope/"
 POX_RESPONSE = "http://schemas.microsoft.com/exchange/autodiscover/responseschema/2006"
 POX_OUTLOOK = "http://schemas.microsoft.com/exchange/autodiscover/outlook/responseschema/2006a"
-SCHEMAS = "Exchange2007, Exchange2007_SP1, Exchange2010, Exchange2010_SP1, Exchange2010_SP2, Exchange2013, Exchange2013_SP1, Exchange2015, Exchange2016"
+SCHEMAS = (
+    "Exchange2007, Exchange2007_SP1, Exchange2010, Exchange2010_SP1, Exchange2010_SP2, Exchange2013, "
+    "Exchange2013_SP1, Exchange2015, Exchange2016"
+)
 _XML = [("Content-Type", "text/xml; charset=utf-8")]
 
 

@@ -143,7 +143,7 @@ def _view(
 
 
 def merged(items: Iterable[Item], start: datetime, end: datetime, interval: int) -> str:
-    """One digit per interval: the strongest status in it (0 free, 1 tentative, 2 busy, 3 away, 4 elsewhere or no data)."""
+    """One digit per interval, the strongest status in it: free, tentative, busy, away, elsewhere or no data (0-4)."""
     step = timedelta(minutes=interval)
     slots = [0] * -(-(end - start) // step)
     for item in items:

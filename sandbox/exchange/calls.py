@@ -1,4 +1,4 @@
-"""One SOAP call: who acts on which mailbox, in which version and zone; finding what its ids name; building its reply."""
+"""One SOAP call: who acts on which mailbox, in which version and zone; what its ids name; building its reply."""
 
 from __future__ import annotations
 
@@ -260,7 +260,7 @@ def required(node: Element, name: str) -> Element:
 
 
 def attribute(node: Element, name: str, allowed: tuple[str, ...], code: str = "") -> str:
-    """An enumerated attribute. Missing: `EwsError` of the code given, or a schema fault; unknown value: a schema fault."""
+    """An enumerated attribute. Missing: `EwsError` of the code given, or a schema fault; unknown: a schema fault."""
     value = node.get(name)
     if value is None:
         if code:
@@ -284,7 +284,8 @@ KNOWN_DISTINGUISHED = frozenset(
     "serverfailures recipientcache quickcontacts conversationhistory adminauditlogs todosearch mycontacts directory "
     "imcontactlist peopleconnect favorites mecontact personmetadata teamspaceactivity teamspacemessaging "
     "teamspaceworkitems scheduled orionnotes tagitems alltaggeditems allcategorizeditems externalcontacts "
-    "teamchat teamchathistory yammerdata yammerroot yammerinbound yammeroutbound yammerfeeds kaizendata messageingestion "
+    "teamchat teamchathistory yammerdata yammerroot yammerinbound yammeroutbound yammerfeeds kaizendata "
+    "messageingestion "
     "onedriveroot onedriverecylebin onedrivesystem onedrivevolume important starred archive workingset "
     "companycontacts".split()
 )

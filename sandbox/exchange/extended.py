@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -134,12 +135,15 @@ def _checked(kind: str, text: str, path: Element) -> str:
     return text
 
 
+_SENSITIVITIES = ("Normal", "Personal", "Private", "Confidential")
+
+
 def well_known(item: Item, key: PropertyKey) -> str | None:
     """The value of a property tag that mirrors a first-class property; None if it mirrors none here."""
     from .values import wire_time
 
     if key.tag is not None:
-        mirrors = {
+        mirrors: dict[int, Callable[[], str | None]] = {
             0x0037: lambda: item.get("item:Subject"),
             0x3001: lambda: item.get("contacts:DisplayName") or item.get("item:Subject"),
             0x3007: lambda: wire_time(item.created),
@@ -147,9 +151,7 @@ def well_known(item: Item, key: PropertyKey) -> str | None:
             0x1000: lambda: item.get("item:Body").text if item.get("item:Body") else None,
             0x001A: lambda: _item_class(item),
             0x0E08: lambda: str(item.size),
-            0x0036: lambda: str(
-                ("Normal", "Personal", "Private", "Confidential").index(item.get("item:Sensitivity") or "Normal")
-            ),
+            0x0036: lambda: str(_SENSITIVITIES.index(item.get("item:Sensitivity") or "Normal")),
             0x3A00: lambda: item.get("contacts:Alias"),
             0x3A06: lambda: item.get("contacts:GivenName"),
             0x3A11: lambda: item.get("contacts:Surname"),
@@ -161,10 +163,12 @@ def well_known(item: Item, key: PropertyKey) -> str | None:
     if key.set == PROPERTY_SETS["Meeting"] and key.id in (3, 35):
         return _global_object_id(item, key.id)
     if key.set == PROPERTY_SETS["Appointment"] and key.id == 0x8208:
-        return item.get("calendar:Location")  # type: ignore[no-any-return]
+        location: str | None = item.get("calendar:Location")
+        return location
     if key.set == PROPERTY_SETS["Address"] and key.id in (0x8083, 0x8093, 0x80A3):
         label = {0x8083: "EmailAddress1", 0x8093: "EmailAddress2", 0x80A3: "EmailAddress3"}[key.id]
-        return (item.get("contacts:EmailAddresses") or {}).get(label)  # type: ignore[no-any-return]
+        address: str | None = (item.get("contacts:EmailAddresses") or {}).get(label)
+        return address
     return None
 
 

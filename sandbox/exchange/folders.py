@@ -1,4 +1,4 @@
-"""Folder operations: GetFolder, FindFolder, CreateFolder, UpdateFolder, DeleteFolder, MoveFolder, CopyFolder, EmptyFolder.
+"""Folder operations: Get, Find, Create, Update, Delete, Move, Copy and EmptyFolder.
 
 Source: EWS reference; element order from BaseFolderType and its derived types.
 """

@@ -76,9 +76,7 @@ def _event(item: Item, view: View, zone: timezones.Zone) -> list[str]:
 
 def rrule(rule: Recurrence, item: Item) -> str:
     """An EWS recurrence as RRULE. Days 29 to 31 mean the last day of shorter months."""
-    parts = [
-        f"FREQ={'YEARLY' if 'Yearly' in rule.pattern else 'MONTHLY' if 'Monthly' in rule.pattern else 'WEEKLY' if 'Weekly' in rule.pattern else 'DAILY'}"
-    ]
+    parts = [f"FREQ={next(word for word in ('YEARLY', 'MONTHLY', 'WEEKLY', 'DAILY') if word in rule.pattern.upper())}"]
     if rule.number is not None:
         parts.append(f"COUNT={rule.number}")
     if rule.until is not None:
@@ -214,7 +212,7 @@ _TEXT = {"SUMMARY": "item:Subject", "LOCATION": "calendar:Location", "UID": "cal
 def _moment(value: str, zone: timezones.Zone) -> datetime:
     if len(value) == 8:
         return datetime.combine(date.fromisoformat(value), time(), zone.tz)
-    moment = datetime.strptime(value.removesuffix("Z"), "%Y%m%dT%H%M%S")
+    moment = datetime.fromisoformat(value.removesuffix("Z"))
     return moment.replace(tzinfo=UTC if value.endswith("Z") else zone.tz)
 
 
@@ -236,16 +234,12 @@ def _rule(text: str, start: datetime) -> Recurrence:
         common["number"] = int(parts["COUNT"])
     elif "UNTIL" in parts:
         until = parts["UNTIL"]
-        moment = (
-            datetime.strptime(until[:8], "%Y%m%d")
-            if len(until) == 8
-            else datetime.strptime(until.removesuffix("Z"), "%Y%m%dT%H%M%S")
-        )
+        moment = datetime.fromisoformat(until.removesuffix("Z"))
         if until.endswith("Z"):
             moment = moment.replace(tzinfo=UTC).astimezone(start.tzinfo)
         common["until"] = moment.date()
     month_day = int(parts.get("BYMONTHDAY", str(start.day)).split(",")[-1])
-    relative = {
+    relative: dict[str, Any] = {
         "days": days[:1] or (WEEK[start.weekday()],),
         "index": "Last" if index < 0 else INDEXES[max(index, 1) - 1],
     }

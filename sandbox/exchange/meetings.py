@@ -23,18 +23,41 @@ from .values import BodyCodec, People, parse_time
 
 RESPONSES = {"AcceptItem": "Accept", "TentativelyAcceptItem": "Tentative", "DeclineItem": "Decline"}
 REPLIES = (
-    *RESPONSES, "CancelCalendarItem", "RemoveItem", "ForwardItem", "ReplyToItem", "ReplyAllToItem",
-    "SuppressReadReceipt", "PostReplyItem", "AcceptSharingInvitation", "ProposeNewTime", "AddItemToMyCalendar",
-)  # fmt: skip
+    *RESPONSES,
+    "CancelCalendarItem",
+    "RemoveItem",
+    "ForwardItem",
+    "ReplyToItem",
+    "ReplyAllToItem",
+    "SuppressReadReceipt",
+    "PostReplyItem",
+    "AcceptSharingInvitation",
+    "ProposeNewTime",
+    "AddItemToMyCalendar",
+)
 _ANSWER_CLASSES = {"Accept": "Pos", "Tentative": "Tent", "Decline": "Neg"}
 _ANSWER_WORDS = {"Accept": "Accepted", "Tentative": "Tentative", "Decline": "Declined"}
 _ERROR_WORDS = {"Accept": "Accept", "Tentative": "Tentative", "Decline": "Decline"}
 SHARED = (
-    "item:Subject", "item:Body", "item:Importance", "item:Sensitivity", "calendar:Start", "calendar:End",
-    "calendar:StartTimeZone", "calendar:EndTimeZone", "calendar:IsAllDayEvent", "calendar:Location",
-    "calendar:Recurrence", "calendar:UID", "calendar:Organizer", "calendar:AppointmentSequenceNumber",
-    "calendar:IsOnlineMeeting", "calendar:JoinOnlineMeetingUrl", "calendar:AllowNewTimeProposal", *ATTENDEE_FIELDS,
-)  # fmt: skip
+    "item:Subject",
+    "item:Body",
+    "item:Importance",
+    "item:Sensitivity",
+    "calendar:Start",
+    "calendar:End",
+    "calendar:StartTimeZone",
+    "calendar:EndTimeZone",
+    "calendar:IsAllDayEvent",
+    "calendar:Location",
+    "calendar:Recurrence",
+    "calendar:UID",
+    "calendar:Organizer",
+    "calendar:AppointmentSequenceNumber",
+    "calendar:IsOnlineMeeting",
+    "calendar:JoinOnlineMeetingUrl",
+    "calendar:AllowNewTimeProposal",
+    *ATTENDEE_FIELDS,
+)
 """What a meeting request tells an attendee. Categories, reminders and extended properties stay with the organiser."""
 
 
@@ -234,7 +257,7 @@ def _new_copy(call: Call, mailbox: Mailbox, shared: dict[str, Any], item: Item) 
             attachments=item.attachments,
             exceptions=_shared_exceptions(item) if item.is_master else {},
             deleted=dict(item.deleted) if item.is_master else {},
-        )  # fmt: skip
+        )
     )
 
 
@@ -337,12 +360,19 @@ def _record(
             str(item.get("calendar:UID") or ""),
             response,
             saved,
-        )  # fmt: skip
+        )
     )
 
 
-def deliver_message(call: Call, values: Mapping[str, Any], attachments: tuple[Attachment, ...], recipients: tuple[Person, ...],
-                    *, saved: bool, extended: Mapping[PropertyKey, Extended] | None = None) -> None:  # fmt: skip
+def deliver_message(
+    call: Call,
+    values: Mapping[str, Any],
+    attachments: tuple[Attachment, ...],
+    recipients: tuple[Person, ...],
+    *,
+    saved: bool,
+    extended: Mapping[PropertyKey, Extended] | None = None,
+) -> None:
     """Mail an ordinary message and put it into local inboxes."""
     sender = call.own()
     call.world.ledger.append(
@@ -379,7 +409,7 @@ def deliver_message(call: Call, values: Mapping[str, Any], attachments: tuple[At
                 modified_by=mailbox.name,
                 attachments=attachments,
                 extended=dict(extended or {}),
-            )  # fmt: skip
+            )
         )
 
 
@@ -431,8 +461,16 @@ def _shown(call: Call, item: Item) -> Element:
     return render(item, Shape(), call.view())
 
 
-def answer(call: Call, item: Item, response: str, body: Body | None = None, *, sent: bool, saved: bool = False,
-           proposed: tuple[datetime, datetime] | None = None) -> list[Item]:  # fmt: skip
+def answer(
+    call: Call,
+    item: Item,
+    response: str,
+    body: Body | None = None,
+    *,
+    sent: bool,
+    saved: bool = False,
+    proposed: tuple[datetime, datetime] | None = None,
+) -> list[Item]:
     """Answer a meeting, by its request or its calendar item. Returns what the calendar item became."""
     word = _ERROR_WORDS[response]
     if item.kind not in ("MeetingRequest", "CalendarItem"):
@@ -501,8 +539,15 @@ def _record_my_response(call: Call, meeting: Item, response: str) -> Item:
     )
 
 
-def _send_response(call: Call, meeting: Item, response: str, body: Body | None, *, saved: bool,
-                   proposed: tuple[datetime, datetime] | None = None) -> None:  # fmt: skip
+def _send_response(
+    call: Call,
+    meeting: Item,
+    response: str,
+    body: Body | None,
+    *,
+    saved: bool,
+    proposed: tuple[datetime, datetime] | None = None,
+) -> None:
     """Mail an answer to the organiser; the organiser's copy of the meeting then knows it."""
     organizer: Person | None = meeting.get("calendar:Organizer")
     if organizer is None:
@@ -612,9 +657,13 @@ def _write_back(
     )
     values = {
         "item:Subject": text_of(node, "Subject") or f"{prefix}: {item.get('item:Subject') or ''}",
-        "item:Body": text, "message:ToRecipients": to, "message:CcRecipients": cc,
-        "message:From": me, "message:Sender": me, "item:InReplyTo": "",
-    }  # fmt: skip
+        "item:Body": text,
+        "message:ToRecipients": to,
+        "message:CcRecipients": cc,
+        "message:From": me,
+        "message:Sender": me,
+        "item:InReplyTo": "",
+    }
     if not sent:
         from .items import Draft, store
 

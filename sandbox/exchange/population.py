@@ -65,7 +65,7 @@ CLASSES = {"calendar": CALENDAR, "contacts": CONTACTS, "tasks": TASKS, "mail": N
 
 
 def populate(server: ExchangeServer, seed: int) -> dict[str, int]:
-    """Three mailboxes with meetings (some recurring, private, internal, all-day) and contacts, and a service account."""
+    """Three mailboxes with meetings (recurring, private, internal, all-day) and contacts, and a service account."""
     dice = random.Random(seed)
     today = server.clock.now().replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None)
     monday = today - timedelta(days=today.weekday())
@@ -114,7 +114,8 @@ def _calendar(
         for _ in range(3):
             given, surname, company, email = dice.choice(people)
             server.create_event(
-                address, subject=f"{dice.choice(TOPICS)} {company}", location=dice.choice(("Teams", "Room North", "On site")),
+                address, subject=f"{dice.choice(TOPICS)} {company}",
+                location=dice.choice(("Teams", "Room North", "On site")),
                 attendees=[(f"{given} {surname}", email)], body="Agenda to follow.",
                 **at(week * 7 + dice.randrange(5), dice.randrange(9, 17), dice.choice((30, 60, 90))),
             )  # fmt: skip
@@ -127,24 +128,29 @@ def _calendar(
     server.update_event(address, weekly, occurrence=2, subject=f"Weekly with {company}: moved", **at(9, 11))
     server.delete(address, weekly, occurrence=3)
     server.create_event(address, subject="Dentist", sensitivity="Private", **at(2, 8))
-    others = [rep for rep in reps if rep != address]
-    server.create_event(address, subject="Team pipeline review", attendees=others, **at(4, 9))
+    if address == reps[-1]:
+        team = server.create_event(
+            address, subject="Team pipeline review", attendees=reps[:-1], send="SendToAllAndSaveCopy", **at(4, 9)
+        )
+        server.respond(reps[0], team.get("calendar:UID"), "Accept")
+        made += 1
     first = (monday + timedelta(days=10)).date()
     server.create_event(
         address, subject="Trade fair", all_day=True, start=first, end=first + timedelta(days=1), show_as="OOF"
     )
-    return made + 4
+    return made + 3
 
 
 # -- schema files -----------------------------------------------------------------------------------------------------
 
 
 def load_schema(server: ExchangeServer, schema: Mapping[str, Any]) -> None:
-    """Mailboxes, accounts, folders and named properties beyond the built-in ones. Raises ValueError naming the entry."""
+    """Mailboxes, accounts, folders and named properties. Raises ValueError naming the entry."""
     unknown = set(schema) - {"mailboxes", "accounts", "room_lists", "folders", "properties"}
     if unknown:
         raise ValueError(
-            f"exchange: unknown section {sorted(unknown)[0]!r}; there are mailboxes, accounts, room_lists, folders, properties"
+            f"exchange: unknown section {sorted(unknown)[0]!r}; "
+            "there are mailboxes, accounts, room_lists, folders and properties"
         )
     for number, one in enumerate(schema.get("mailboxes") or ()):
         _checked(f"mailboxes[{number}]", one, {"address"}, {"name", "password", "timezone"}, server.add_mailbox)
@@ -215,7 +221,7 @@ _OBJECTS = {
 
 
 def load_data(server: ExchangeServer, objects: Mapping[str, list[dict[str, Any]]]) -> dict[str, int]:
-    """Insert Mailbox, CalendarItem and Contact records; items name their `mailbox`. Raises ValueError naming the record."""
+    """Insert Mailbox, CalendarItem and Contact records; items name their `mailbox`. Raises ValueError."""
     for name in objects:
         if name.lower() not in _OBJECTS:
             raise ValueError(f"exchange has no object {name!r}; there are Mailbox, CalendarItem and Contact")

@@ -18,7 +18,7 @@ from . import calendar, extended, mime
 from . import values as v
 from .errors import EwsError, schema_violation
 from .soap import Element, T, add, child, element, flag, local, text_of
-from .store import Folder, Item, Mailbox, Person, PropertyKey, World
+from .store import Body, Folder, Item, Mailbox, Person, PropertyKey, World
 from .timezones import UTC_ZONE, Zone
 
 if TYPE_CHECKING:
@@ -255,7 +255,7 @@ def _body_field(item: Item, view: View) -> Any:
 
 
 def _text_body(item: Item, view: View) -> Any:
-    return item.values.get("item:Body") or v.Body("", "Text")
+    return item.values.get("item:Body") or Body("", "Text")
 
 
 def _attached(item: Item, view: View) -> Item | None:
@@ -310,15 +310,15 @@ def _duration(item: Item, view: View) -> str | None:
 
 
 def _reminder_due(item: Item, view: View) -> datetime | None:
-    due = item.get("item:ReminderDueBy")
-    return due if due is not None else item.get("calendar:Start")
+    due: datetime | None = item.get("item:ReminderDueBy") or item.get("calendar:Start")
+    return due
 
 
 def _reminder_next(item: Item, view: View) -> datetime | None:
     due = _reminder_due(item, view)
     if not item.get("item:ReminderIsSet") or due is None:
         return None
-    return due - timedelta(minutes=item.get("item:ReminderMinutesBeforeStart") or 0)  # type: ignore[no-any-return]
+    return due - timedelta(minutes=item.get("item:ReminderMinutesBeforeStart") or 0)
 
 
 def _display_to(item: Item, view: View) -> str:
@@ -592,6 +592,10 @@ LIST: tuple[Field, ...] = (
     Field("contacts:ContactSource", "ContactSource", v.Choice("ActiveDirectory", "Store"), default="Store"),
     Field("distributionlist:Members", "Members", Members(_write_members), lambda i, w: i.get("distributionlist:Members") or None, writable=True, since=V2010, found=False),
 )  # fmt: skip
+_STATUS_TEXT: dict[str, str] = {
+    "NotStarted": "Not Started", "InProgress": "In Progress", "Completed": "Completed",
+    "WaitingOnOthers": "Waiting on someone else", "Deferred": "Deferred",
+}  # fmt: skip
 TASK: tuple[Field, ...] = (
     Field("task:ActualWork", "ActualWork", v.Integer(0), writable=True),
     Field("task:AssignedTime", "AssignedTime", _time),
@@ -614,10 +618,6 @@ TASK: tuple[Field, ...] = (
     Field("task:StatusDescription", "StatusDescription", _text, lambda i, w: _STATUS_TEXT.get(i.get("task:Status") or "NotStarted")),
     Field("task:TotalWork", "TotalWork", v.Integer(0), writable=True),
 )  # fmt: skip
-_STATUS_TEXT = {
-    "NotStarted": "Not Started", "InProgress": "In Progress", "Completed": "Completed",
-    "WaitingOnOthers": "Waiting on someone else", "Deferred": "Deferred",
-}  # fmt: skip
 POST: tuple[Field, ...] = tuple(
     candidate
     for name in (

@@ -10,7 +10,7 @@ import calendar
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta, tzinfo
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from functools import lru_cache
 
 from .errors import EwsError, schema_violation
@@ -166,12 +166,12 @@ def wall_to_utc(day: date, offset: timedelta, zone: tzinfo) -> datetime:
 
     A wall time that a clock change skips is moved on by the change; one that occurs twice means the first.
     """
-    wall = datetime(day.year, day.month, day.day) + offset
+    wall = datetime.combine(day, time()) + offset
     return wall.replace(tzinfo=zone).astimezone(UTC)
 
 
 def read(node: Element, zone: tzinfo) -> Recurrence:
-    """A t:Recurrence of a request. Raises `EwsError` for patterns that mean nothing, a schema fault for impossible ones."""
+    """A t:Recurrence of a request. Raises `EwsError` for patterns that mean nothing, else a schema fault."""
     parts = {local(part): part for part in node}
     pattern = next((name for name in PATTERNS if name in parts), None)
     span = next((name for name in RANGES if name in parts), None)

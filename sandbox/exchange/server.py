@@ -167,7 +167,7 @@ class ExchangeServer(api.PythonApi, PracticeServer):
     def handle(self, request: Request) -> Response:
         """Route by path, as the virtual directories of Exchange do; paths are not case-sensitive."""
         path = request.path.lower().rstrip("/")
-        if path.endswith("/oauth2/v2.0/token") or path.endswith("/oauth2/token"):
+        if path.endswith(("/oauth2/v2.0/token", "/oauth2/token")):
             return self._token(request)
         if path in AUTODISCOVER:
             return self._autodiscover(request, AUTODISCOVER[path])
@@ -452,7 +452,7 @@ class ExchangeServer(api.PythonApi, PracticeServer):
         return self._switch("throttle", (backoff_ms or 2500) if on else False)
 
     def _when_connection_limit(self, connections: int | None = 27) -> int | None:
-        """More open connections of one account than this answer ErrorExceededConnectionCount. Args: connections (null: off)."""
+        """More open connections of an account than this: ErrorExceededConnectionCount. Args: connections (null: off)."""
         self._bad_days.pop("held", None)
         self._switch("connection_limit", connections)
         return connections
@@ -469,7 +469,7 @@ class ExchangeServer(api.PythonApi, PracticeServer):
         return self._switch("automation", (uri, value, suffix, kind) if on else False)
 
     def _when_view_limit(self, limit: int | None = 1000, mode: str = "partial") -> str:
-        """Most items of one search, and what a wider CalendarView does. Args: limit (null: none), mode (partial or error)."""
+        """Most items of one search; a wider CalendarView is partial or an error. Args: limit (null: none), mode."""
         if mode not in ("partial", "error"):
             raise ValueError("mode is partial or error")
         self.find_limit, self.view_limit = limit, mode
@@ -478,7 +478,8 @@ class ExchangeServer(api.PythonApi, PracticeServer):
     def _when_behaviour(
         self, auto_resolve: str | None = None, pattern_change: str | None = None, deleted_start: str | None = None
     ) -> dict[str, str]:
-        """Choices where Exchange is not documented. Args: auto_resolve (refuse, merge), pattern_change (drop, keep), deleted_start (original, moved)."""
+        """Choices where Exchange is not documented. Args: auto_resolve (refuse, merge), pattern_change (drop, keep),
+        deleted_start (original, moved)."""
         for name, value, allowed in (
             ("auto_resolve", auto_resolve, ("refuse", "merge")),
             ("pattern_change", pattern_change, ("drop", "keep")),

@@ -78,7 +78,8 @@ def _items(call: Call, request: Element) -> Iterable[Element]:
     folder = call.folder(next(iter(required(request, "SyncFolderId"))))
     most = _most(request)
     associated = (text_of(request, "SyncScope") or "NormalItems").strip() == "NormalAndAssociatedItems"
-    ignored = {node.get("Id") for node in child(request, "Ignore")} if child(request, "Ignore") is not None else set()
+    holder = child(request, "Ignore")
+    ignored: set[str | None] = {node.get("Id") for node in holder} if holder is not None else set()
     spans = _read(call, text_of(request, "SyncState"), "I", folder)
     changes = element(f"{M}Changes")
     count, lowest, complete = 0, call.world.sequence + 1, True

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from functools import cache
 from importlib import resources
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -235,10 +235,10 @@ class AvailabilityZone(tzinfo):
 
     def _starts(self, year: int) -> list[tuple[datetime, int]]:
         found = []
-        for _, bias, month, order, day, time in self._rules:
+        for _, bias, month, order, day, clock in self._rules:
             if not 1 <= month <= 12:
                 continue
-            hour, minute = (int(part) for part in time.split(":")[:2])
+            hour, minute = (int(part) for part in clock.split(":")[:2])
             found.append((nth_weekday(year, month, day or "Sunday", order).replace(hour=hour, minute=minute), bias))
         return found
 
@@ -260,7 +260,7 @@ _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Su
 
 def nth_weekday(year: int, month: int, day: str, order: int) -> datetime:
     """Midnight of the first to fourth (1-4) or last (5 or -1) weekday of a month."""
-    first = datetime(year, month, 1)
+    first = datetime.combine(date(year, month, 1), time())
     at = first + timedelta(days=(_DAYS.index(day) - first.weekday()) % 7)
     wanted = 5 if order < 0 else order
     for _ in range(wanted - 1):
