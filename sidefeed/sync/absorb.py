@@ -213,6 +213,7 @@ class _Batch:
                 for key, records in found.items()}
         claimed: set[str] = set()
         answers = self._answers(unknown)
+        asked = self.tx.open_questions(self.om.system, self.stream.name) if unknown else {}
         for one in unknown:
             if one.id in answers:
                 one.record = answers[one.id] if answers[one.id] != "new" else self._create(one)
@@ -225,8 +226,8 @@ class _Batch:
                 claimed.add(candidates[0])
                 self.report.count("matched")
                 self._remember(one, "primary")
-            elif candidates:
-                self._ask(one, key, candidates)
+            elif candidates or one.id in asked:
+                self._ask(one, key, candidates or asked[one.id])
             elif self.om.introduces:
                 one.record = self._create(one)
                 self.report.count("new_here")

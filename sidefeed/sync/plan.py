@@ -131,6 +131,8 @@ class _Planner:
         self.inward = inward
         self.creatable = creatable
         self.refusals = refusals
+        self.disputed = {record for records in tx.open_questions(plan.om.system, plan.stream.name).values()
+                         for record in records}
 
     def update(self, state: RecordState, link: Link, image: Mapping[str, Any]) -> None:
         due = [spec for spec in self.om.fields if is_due(spec, link, state)]
@@ -174,6 +176,10 @@ class _Planner:
         if not self.om.creates or state.deleted or state.merged_into is not None:
             return
         if not state.values or (self.om.create_when is not None and not self.om.create_when(state.values)):
+            return
+        if state.id in self.disputed:
+            self.plan.waiting[state.id] = (
+                f"{label(state)} may be there already: a person must say which {self.om.object} it is")
             return
         names = [spec.name for spec in self.om.fields
                  if spec.writes and spec.name in state.values and spec.name not in state.conflicts]

@@ -575,6 +575,13 @@ class Transaction:
                 found[row.external_id] = row.answer
         return found
 
+    def open_questions(self, system: str, object: str) -> dict[str, list[str]]:
+        """External id -> candidate records, for every match of this feed that a person has not decided yet."""
+        return {row.external_id: list(row.evidence.get("candidates", ())) for row in self.connection.execute(
+            sa.select(t.question.c.external_id, t.question.c.evidence).where(
+                t.question.c.system == system, t.question.c.object == object, t.question.c.kind == "match",
+                t.question.c.answer.is_(None)))}
+
     def questions(self) -> list[dict[str, Any]]:
         """Every question without an answer, oldest first."""
         return [dict(row) for row in self.connection.execute(
