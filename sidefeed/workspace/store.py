@@ -7,7 +7,9 @@ of a thousand changes costs a handful of statements. No transaction may be open 
 
 from __future__ import annotations
 
+import os
 import secrets
+import socket
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -197,8 +199,9 @@ class Store:
         return self._clock
 
     @contextmanager
-    def lease(self, name: str, owner: str, *, seconds: int = 900) -> Iterator[None]:
+    def lease(self, name: str, run: str, *, seconds: int = 900) -> Iterator[None]:
         """Hold a name that only one run may hold. Raises LeaseHeld, naming the holder and when it ends."""
+        owner = lease_owner(run)
         with self.write() as tx:
             tx.take_lease(name, owner, seconds)
         try:
@@ -473,6 +476,11 @@ class Transaction:
         return list(self.connection.execute(sa.select(t.link.c.record).where(
             t.link.c.system == system, t.link.c.object == object, t.link.c.due)).scalars())
 
+    def linked(self, system: str, object: str) -> list[str]:
+        """Records with a live link in one feed."""
+        return list(self.connection.execute(sa.select(t.link.c.record).where(
+            t.link.c.system == system, t.link.c.object == object, t.link.c.state == "live")).scalars())
+
     def count_links(self, system: str, object: str, *, state: str = "live") -> int:
         return self.connection.execute(sa.select(sa.func.count()).select_from(t.link).where(
             t.link.c.system == system, t.link.c.object == object, t.link.c.state == state)).scalar_one()
@@ -695,7 +703,7 @@ class Transaction:
     def take_lease(self, name: str, owner: str, seconds: int) -> None:
         now = self.store.now()
         row = self.connection.execute(sa.select(t.lease).where(t.lease.c.name == name)).mappings().one_or_none()
-        if row is not None and row["owner"] != owner and utc_instant(row["expires"]) > now:
+        if row is not None and row["owner"] != owner and utc_instant(row["expires"]) > now and not _died(row["owner"]):
             raise LeaseHeld(
                 f"another run ({row['owner']}) is at work on {name!r} until {row['expires']} at the latest. Wait for "
                 f"it to end; if it died, its lease ends by itself at that time.")
@@ -759,6 +767,26 @@ class Transaction:
         if self._remotes:
             self.upsert(t.remote, list(self._remotes.values()))
             self._remotes = {}
+
+
+def lease_owner(run: str) -> str:
+    """Who holds a lease: the run, and the process it lives in, so that a dead one can be told on its own machine."""
+    return f"{run} on {socket.gethostname()} pid {os.getpid()}"
+
+
+def _died(owner: str) -> bool:
+    """Whether a lease was left behind by a process of this machine that is no more."""
+    _, _, where = owner.partition(" on ")
+    host, _, pid = where.partition(" pid ")
+    if host != socket.gethostname() or not pid.isdigit():
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False
 
 
 def _head(row: Any, name: str) -> Head:

@@ -1,0 +1,5 @@
+"""``python -m sidefeed``: the same as the console script."""
+
+from sidefeed.cli import main
+
+main()
