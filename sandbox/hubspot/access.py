@@ -17,7 +17,7 @@ from sandbox.kit.clock import Clock
 
 from . import errors, wire
 from .errors import ApiError
-from .store import Actor
+from .store import Actor, Store
 
 TOKEN_LIFE = 1800
 """Seconds that an OAuth access token lives."""
@@ -36,6 +36,14 @@ def object_scopes(scope: str, write: bool) -> list[str]:
     if scope == "tickets":
         return ["tickets"]
     return [f"crm.objects.{scope}.{'write' if write else 'read'}"]
+
+
+def all_scopes(store: Store) -> frozenset[str]:
+    """Every scope that this server asks for."""
+    names = {"custom" if s.type.custom else s.type.scope for s in store}
+    areas = [(area, name, verb) for area in ("objects", "schemas") for name in names for verb in ("read", "write")]
+    kinds = {f"crm.{area}.{name}.{verb}" for area, name, verb in areas}
+    return frozenset(kinds | {"crm.objects.owners.read", "tickets", "oauth"})
 
 
 @dataclass
@@ -196,6 +204,8 @@ class Access:
         token = self.tokens.get(value.strip()) if scheme.lower() == "bearer" else None
         if token is None:
             raise errors.no_credentials()
+        if token.expires_at is not None and not token.oauth:
+            raise errors.no_credentials()
         if token.expires_at is not None:
             late = self.clock.now().timestamp() - token.expires_at
             if late >= 0:
@@ -289,4 +299,4 @@ class Access:
 
 
 def _oauth_error(status: str, message: str) -> ApiError:
-    return ApiError(400, message, members={"status": status, "error": status.lower()})
+    return ApiError(400, message, members={"status": status})

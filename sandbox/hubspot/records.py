@@ -31,7 +31,6 @@ class Call:
     store: TypeStore
     actor: Actor
     strict: bool
-    version: str
 
 
 @dataclass(frozen=True, slots=True)

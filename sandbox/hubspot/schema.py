@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from . import properties, wire
+from . import definitions, wire
 from .catalogue import ObjectType
 from .errors import ApiError
 from .portal import Portal
@@ -27,11 +27,11 @@ def load(portal: Portal, schema: Mapping[str, Any]) -> None:
         raise ValueError(f"unknown entries {sorted(unknown)}; known: {sorted(known)}")
     for name, details in dict(schema.get("objects") or {}).items():
         _at(f"objects.{name}", lambda name=name, details=details: add_object(portal, name, details or {}))
-    for type_name, definitions in dict(schema.get("properties") or {}).items():
-        for n, definition in enumerate(definitions):
+    for type_name, declared in dict(schema.get("properties") or {}).items():
+        for n, definition in enumerate(declared):
             _at(f"properties.{type_name}[{n}]", lambda t=type_name, d=definition: add_property(portal, t, d))
-    for type_name, definitions in dict(schema.get("pipelines") or {}).items():
-        for n, definition in enumerate(definitions):
+    for type_name, declared in dict(schema.get("pipelines") or {}).items():
+        for n, definition in enumerate(declared):
             _at(
                 f"pipelines.{type_name}[{n}]",
                 lambda t=type_name, d=definition: portal.pipelines.create(
@@ -68,7 +68,7 @@ def add_property(portal: Portal, type_name: str, definition: Mapping[str, Any]) 
     }
     if isinstance(given.get("options"), list):
         given["options"] = [o if isinstance(o, dict) else {"label": str(o), "value": str(o)} for o in given["options"]]
-    properties.create(catalogue, given, portal.now())
+    definitions.create(catalogue, given, portal.now())
 
 
 _FIELD_TYPES = {

@@ -378,15 +378,22 @@ class Query:
 
 
 def run(
-    index: Index, store: TypeStore, document: dict[str, Any], show: Callable[[Record, list[str]], dict[str, Any]]
+    index: Index,
+    store: TypeStore,
+    document: dict[str, Any],
+    view: Callable[[list[str]], Callable[[Record], dict[str, Any]]],
 ) -> dict[str, Any]:
-    """Answer a search: `total`, one page of `results`, and `paging` unless it is the last page."""
+    """Answer a search: `total`, one page of `results`, and `paging` unless it is the last page.
+
+    `view` makes, of the properties asked for, the function that shows a record.
+    """
     query = Query(document, store.catalogue)
     matched = index.matches(query)
+    show = view(query.properties)
     page = matched[query.after : query.after + query.limit]
     answer: dict[str, Any] = {
         "total": len(matched),
-        "results": [show(index.records[record_id], query.properties) for record_id in page],
+        "results": [show(index.records[record_id]) for record_id in page],
     }
     reached = query.after + query.limit
     if query.limit and reached < len(matched):

@@ -7,23 +7,25 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
-from urllib.parse import unquote
 
 import orjson
 
 from sandbox.kit import BadJson, Fault, PracticeServer, Request, Response
 
-from . import account, batches, errors, links, population, properties, records, search, wire
-from .access import TIERS, Access, Meter, OAuthApp, Token, object_scopes
+from . import account, batches, definitions, errors, links, population, records, search, wire
+from .access import Access, Meter, OAuthApp, Token, object_scopes
+from .conditions import BadDays
 from .errors import ApiError, not_implemented
-from .portal import Late, Portal
+from .portal import Portal
 from .records import Answer, Call
+from .routes import Route, split
 from .schema import load as load_schema
 from .store import Actor, Record, TypeStore
 from .webhooks import Webhooks
 
-VERSIONS = ("2026-03", "2026-09")
-STRICT_FROM = "2026-09"
+MAX_URL = 16_384
+"""Characters of a path and query; the proxy in front of HubSpot answers 414 beyond."""
+_TOO_LONG = b"<html><head><title>414 Request-URI Too Large</title></head><body></body></html>"
 
 
 class HubSpotServer(PracticeServer):
@@ -44,10 +46,10 @@ class HubSpotServer(PracticeServer):
         self.access.apps[self.app.client_id] = self.app
         self.access_token = self.access.add_private(None, 19_083_857, None).value
         self._correlations = random.Random(self.seed)
-        self._trouble: Callable[[Request], None] | None = None
         self.webhooks = Webhooks(self.portal, self.app.app_id, self.app.client_secret)
         self.portal.listeners.append(self.webhooks.hear)
-        self.conditions = {name: (rule.__doc__ or "").strip() for name, rule in self._conditions().items()}
+        self.bad_days = BadDays(self.portal, self.access, self.meter, self.webhooks)
+        self.conditions = self.bad_days.describe()
         self.fault_kinds = {"ratelimit": self._ratelimit, "partial": self._partial}
         if limits is not None:
             self.condition("limits", tier=limits)
@@ -59,16 +61,18 @@ class HubSpotServer(PracticeServer):
         token: Token | None = None
         route = split(request.path)
         searching = route.is_search
+        if len(request.path) + sum(len(name) + len(value) + 2 for name, value in request.query) > MAX_URL:
+            return Response(414, _TOO_LONG, [("Content-Type", "text/html")])
         try:
             if route.parts[:1] == ["oauth"]:
                 return self._respond(account.oauth(self.access, request, route.rest), [])
             token = self.access.authenticate(request.headers.get("Authorization", ""))
             self.meter.count(token, searching, route.is_association, self.portal.switches.search_per_token)
-            if self._trouble is not None:
-                self._trouble(request)
+            if self.bad_days.trouble is not None:
+                self.bad_days.trouble(request)
             answer = self._dispatch(request, route, token)
         except ApiError as error:
-            return self._refuse(error, self.meter.headers(token, searching or error.status == 429) if token else [])
+            return self._refuse(error, self.meter.headers(token, searching) if token else [])
         return self._respond(answer, self.meter.headers(token, searching))
 
     def bad_request(self, request: Request, error: BadJson) -> Response:
@@ -116,7 +120,7 @@ class HubSpotServer(PracticeServer):
             return account.splits(self.portal, request, rest[3], token.actor)
         reading = method == "GET" or rest[-1] in ("search", "read")
         store = self._allowed(token, rest[0], not reading)
-        call = Call(self.portal, store, token.actor, route.version >= STRICT_FROM and route.dated, route.version)
+        call = Call(self.portal, store, token.actor, route.strict)
         tail = rest[1:]
         if len(tail) >= 2 and tail[1] == "associations":
             return self._record_associations(request, route, call, token)
@@ -151,13 +155,18 @@ class HubSpotServer(PracticeServer):
         index = self.portal.index(call.store.type.name)
         hidden = not self.portal.switches.merged_ids_in_search
 
-        def show(record: Record, wanted: list[str]) -> dict[str, Any]:
-            shown = records.View(call, wanted).show(record)
-            if hidden and "hs_merged_object_ids" in shown["properties"]:
-                shown["properties"]["hs_merged_object_ids"] = None
-            return shown
+        def view(wanted: list[str]) -> Callable[[Record], dict[str, Any]]:
+            show = records.View(call, wanted).show
 
-        body = search.run(index, call.store, document, show)
+            def without_merges(record: Record) -> dict[str, Any]:
+                shown = show(record)
+                if "hs_merged_object_ids" in shown["properties"]:
+                    shown["properties"]["hs_merged_object_ids"] = None
+                return shown
+
+            return without_merges if hidden else show
+
+        body = search.run(index, call.store, document, view)
         return Answer(200, body, len(body["results"]))
 
     # --- associations ------------------------------------------------------------------------------------------------
@@ -170,6 +179,7 @@ class HubSpotServer(PracticeServer):
         target = self._allowed(
             token, tail[1] if tail[0] == "default" and len(tail) > 1 else tail[0], request.method != "GET"
         )
+        self._may_associate(request, route, request.method != "GET")
         answer = links.of_record(call, request, record, target, tail, legacy=route.legacy_associations)
         if answer is None:
             raise _no_method(True, request)
@@ -180,10 +190,16 @@ class HubSpotServer(PracticeServer):
         writing = not (request.method == "GET" or rest[-1] == "read")
         one = self._allowed(token, rest[0], writing)
         other = self._allowed(token, rest[1], writing)
+        self._may_associate(request, route, writing)
         answer = links.between(self.portal, request, one, other, rest[2:], legacy=route.legacy_associations)
         if answer is None:
             raise not_implemented(f"{request.method} {request.path}")
         return answer
+
+    def _may_associate(self, request: Request, route: Route, write: bool) -> None:
+        """Raises 400 where date version 2026-09 asks for the user's own permission (changelog of 2026-08-11)."""
+        if write and route.strict and not self.portal.switches.association_permission:
+            raise errors.validation("The user does not have permission to edit associations between these records.")
 
     # --- properties --------------------------------------------------------------------------------------------------
 
@@ -193,12 +209,12 @@ class HubSpotServer(PracticeServer):
             case "GET", []:
                 return Answer(
                     200,
-                    properties.read_all(catalogue, wire.flag(request, "archived"), wire.names(request, "properties")),
+                    definitions.read_all(catalogue, wire.flag(request, "archived"), wire.names(request, "properties")),
                 )
             case "POST", []:
-                return Answer(201, properties.create(catalogue, wire.body_object(request), now).as_json())
+                return Answer(201, definitions.create(catalogue, wire.body_object(request), now).as_json())
             case "POST", ["batch", ("read" | "create" | "archive") as verb]:
-                status, body = properties.batch(catalogue, verb, request, now)
+                status, body = definitions.batch(catalogue, verb, request, now)
                 if body is None:
                     return Answer(status)
                 body = {
@@ -211,20 +227,20 @@ class HubSpotServer(PracticeServer):
             case "GET", ["groups"]:
                 return Answer(200, {"results": [g.as_json() for g in catalogue.groups.values() if not g.archived]})
             case "POST", ["groups"]:
-                return Answer(201, properties.create_group(catalogue, wire.body_object(request)).as_json())
+                return Answer(201, definitions.create_group(catalogue, wire.body_object(request)).as_json())
             case "GET", ["groups", name]:
-                return Answer(200, properties.group(catalogue, name).as_json())
+                return Answer(200, definitions.group(catalogue, name).as_json())
             case "PATCH", ["groups", name]:
-                return Answer(200, properties.update_group(catalogue, name, wire.body_object(request)).as_json())
+                return Answer(200, definitions.update_group(catalogue, name, wire.body_object(request)).as_json())
             case "DELETE", ["groups", name]:
-                properties.archive_group(catalogue, name)
+                definitions.archive_group(catalogue, name)
                 return Answer(204)
             case "GET", [name]:
-                return Answer(200, properties.read_one(catalogue, name, wire.flag(request, "archived")).as_json())
+                return Answer(200, definitions.read_one(catalogue, name, wire.flag(request, "archived")).as_json())
             case "PATCH", [name]:
-                return Answer(200, properties.update(catalogue, name, wire.body_object(request), now).as_json())
+                return Answer(200, definitions.update(catalogue, name, wire.body_object(request), now).as_json())
             case "DELETE", [name]:
-                properties.archive(catalogue, name, now)
+                definitions.archive(catalogue, name, now)
                 return Answer(204)
         raise _no_method(len(rest) <= 2, request)
 
@@ -260,10 +276,8 @@ class HubSpotServer(PracticeServer):
 
     def _refuse(self, error: ApiError, headers: list[tuple[str, str]]) -> Response:
         correlation = self._correlation()
-        if error.status == 429:
-            headers = [h for h in headers if "Daily" in h[0]] if error.category else headers
-            if self.portal.switches.retry_after and not error.category:
-                headers = [*headers, ("Retry-After", self.portal.switches.retry_after)]
+        if error.status == 429 and not error.category and self.portal.switches.retry_after:
+            headers = [*headers, ("Retry-After", self.portal.switches.retry_after)]
         return Response(
             error.status,
             orjson.dumps(error.body(correlation)),
@@ -321,151 +335,7 @@ class HubSpotServer(PracticeServer):
 
     def condition(self, name: str, **args: Any) -> Any:
         """Switch a bad day on or off; `conditions` says which there are."""
-        rules = self._conditions()
-        if name not in rules:
-            raise KeyError(f"no condition {name!r}; known: {', '.join(sorted(rules))}")
-        return rules[name](**args)
-
-    def _conditions(self) -> dict[str, Callable[..., Any]]:
-        return {
-            name.removeprefix("_when_"): getattr(self, name) for name in dir(type(self)) if name.startswith("_when_")
-        }
-
-    def _when_search_lag(self, seconds: float = 10.0) -> None:
-        """Seconds until a write shows in search; 0 for none."""
-        self.portal.switches.search_lag = float(seconds)
-
-    def _when_late_index(self, seconds: float = 60.0, count: int = 1) -> None:
-        """The next `count` writes reach search `seconds` late, behind writes with later stamps."""
-        self.portal.late = Late(float(seconds), int(count))
-
-    def _when_permission_removed(self, scope: str) -> None:
-        """Take a scope from every token: calls that need it get 403 MISSING_SCOPES."""
-        for token in self.access.tokens.values():
-            token.scopes = (token.scopes if token.scopes is not None else self.all_scopes()) - {scope}
-
-    def _when_permission_restored(self) -> None:
-        """Give every token every scope again."""
-        for token in self.access.tokens.values():
-            token.scopes = None
-
-    def _when_property_removed(self, type: str, name: str) -> None:
-        """Archive a property definition, HubSpot's own too; values stay in the records."""
-        catalogue = self.portal.store.of(type).catalogue
-        catalogue.put(replace(properties.read_one(catalogue, name), archived_at=self.portal.now()))
-
-    def _when_property_renamed(self, type: str, name: str, to: str) -> None:
-        """A property goes and another with its definition appears; values stay behind, as in HubSpot."""
-        catalogue = self.portal.store.of(type).catalogue
-        before = properties.read_one(catalogue, name)
-        catalogue.put(replace(before, archived_at=self.portal.now()))
-        catalogue.put(replace(before, name=to, created=self.portal.now(), updated=self.portal.now()))
-
-    def _when_option_added(self, type: str, name: str, value: str, label: str | None = None) -> None:
-        """Add a choice to an enumeration."""
-        catalogue = self.portal.store.of(type).catalogue
-        before = properties.read_one(catalogue, name)
-        option = properties.Option(value, label or value, len(before.options))
-        catalogue.put(replace(before, options=(*before.options, option), updated=self.portal.now()))
-
-    def _when_required_on_create(self, type: str, names: list[str]) -> None:
-        """Properties that an admin requires on create: enforced from date version 2026-09 on."""
-        self.portal.store.of(type).catalogue.required_on_create = tuple(names)
-
-    def _when_required_when(self, type: str, when: str, value: str, name: str) -> None:
-        """A property that an admin requires while another has a value: enforced from date version 2026-09 on."""
-        catalogue = self.portal.store.of(type).catalogue
-        catalogue.conditionally_required = (*catalogue.conditionally_required, (when, value, name))
-
-    def _when_automation(self, type: str = "*", set: Mapping[str, object] | None = None, off: bool = False) -> None:
-        """A workflow that writes `set` after each write of a type; off=true removes all."""
-        if off:
-            self.portal.automations.clear()
-        elif set:
-            values = dict(set)
-            name = "*" if type == "*" else self.portal.store.of(type).type.name
-            self.portal.automations.append((name, lambda _portal, _record: values))
-
-    def _when_merge_mode(self, mode: str = "new") -> None:
-        """`new`: the survivor of a merge has a new id; `old`: the primary survives."""
-        if mode not in ("new", "old"):
-            raise ValueError("mode is new or old")
-        self.portal.switches.merge_mode = mode
-
-    def _when_expired_cursors(self, on: bool = True) -> None:
-        """Refuse every `after` of list endpoints."""
-        self.portal.switches.expired_cursors = bool(on)
-
-    def _when_token_expired(self) -> int:
-        """Every access token expires now; OAuth ones can be refreshed. Answers how many."""
-        return self.access.expire_all()
-
-    def _when_daily_quota(self, remaining: int = 0) -> None:
-        """So many calls are left today."""
-        self.meter.used_today = self.meter.limits.daily - int(remaining)
-
-    def _when_limits(
-        self,
-        tier: str | None = None,
-        enforced: bool = True,
-        per_window: int | None = None,
-        search_per_second: int | None = None,
-        daily: int | None = None,
-    ) -> None:
-        """Enforce the rate windows: tier starter, professional, enterprise or increased; or numbers of your own."""
-        limits = self.meter.limits
-        limits.enforced = bool(enforced) and tier != "off"
-        if tier not in (None, "off"):
-            if tier not in TIERS:
-                raise ValueError(f"no tier {tier!r}; known: off, {', '.join(TIERS)}")
-            limits.per_window, limits.daily = TIERS[tier]
-        limits.per_window = per_window or limits.per_window
-        limits.search_per_second = search_per_second or limits.search_per_second
-        limits.daily = daily or limits.daily
-
-    def _when_shuffle(self, on: bool = True) -> None:
-        """Whether batch answers come in another order than the inputs."""
-        self.portal.switches.shuffle = bool(on)
-
-    def _when_ok_status_200(self, on: bool = True) -> None:
-        """Answer 200 where 201 is usual."""
-        self.portal.switches.ok_status_200 = bool(on)
-
-    def _when_timestamp_tie(self, on: bool = True) -> None:
-        """Every write from now on carries one and the same millisecond."""
-        self.portal.tie = self.portal.now() if on else None
-
-    def _when_data_centre_move(self, on: bool = True, retry_after: int = 3600) -> None:
-        """477 with Retry-After for every call."""
-
-        def move(request: Request) -> None:
-            error = errors.moving_data_centre()
-            error.headers.append(("Retry-After", str(retry_after)))
-            raise error
-
-        self._trouble = move if on else None
-
-    def _when_locked(self, on: bool = True, seconds: float = 2.0) -> None:
-        """423 for every write, until `seconds` have passed on the server's clock."""
-        until = self.portal.now() + int(seconds * 1000)
-
-        def lock(request: Request) -> None:
-            if request.method != "GET" and not split(request.path).is_search and self.portal.now() < until:
-                raise errors.locked()
-
-        self._trouble = lock if on else None
-
-    def _when_webhooks(self, target: str | None = None, duplicates: float = 0.0, disorder: bool = False) -> None:
-        """Send events to a loopback `target`, the share `duplicates` of them twice, in another order with `disorder`."""
-        if target is not None:
-            self.webhooks.configure({"targetUrl": target})
-        self.webhooks.duplicates, self.webhooks.disorder = float(duplicates), bool(disorder)
-
-    def _when_switch(self, name: str, value: Any) -> None:
-        """Set one of the portal's switches by name (see `Switches`): what is unverified or differs by portal."""
-        if not hasattr(self.portal.switches, name):
-            raise ValueError(f"no switch {name!r}; known: {', '.join(vars(self.portal.switches))}")
-        setattr(self.portal.switches, name, value)
+        return self.bad_days.switch(name, **args)
 
     # --- state -------------------------------------------------------------------------------------------------------
 
@@ -488,7 +358,7 @@ class HubSpotServer(PracticeServer):
         self.access.tokens = {value: replace(token) for value, token in tokens.items()}
         self.access.refreshes = dict(refreshes)
         self.meter.used_today, self.meter.limits = used, replace(limits)
-        self._trouble = None
+        self.bad_days.trouble = None
 
     def populate(self, seed: int) -> dict[str, int]:
         """A small believable population, the same for the same seed."""
@@ -596,21 +466,27 @@ class HubSpotServer(PracticeServer):
         """A person who can own records; the owner id, which is not the user id."""
         return population.add_owner(self.portal, email, first_name, last_name, archived=archived, team=team)
 
+    def journal(self) -> list[dict[str, Any]]:
+        """Every write since the start or the last restore, oldest first (the latest 100,000)."""
+        return [
+            {
+                "kind": event.kind,
+                "type": event.type,
+                "id": str(event.record_id),
+                "at": wire.iso(event.at),
+                "source": event.actor.source,
+                "source_id": event.actor.source_id,
+                "user": event.actor.user,
+                "changes": dict(event.changes),
+                **event.details,
+            }
+            for event in self.portal.journal
+        ]
+
     def token(self, scopes: list[str] | None = None, *, user: int | None = None) -> str:
         """Another private app's token, with these scopes or all."""
         granted = frozenset(scopes) if scopes is not None else None
         return self.access.add_private(granted, 19_083_900 + len(self.access.tokens), user).value
-
-    def all_scopes(self) -> frozenset[str]:
-        """Every scope that this server asks for."""
-        names = {"custom" if s.type.custom else s.type.scope for s in self.portal.store}
-        kinds = {
-            f"crm.{area}.{name}.{verb}"
-            for area in ("objects", "schemas")
-            for name in names
-            for verb in ("read", "write")
-        }
-        return frozenset(kinds | {"crm.objects.owners.read", "tickets", "oauth"})
 
     @staticmethod
     def _record(store: TypeStore, record_id: str | int) -> Record:
@@ -618,82 +494,6 @@ class HubSpotServer(PracticeServer):
         if found is None:
             raise errors.object_not_found(str(record_id))
         return found
-
-
-class Route:
-    """A path taken apart: area (objects, properties, ...), version, what follows."""
-
-    def __init__(self, parts: list[str], area: str, version: str, rest: list[str]) -> None:
-        self.parts = parts
-        self.area = area
-        self.version = version
-        self.rest = rest
-        self.dated = version in VERSIONS
-
-    @property
-    def is_search(self) -> bool:
-        """Whether this is a search, which has limits of its own."""
-        return self.area == "objects" and len(self.rest) == 2 and self.rest[1] == "search"
-
-    @property
-    def is_association(self) -> bool:
-        """Whether this counts against the associations quota."""
-        return self.area == "associations" or "associations" in self.rest
-
-    @property
-    def legacy_associations(self) -> bool:
-        """Whether associations go by name, as in v3, and not by type id."""
-        return self.version == "v3"
-
-    def label(self, method: str, spellings: Mapping[str, str]) -> str:
-        """A name for counters: type names stay, ids and property names become placeholders."""
-        if not self.area:
-            return f"{method} /" + "/".join(self.parts[:2])
-        shown: list[str] = []
-        for n, part in enumerate(self.rest):
-            known = spellings.get(part.lower())
-            if part in _WORDS:
-                shown.append(part)
-            elif known and self.area != "owners" and not (part.isdigit()):
-                shown.append(known)
-            else:
-                shown.append("{type}" if n == 0 and self.area in ("objects", "properties", "pipelines") else "{id}")
-        return f"{method} /{'/'.join([self.area, *shown])}"
-
-
-_WORDS = frozenset(
-    "batch read create update upsert archive search merge gdpr-delete associations default labels groups stages audit "
-    "splits types details api-usage daily associate token access-tokens refresh-tokens".split()
-)
-_AREAS = ("objects", "properties", "associations", "owners", "pipelines", "schemas")
-_ELSEWHERE = frozenset(
-    "lists imports exports timeline extensions limits forecast-settings forecast-submissions marketing cms automation "
-    "settings files communication-preferences conversations events business-units feature-flags "
-    "object-library property-validations usage".split()
-)
-
-
-def split(path: str) -> Route:
-    """Take a path apart. Knows v3, v4 and the date versions in both of their positions."""
-    parts = [unquote(part) for part in path.split("/") if part]
-    match parts:
-        case ["crm", ("v3" | "v4") as version, area, *rest] if area in _AREAS:
-            return Route(parts, area, version, rest)
-        case ["crm", area, version, *rest] if area in _AREAS and version[:2] == "20" and version in VERSIONS:
-            return Route(parts, area, version, rest)
-        case ["crm-object-schemas", version, "schemas", *rest]:
-            return Route(parts, "schemas", version, rest)
-        case ["account-info", version, *rest]:
-            return Route(parts, "account-info", version, rest)
-        case ["webhooks" | "app-webhooks", version, *rest]:
-            return Route(parts, "webhooks", version, rest)
-        case ["oauth", version, *rest]:
-            return Route(parts, "oauth", version, rest)
-        case ["crm", _, area, *rest] if area in _ELSEWHERE:
-            return Route(parts, area, parts[1], rest)
-        case [area, *rest] if area in _ELSEWHERE:
-            return Route(parts, area, "", rest)
-    return Route(parts, "", "", [])
 
 
 def _no_method(known: bool, request: Request) -> ApiError:
