@@ -23,10 +23,11 @@ from .lenses import WriterOptions
 
 Path_ = tuple[str | int, ...]
 
-TYPES = (
+FieldType = Literal[
     "text", "number", "money", "date", "datetime", "boolean", "choice", "email", "phone", "url", "ref", "refs",
     "related", "set", "when", "attendees",
-)  # fmt: skip
+]  # fmt: skip
+TYPES: tuple[str, ...] = typing.get_args(FieldType)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -185,10 +186,7 @@ class PreferRule(Strict):
 class FieldFile(Strict):
     """One field of an entity. Short forms: `name: text`, `owner: ref user`, `about: related opportunity account`."""
 
-    type: Literal[
-        "text", "number", "money", "date", "datetime", "boolean", "choice", "email", "phone", "url", "ref", "refs",
-        "related", "set", "when", "attendees",
-    ] = Field(description="What kind of value the field holds.")  # fmt: skip
+    type: FieldType = Field(description="What kind of value the field holds.")
     to: str | list[str] | None = Field(
         None, description="For `ref`, `refs` and `related`: the entity (entities) referred to."
     )
