@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import httpx
 import pytest
 
 from sandbox.__main__ import _parser
 from sandbox.kit.control import openapi
 from sandbox.kit.faults import TRANSPORT_KINDS
-from sandbox.launch import SERVERS, server_class
+from sandbox.launch import SERVERS, Sandbox, server_class
 
 PAGE = (Path(__file__).parents[2] / "docs" / "practice-servers.md").read_text("utf-8")
 
@@ -52,3 +53,22 @@ def test_every_option_of_the_command_and_resource_of_the_control_api_is_on_the_p
     options = {option for action in commands["up"]._actions for option in action.option_strings if option[:2] == "--"}
     assert {option for option in options - {"--help"} if f"`{option}" not in PAGE} == set()
     assert {path for path in openapi()["paths"] if f"`{path}`" not in PAGE} - {"/openapi.json"} == set()
+
+
+def test_the_schema_file_of_the_page_is_taken(tmp_path: Path) -> None:
+    [example] = re.findall(r"^```yaml\n(.*?)^```", PAGE, flags=re.MULTILINE | re.DOTALL)
+    schema = tmp_path / "schema.yaml"
+    schema.write_text(example, "utf-8")
+    with Sandbox(["salesforce", "hubspot"], schema=schema) as sandbox:
+        bearer = {name: sandbox.connections()[name]["credentials"] for name in sandbox.servers}
+        described = httpx.get(
+            f"{sandbox['salesforce'].url}/services/data/v62.0/sobjects/Project__c/describe",
+            headers={"Authorization": f"Bearer {bearer['salesforce']['session_id']}"},
+        ).json()
+        assert {"Budget__c", "Phase__c"} <= {field["name"] for field in described["fields"]}
+        created = httpx.post(
+            f"{sandbox['hubspot'].url}/crm/v3/objects/projects",
+            json={"properties": {"project_name": "Bridge"}},
+            headers={"Authorization": f"Bearer {bearer['hubspot']['access_token']}"},
+        )
+        assert created.status_code == 201, created.text
