@@ -96,6 +96,16 @@ class Office:
             rows = self._links.get_page(object, record_id, to).results
             return {str(row.to_object_id): {each.type_id for each in row.association_types} for row in rows}
 
+    def adds_property(self, object: str, name: str) -> None:
+        with self._at_work():
+            self._person.crm.properties.core_api.create(object, {
+                "name": name, "label": name, "type": "string", "fieldType": "text", "groupName": "dealinformation",
+            })  # fmt: skip
+
+    def drops_property(self, object: str, name: str) -> None:
+        with self._at_work():
+            self._person.crm.properties.core_api.archive(object, name)
+
     def holds_of(self, object: str, record_id: str, properties: Sequence[str]) -> dict[str, Any] | None:
         with self._at_work():
             try:

@@ -685,6 +685,15 @@ def test_fetch_tells_merged_deleted_and_unknown_apart(office: Office, mode: str)
     assert found[survivor].state == "live" and found[survivor].values is not None
 
 
+def test_a_merge_is_followed_where_batch_reads_leave_it_out(office: Office) -> None:
+    one, other = (office.creates("companies", name=name) for name in ("Acme", "Acme Inc"))
+    survivor = office.merges("companies", one, other)
+    missing = {"status": "error", "category": "OBJECT_NOT_FOUND", "message": "gone", "context": {"ids": [other]}}
+    body = {"results": [], "numErrors": 1, "errors": [missing]}
+    office.server.faults.add("status", path="*/batch/read", count=2, status=207, body=body)
+    assert office.fetch("companies", ["name"], other)[other].merged_into == survivor
+
+
 def test_a_write_to_what_was_merged_away_touches_nobody_unnoticed(office: Office) -> None:
     office.server.condition("merge_mode", mode="old")
     one, other = (office.creates("companies", name=name) for name in ("Acme", "Acme Inc"))
@@ -724,9 +733,10 @@ def test_many_properties_are_read_in_batches_instead_of_a_long_address(office: O
 
 
 def test_a_property_that_was_removed_is_unknown_and_not_blank(office: Office) -> None:
-    deal = office.creates("deals", dealname="here", hs_next_step="call")
-    office.server.call(office.server._when_property_removed, "deals", "hs_next_step")
-    assert office.fetch("deals", ["dealname", "hs_next_step", "amount"], deal)[deal].values == {
+    office.adds_property("deals", "campaign")
+    deal = office.creates("deals", dealname="here", campaign="autumn")
+    office.drops_property("deals", "campaign")
+    assert office.fetch("deals", ["dealname", "campaign", "amount"], deal)[deal].values == {
         "dealname": "here", "amount": None,
     }  # fmt: skip
 
@@ -903,6 +913,18 @@ def test_a_value_written_between_our_read_and_our_write_is_told(office: Office) 
     )  # fmt: skip
     assert office.write("deals", write)["w"].status == "done"
     assert office.connector.overwritten(DEALS, {deal: write}) == {deal: {"amount": "250"}}
+
+
+def test_the_time_of_our_read_decides_where_no_value_was_expected(office: Office) -> None:
+    deal = office.creates("deals", dealname="deal", amount="100", hs_next_step="call")
+    office.server.clock.move(seconds=5)
+    seen = office.fetch("deals", ["amount"], deal)[deal]
+    office.server.clock.move(seconds=5)
+    office.edits("deals", deal, hs_next_step="wait")
+    office.server.clock.move(seconds=5)
+    write = change(deal, amount="175", hs_next_step="meet", version=seen.version)
+    office.write("deals", write)
+    assert office.connector.overwritten(DEALS, {deal: write}) == {deal: {"hs_next_step": "wait"}}
 
 
 def test_nothing_is_told_where_nobody_wrote_between(office: Office) -> None:
