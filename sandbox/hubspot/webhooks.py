@@ -89,8 +89,6 @@ class Webhooks:
     def __post_init__(self) -> None:
         self._random = random.Random(self.app_id)
         self._queue: queue.Queue[dict[str, Any] | None] = queue.Queue()
-        self._idle = threading.Event()
-        self._idle.set()
         self._thread: threading.Thread | None = None
         self._next = 1
 
@@ -136,7 +134,6 @@ class Webhooks:
         return [{**base, **flag, **event.details}]
 
     def _send_later(self, document: dict[str, Any]) -> None:
-        self._idle.clear()
         self._queue.put(document)
         if self._random.random() < self.duplicates:
             self._queue.put(dict(document))
@@ -165,8 +162,8 @@ class Webhooks:
                 if self.disorder:
                     self._random.shuffle(batch)
                 self._deliver(client, batch)
-                if self._queue.empty():
-                    self._idle.set()
+                for _ in batch:
+                    self._queue.task_done()
 
     def _deliver(self, client: httpx.Client, batch: list[dict[str, Any]]) -> None:
         for attempt in range(RETRIES + 1):
@@ -199,7 +196,9 @@ class Webhooks:
 
     def flush(self, seconds: float = 10.0) -> bool:
         """Wait until everything queued has been sent; whether it was."""
-        return self._idle.wait(seconds)
+        done = self._queue.all_tasks_done
+        with done:
+            return done.wait_for(lambda: self._queue.unfinished_tasks == 0, seconds)
 
     def stop(self) -> None:
         """End the sender; what is queued is dropped."""
