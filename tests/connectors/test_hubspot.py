@@ -534,7 +534,7 @@ def test_every_kind_of_call_speaks_the_configured_version(office: Office, versio
 
 
 def test_a_rule_of_2026_09_parks_the_write_for_a_person(office: Office) -> None:
-    office.server.condition("required_on_create", type="deals", names=["amount"])
+    office.server.condition("required_on_create", type="deals", properties=["amount"])
     assert [each.status for each in office.reconnected(api_version="v3").write(DEALS, [new("one")])] == ["done"]
     (outcome,) = office.reconnected(api_version="2026-09").write(DEALS, [new("two")])
     assert outcome.status == "refused" and isinstance(outcome.error, Invalid)
