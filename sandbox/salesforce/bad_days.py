@@ -6,6 +6,7 @@ Each is something that happens to real organisations; none is a transport fault 
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,8 @@ from .store import Row
 
 if TYPE_CHECKING:
     from .server import SalesforceServer
+
+_PLUMBING = frozenset({"names", "apply", "snapshot", "restore"})
 
 
 @dataclass
@@ -48,7 +51,7 @@ class BadDays:
         """Condition names with what they do and take."""
         listed = {}
         for name, method in inspect.getmembers(self, inspect.ismethod):
-            if not name.startswith("_") and name not in ("names", "apply"):
+            if not name.startswith("_") and name not in _PLUMBING:
                 takes = str(inspect.signature(method)).split(" -> ")[0]
                 listed[name] = f"{inspect.getdoc(method)} Takes {takes}."
         return listed
@@ -63,6 +66,17 @@ class BadDays:
             raise ValueError(f"{failure.code}: {failure.message}") from failure
         except TypeError as error:
             raise ValueError(f"condition {name}: {error}") from error
+
+    def snapshot(self) -> Any:
+        """The switches in force and the transactions open."""
+        plain = {k: copy.deepcopy(v) for k, v in vars(self).items() if k not in ("_server", "_records")}
+        return plain, set(self._records.locked)
+
+    def restore(self, snapshot: Any) -> None:
+        """Back to a snapshot."""
+        plain, locked = snapshot
+        vars(self).update(copy.deepcopy(plain))
+        self._records.locked = set(locked)
 
     def _object(self, name: str) -> SObject:
         found = self._server.schema.object(name)

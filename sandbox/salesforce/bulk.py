@@ -407,7 +407,7 @@ class Bulk:
     def ingest_results(self, call: Call, key: str, which: str) -> Response:
         job = self._find(key, "ingest")
         self._advance(job)
-        if which == "unprocessedrecords":
+        if which.lower() == "unprocessedrecords":
             return self._csv(job, job.header, job.unprocessed)
         if which == "successfulResults":
             header, rows = ["sf__Id", "sf__Created", *job.header], list(job.succeeded)

@@ -152,6 +152,10 @@ class Collections:
             ):
                 raise Failure(400, "INVALID_INPUT", "Include an entity type in the attributes of every record")
         kinds = [_kind(row) for row in rows]
+        for kind in dict.fromkeys(kinds):
+            known = self._server.schema.object(kind)
+            if known is None or known.name in self._records.rules.no_access:
+                raise Failure(400, "INVALID_TYPE", f"sObject type '{kind}' is not supported.")
         if sum(1 for i, kind in enumerate(kinds) if i == 0 or kind != kinds[i - 1]) > CHUNKS:
             raise Failure(
                 400,

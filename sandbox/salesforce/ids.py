@@ -39,7 +39,8 @@ def to18(text: str) -> str | None:
             return None
         for bit, char in enumerate(body[block * 5 : block * 5 + 5]):
             repaired.append(char.upper() if bits >> bit & 1 else char.lower())
-    return "".join(repaired) + check
+    fixed = "".join(repaired)
+    return fixed + check if suffix(fixed) == check else None
 
 
 def mint(prefix: str, number: int, pod: str = "5g0") -> str:

@@ -11,7 +11,9 @@ import base64
 import binascii
 import hashlib
 import hmac
+import shutil
 import tempfile
+import weakref
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -67,7 +69,7 @@ class OAuth:
     passwords: dict[str, str] = field(default_factory=dict)
     refresh_tokens: dict[str, tuple[str, str]] = field(default_factory=dict)
     """Refresh token to (client id, user id)."""
-    _folder: tempfile.TemporaryDirectory[str] | None = None
+    _folder: Path | None = None
 
     # for set-up
 
@@ -79,8 +81,9 @@ class OAuth:
     def private_key_file(self, app: ConnectedApp) -> Path:
         """A file with a private key whose assertions the app accepts; made on first use."""
         if self._folder is None:
-            self._folder = tempfile.TemporaryDirectory(prefix="practice-salesforce-")
-        path = Path(self._folder.name) / f"{hashlib.sha256(app.client_id.encode()).hexdigest()[:12]}.pem"
+            self._folder = Path(tempfile.mkdtemp(prefix="practice-salesforce-"))
+            weakref.finalize(self.server, shutil.rmtree, self._folder, ignore_errors=True)
+        path = self._folder / f"{hashlib.sha256(app.client_id.encode()).hexdigest()[:12]}.pem"
         if not path.exists():
             key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
             app.public_key = key.public_key().public_bytes(

@@ -58,7 +58,7 @@ class _Children:
 class Engine:
     """Compiles and runs queries against one set of records."""
 
-    def __init__(self, records: Records, zone: Callable[[], Zone]) -> None:
+    def __init__(self, records: Records, zone: Callable[[str], Zone]) -> None:
         self._records = records
         self._zone = zone
 
@@ -67,14 +67,14 @@ class Engine:
         query = parse(text)
         if query.all_rows:
             raise Failure(400, "MALFORMED_QUERY", "ALL ROWS not allowed in this context")
-        names = Resolver(self._records, text, self._zone(), user, everything=everything)
+        names = Resolver(self._records, text, self._zone(user), user, everything=everything)
         return _Run(names, query, names.root(query)).result()
 
     def condition(self, sobject: str, formula: str) -> Test:
         """A SOQL condition as a test of rows of an object, as validation rules use it. Raises Failure."""
         text = f"SELECT Id FROM {sobject} WHERE {formula}"  # noqa: S608 - for our own parser
         query = parse(text)
-        names = Resolver(self._records, text, self._zone(), everything=True)
+        names = Resolver(self._records, text, self._zone(""), everything=True)
         run = _Run(names, query, names.root(query))
         assert query.where is not None
         return run.conditions.test(query.where)

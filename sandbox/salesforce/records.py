@@ -31,7 +31,6 @@ class Actor:
     user: str
     version: float = 59.0
     allow_duplicates: bool = False
-    client: str | None = None
     single_row: bool = False
     """Written through the sObject Rows resource, which refuses an Id in the body."""
 
@@ -343,8 +342,7 @@ class Records:
             raise Failure(
                 400,
                 "INVALID_FIELD",
-                f"Foreign key external ID: {str(keys[0][1]).lower()} not found for field "
-                f"{key_field.name} in entity {target.name}",
+                f"Foreign key external ID: {keys[0][1]} not found for field {key_field.name} in entity {target.name}",
             )
         if len(found) > 1:
             raise Failure(

@@ -6,6 +6,7 @@ Record Count, Conditional Requests) and recorded answers.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -20,6 +21,7 @@ from .ids import to18
 from .paths import reader
 from .query import all_fields
 from .results import Result, View, attributes
+from .router import Handler
 from .schema import MASTER_RECORD_TYPE, SObject, describe_header, describe_object
 from .store import Row
 from .values import moment
@@ -28,6 +30,67 @@ if TYPE_CHECKING:
     from .server import Call, SalesforceServer
 
 PAGE, SMALLEST_PAGE = 2000, 200
+NOT_IMPLEMENTED = (
+    "actions",
+    "actions/{kind}",
+    "actions/{kind}/{type}",
+    "analytics",
+    "analytics/{part}",
+    "analytics/{part}/{id}",
+    "appMenu",
+    "appMenu/{kind}",
+    "chatter",
+    "chatter/{part}",
+    "chatter/{part}/{id}",
+    "compactLayouts",
+    "connect",
+    "connect/{part}",
+    "consent",
+    "consent/{part}",
+    "event",
+    "eventSchema",
+    "graphql",
+    "knowledgeManagement",
+    "licensing",
+    "metadata",
+    "process",
+    "process/rules",
+    "process/approvals",
+    "quickActions",
+    "quickActions/{name}",
+    "recent",
+    "recentlyViewed",
+    "search/layout",
+    "search/scopeOrder",
+    "search/suggestions",
+    "search/suggestTitleMatches",
+    "support",
+    "tabs",
+    "theme",
+    "tooling",
+    "tooling/{part}",
+    "tooling/{part}/{name}",
+    "tooling/{part}/{name}/{id}",
+    "ui-api",
+    "ui-api/{part}",
+    "ui-api/{part}/{name}",
+    "wave",
+    "wave/{part}",
+    "sobjects/{type}/describe/layouts",
+    "sobjects/{type}/describe/layouts/{id}",
+    "sobjects/{type}/describe/compactLayouts",
+    "sobjects/{type}/describe/approvalLayouts",
+    "sobjects/{type}/describe/namedLayouts",
+    "sobjects/{type}/listviews",
+    "sobjects/{type}/listviews/{id}",
+    "sobjects/{type}/listviews/{id}/{part}",
+    "sobjects/{type}/quickActions",
+    "sobjects/{type}/quickActions/{name}",
+    "sobjects/{type}/defaultValues",
+    "sobjects/{type}/{id}/password",
+    "sobjects/{type}/{id}/richTextImageFields/{field}/{image}",
+)
+"""Resources of the real system that answer 501 here."""
 CURSOR_LIFE = timedelta(days=2)
 _SEASONS = ("Spring", "Summer", "Winter")
 
@@ -100,10 +163,16 @@ class Rest:
     # describes
 
     def describe_global(self, call: Call) -> Response:
+        since = call.request.headers.get("If-Modified-Since")
+        if since is not None and self._server.schema_changed <= _http_date(since):
+            return Response(304)
         shown = [
             describe_header(one, call.base) for one in self._schema if one.name not in self._records.rules.no_access
         ]
-        return Response.of_json({"encoding": "UTF-8", "maxBatchSize": 200, "sobjects": shown})
+        changed = format_datetime(self._server.schema_changed, usegmt=True)
+        return Response.of_json(
+            {"encoding": "UTF-8", "maxBatchSize": 200, "sobjects": shown}, headers=[("Last-Modified", changed)]
+        )
 
     def basic(self, call: Call, name: str) -> Response:
         sobject = self._records.sobject(name)
@@ -203,9 +272,7 @@ class Rest:
     def update(self, call: Call, name: str, key: str) -> Response:
         sobject = self._records.sobject(name)
         data = call.record()
-        full = to18(key)
-        if full is None or full[:3] != sobject.prefix:
-            raise no_external_id(key)
+        full = self._row_id(key)
         row = self._server.store.get(sobject.name, full)
         if row is not None and not row.get("IsDeleted"):
             self._conditions(sobject, row, call.request)
@@ -214,11 +281,16 @@ class Rest:
 
     def delete(self, call: Call, name: str, key: str) -> Response:
         sobject = self._records.sobject(name)
-        full = to18(key)
-        if full is None or full[:3] != sobject.prefix:
-            raise no_external_id(key)
-        self._records.delete(name, key, call.actor)
+        self._row_id(key)
+        self._records.delete(sobject.name, key, call.actor)
         return Response(204, records=1)
+
+    @staticmethod
+    def _row_id(key: str) -> str:
+        """The id in a path. A text of another shape is taken for an external-id field without its value."""
+        if not re.fullmatch(r"[A-Za-z0-9]{15}(?:[A-Za-z0-9]{3})?", key):
+            raise no_external_id(key)
+        return to18(key) or key
 
     def post_row(self, call: Call, name: str, key: str) -> Response:
         """POST with `_HttpMethod=PATCH`, for clients that cannot send PATCH."""
@@ -427,9 +499,18 @@ def install(server: SalesforceServer) -> Rest:
     add("GET", "queryAll", rest.query_all)
     add("GET", "query/{locator}", rest.more)
     add("GET", "queryAll/{locator}", rest.more)
+    for pattern in NOT_IMPLEMENTED:
+        add("GET POST PATCH PUT DELETE", pattern, _refuser(pattern))
     add("GET", "limits", rest.limits)
     add("GET", "limits/recordCount", rest.record_count)
     return rest
+
+
+def _refuser(pattern: str) -> Handler:
+    def refuse(call: Call, *values: str) -> Response:
+        raise NotImplementedHere(f"the resource /{pattern}")
+
+    return refuse
 
 
 def etag(row: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
@@ -57,6 +57,9 @@ class Call:
 
     def body(self) -> Any:
         """The JSON body. Raises Failure with the code and the place that the real parser gives."""
+        kind = self.request.headers.get("Content-Type", "application/json").split(";")[0].strip().lower()
+        if kind != "application/json":
+            raise Failure(415, "UNSUPPORTED_MEDIA_TYPE", f"Content-Type not supported: {kind}")
         try:
             return self.request.json()
         except BadJson as error:
@@ -86,6 +89,9 @@ class _State:
     sessions: Sessions
     quota: Quota
     cursors: dict[str, rest.Cursor]
+    jobs: dict[str, bulk.Job]
+    refresh_tokens: dict[str, tuple[str, str]]
+    bad_days: Any
 
 
 class SalesforceServer(PracticeServer):
@@ -239,20 +245,15 @@ class SalesforceServer(PracticeServer):
 
     def _actor(self, request: Request, session: Session, version: int) -> Actor:
         duplicates = request.headers.get("Sforce-Duplicate-Rule-Header", "")
-        client = re.search(r"client\s*=\s*([^,;]+)", request.headers.get("Sforce-Call-Options", ""))
-        return Actor(
-            session.user,
-            float(version),
-            "allowsave=true" in duplicates.lower().replace(" ", ""),
-            client[1].strip() if client else None,
-        )
+        allowed = "allowsave=true" in duplicates.lower().replace(" ", "")
+        return Actor(session.user, float(version), allow_duplicates=allowed)
 
     def identity_url(self, user: str) -> str:
         """The address that stands for a user: the `id` of a token answer."""
         return f"{self.url}/id/{self.organisation_id}/{user}"
 
-    def _zone(self) -> Zone:
-        row = next(iter(self.store.rows("Organization")))
+    def _zone(self, user: str) -> Zone:
+        row = self.store.get("User", user) or next(iter(self.store.rows("Organization")))
         return Zone(self.clock.now(), ZoneInfo(row["TimeZoneSidKey"] or "UTC"), behaviour.fiscal_start(self.records))
 
     def condition(self, name: str, **args: Any) -> Any:
@@ -275,6 +276,9 @@ class SalesforceServer(PracticeServer):
             copy.deepcopy(self.sessions),
             copy.deepcopy(self.quota),
             dict(self.cursors.found),
+            {key: replace(job) for key, job in self.bulk.jobs.items()},
+            dict(self.oauth.refresh_tokens),
+            self.bad_days.snapshot(),
         )
 
     def restore(self, snapshot: object) -> None:
@@ -288,6 +292,9 @@ class SalesforceServer(PracticeServer):
         self.sessions = copy.deepcopy(snapshot.sessions)
         self.quota = copy.deepcopy(snapshot.quota)
         self.cursors.found = dict(snapshot.cursors)
+        self.bulk.jobs = {key: replace(job) for key, job in snapshot.jobs.items()}
+        self.oauth.refresh_tokens = dict(snapshot.refresh_tokens)
+        self.bad_days.restore(snapshot.bad_days)
 
     def load_schema(self, schema: Mapping[str, Any]) -> None:
         """Add custom objects and fields; see `Schema.load`."""
