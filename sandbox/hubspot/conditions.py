@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -32,7 +33,7 @@ class BadDays:
 
     def describe(self) -> dict[str, str]:
         """Each condition and what it does."""
-        return {name: (rule.__doc__ or "").strip() for name, rule in self._rules().items()}
+        return {name: f"{(rule.__doc__ or '').strip()} {_takes(rule)}" for name, rule in self._rules().items()}
 
     def switch(self, name: str, **args: Any) -> Any:
         """Switch a condition. Raises KeyError naming the valid ones, ValueError for wrong arguments."""
@@ -194,3 +195,9 @@ class BadDays:
         if not hasattr(self.portal.switches, switch):
             raise ValueError(f"no switch {switch!r}; known: {', '.join(vars(self.portal.switches))}")
         setattr(self.portal.switches, switch, value)
+
+
+def _takes(rule: Callable[..., Any]) -> str:
+    """The arguments of a condition, with their defaults."""
+    parameters = inspect.signature(rule).parameters.values()
+    return f"Takes {', '.join(str(p).replace(chr(39), '') for p in parameters)}." if parameters else "Takes nothing."
