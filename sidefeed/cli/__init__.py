@@ -286,6 +286,97 @@ def check(project: ProjectOption = Path(), json: JsonOption = False, offline: An
         raise typer.Exit(USAGE)
 
 
+@app.command()
+def demo(
+    json: JsonOption = False,
+    keep: Annotated[Path | None, typer.Option("--keep", help="Keep the project in this folder.")] = None,
+    no_browser: Annotated[bool, typer.Option("--no-browser", help="Open nothing; for scripts.")] = False,
+    prefect: Annotated[bool, typer.Option("--prefect", help="Live the day through flow runs on a local server.")
+                       ] = False,
+) -> None:
+    """Watch a company's day: two CRMs, three mailboxes and the workspace kept the same, on practice servers.
+
+    Every step is proved by reading the systems back with their own libraries. Nothing leaves this machine.
+    """
+    import logging
+
+    from sidefeed.cli.demo import run
+
+    logging.disable(logging.WARNING)
+    outcome = run((lambda _text: None) if json else lambda text: output.out.print(escape(text)), keep=keep,
+                  prefect=prefect)
+    if json:
+        output.print_json(outcome.as_json())
+    else:
+        output.out.print(
+            f"\n{'[green]Every step held.[/green]' if outcome.ok else '[red]Some steps failed.[/red]'} "
+            f"{outcome.duplicates} duplicates, {outcome.lost} lost, {outcome.mailed} messages mailed by us, "
+            f"{outcome.seconds:.0f} seconds.")
+        if keep:
+            output.out.print(f"The project is kept in {escape(str(keep))}; try `sidefeed status -C {escape(str(keep))}`.")
+    raise typer.Exit(0 if outcome.ok else ATTENTION)
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="The folder to make, or to fill.")] = Path(),
+    force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Write a working project: settings to fill in, mapping files to edit, Prefect deployments."""
+    from sidefeed.cli.project_files import write_project
+
+    try:
+        written = write_project(folder, force=force)
+    except FileExistsError as error:
+        output.fail(str(error), USAGE, json=json)
+    if json:
+        output.print_json({"ok": True, "files": [str(path) for path in written]})
+    else:
+        for path in written:
+            output.out.print(f"wrote {escape(str(path))}")
+        output.out.print("Next: fill in sidefeed.toml, then `sidefeed check`, `sidefeed plan`, `sidefeed sync`.")
+
+
+@app.command()
+def forecast(
+    project: ProjectOption = Path(),
+    json: JsonOption = False,
+    by: Annotated[list[str] | None, typer.Option(help="Columns to roll up by: owner, quarter, category.")] = None,
+) -> None:
+    """Open and won by owner, quarter and category from the workspace, beside each system's own total."""
+    from sidefeed.forecast import forecast as make
+    from sidefeed.project import Project
+
+    with errors(json):
+        opened = Project.load(project)
+        store = opened.store()
+        found = make(store, opened.mappings())
+        store.close()
+    if json:
+        output.print_json(found.as_json())
+        return
+    columns = by or ["owner", "quarter", "category"]
+    unknown = set(columns) - {"owner", "quarter", "category", "status"}
+    if unknown:
+        output.fail(f"cannot roll up by {', '.join(sorted(unknown))}; choose from owner, quarter, category, status.",
+                    USAGE)
+    table = found.table[found.table["status"] != "lost"].groupby([*columns, "status", "currency"], as_index=False).agg(
+        deals=("deals", "sum"), amount=("amount", "sum"))
+    output.table("Forecast", (*columns, "status", "deals", "amount", ""), [
+        (*(row[name] for name in columns), row["status"], row["deals"], f"{row['amount']:,.2f}", row["currency"])
+        for row in table.to_dict("records")])
+    output.table("By source", ("source", "deals", "open", "won", "difference open", "difference won", ""), [
+        (row["source"], row["deals"], f"{row['open']:,.2f}", f"{row['won']:,.2f}", f"{row['open_difference']:+,.2f}",
+         f"{row['won_difference']:+,.2f}", row["currency"]) for row in found.sources.to_dict("records")])
+    complete = ", ".join(f"{name} complete to {stamp[:16] if stamp else 'never read'}"
+                         for name, stamp in found.complete_to.items())
+    output.out.print(f"As of {found.as_of[:16]} UTC; {complete}.")
+    if found.conflicts:
+        output.out.print(f"{found.conflicts} amounts in conflict: open lies between {found.low:,.2f} and "
+                         f"{found.high:,.2f}.")
+
+
 def main() -> None:
     """The console script."""
     app()

@@ -337,7 +337,7 @@ class _Batch:
         if not first_sight and name not in sent.get("known", {}) and self._read_old(spec, old) == value:
             return  # the system wrote the same value in another way
         conflicted = state is not None and name in state.conflicts
-        if value == current and not conflicted:
+        if not conflicted and (value == current or value == spec.lens.image(current)):
             edit.seen[name] = list(heads)
             return
         if first_sight and value is None:

@@ -141,7 +141,7 @@ class _Planner:
         names, already = [], []
         for spec in due:
             held = self._held(spec.name, image)
-            if held is not _NOTHING and held == state.values.get(spec.name):
+            if held is not _NOTHING and held == spec.lens.image(state.values.get(spec.name)):
                 already.append(spec.name)
             else:
                 names.append(spec.name)
