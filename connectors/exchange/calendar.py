@@ -57,7 +57,10 @@ log = logging.getLogger(__name__)
 FOLDER = "calendar"
 PAGE = 500
 """Records per page that the connector gives; a bound on the core's transactions."""
-_SYNC_URIS = ("item:Sensitivity", "calendar:CalendarItemType", "calendar:Start", "calendar:End")
+_SYNC_URIS = (
+    "item:Sensitivity", "calendar:CalendarItemType", "calendar:Start", "calendar:End", "calendar:IsAllDayEvent",
+    "calendar:StartTimeZone",
+)  # fmt: skip
 _MASTER_URIS = (*STRUCTURE, "calendar:ModifiedOccurrences")
 _LONGEST_VIEW = timedelta(days=400)  # a view spans two years at most (ErrorCalendarViewRangeTooBig)
 
@@ -217,9 +220,10 @@ class Calendar:
                 elif not outside:
                     records.append(Remote(occurrence_id(master_id, original), state="deleted"))
             starts = set()
-            first = when(master).start
-            if pending.was_single and first in now:
+            if pending.was_single:
+                first = when(master).start
                 records.append(Remote(master_id, state="deleted", merged_into=occurrence_id(master_id, first)))
+                now = now | {first}
         state.series[master_id] = Series(_digest(xml.text(master, "UID")), sorted(starts | now))
         return records
 
