@@ -129,6 +129,8 @@ TEXTS = {
     "ErrorNameResolutionNoMailbox": "No mailbox was found for the name.",
     "ErrorNameResolutionNoResults": "No results were found.",
     "ErrorNoFreeBusyAccess": "The caller has no access to free/busy data of this mailbox.",
+    "ErrorNoPropertyTagForCustomProperties": "Property tags from 0x8000 are for named properties, which have no tag.",
+    "ErrorInvalidPropertyForExists": "The property is a flag, so it cannot be used in an Exists restriction.",
     "ErrorNoRecipients": "The message has no recipient.",
     "ErrorNonExistentMailbox": "The SMTP address has no mailbox associated with it.",
     "ErrorNonPrimarySmtpAddress": "When making a request as an account that does not have a mailbox, you must specify the primary SMTP address.",

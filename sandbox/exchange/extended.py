@@ -54,9 +54,7 @@ def read_key(path: Element) -> tuple[PropertyKey, str]:
             raise EwsError("ErrorInvalidExtendedProperty", path=path)
         number = _number(tag, path)
         if number >= 0x8000:
-            raise EwsError(
-                "ErrorInvalidExtendedProperty", "Property tags from 0x8000 are for named properties.", path=path
-            )
+            raise EwsError("ErrorNoPropertyTagForCustomProperties", path=path)
         return PropertyKey(tag=number), kind
     if (distinguished is None) == (guid is None) or (name is None) == (identifier is None):
         raise EwsError("ErrorInvalidExtendedProperty", path=path)

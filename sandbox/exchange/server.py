@@ -452,7 +452,7 @@ class ExchangeServer(api.PythonApi, PracticeServer):
         return self._switch("throttle", (backoff_ms or 2500) if on else False)
 
     def _when_connection_limit(self, connections: int | None = 27) -> int | None:
-        """More open connections of an account than this: ErrorExceededConnectionCount. Args: connections (null: off)."""
+        """More connections of one account than this: ErrorExceededConnectionCount. Args: connections (null: off)."""
         self._bad_days.pop("held", None)
         self._switch("connection_limit", connections)
         return connections
