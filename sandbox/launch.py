@@ -75,8 +75,7 @@ class Sandbox:
             server.control_port = port + CONTROL_PORT_OFFSET + index if port else 0
             self.servers[name] = server
             with _explained(name):
-                if name in schemas:
-                    server.load_schema(schemas[name])
+                _declare(server, schemas.get(name, {}))
                 if seed is not None:
                     server.populate(seed)
                 if data is not None and (data / name).is_dir():
@@ -218,6 +217,15 @@ def _read_schemas(file: Path, chosen: Sequence[str]) -> dict[str, dict[str, Any]
     if unknown:
         raise LaunchError(f"{file}: no practice server {unknown[0]!r}; its sections are among: {', '.join(SERVERS)}")
     return {name: section for name, section in content.items() if name in chosen}
+
+
+def _declare(server: PracticeServer, section: Mapping[str, Any]) -> None:
+    """A system's section of the schema file: credentials apart, the rest is the system's own."""
+    declared = {key: value for key, value in section.items() if key != "credentials"}
+    if section.get("credentials"):
+        server.load_credentials(section["credentials"])
+    if declared:
+        server.load_schema(declared)
 
 
 def _check_folders(data: Path, chosen: Sequence[str]) -> None:

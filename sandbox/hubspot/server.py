@@ -377,6 +377,26 @@ class HubSpotServer(PracticeServer):
         super().stop()
         self.webhooks.stop()
 
+    def load_credentials(self, credentials: Mapping[str, Any]) -> None:
+        """`access_token` of the private app; `client_id` and `client_secret` of the OAuth app."""
+        unknown = set(credentials) - {"access_token", "client_id", "client_secret"}
+        if unknown:
+            raise ValueError(
+                f"credentials has an unknown key {sorted(unknown)[0]!r}; "
+                "there are access_token, client_id and client_secret"
+            )
+        if "access_token" in credentials:
+            self.access.tokens.pop(self.access_token, None)
+            self.access_token = str(credentials["access_token"])
+            self.access.add_private(None, 19_083_857, None, self.access_token)
+        del self.access.apps[self.app.client_id]
+        self.app = replace(
+            self.app,
+            client_id=str(credentials.get("client_id", self.app.client_id)),
+            client_secret=str(credentials.get("client_secret", self.app.client_secret)),
+        )
+        self.access.apps[self.app.client_id] = self.app
+
     def connection_info(self) -> dict[str, Any]:
         """Where and as whom to connect."""
         info: dict[str, Any] = {

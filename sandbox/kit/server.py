@@ -152,6 +152,14 @@ class PracticeServer:
         """
         raise NotImplementedError(f"the {self.name} practice server takes no schema file")
 
+    def load_credentials(self, credentials: Mapping[str, Any]) -> None:
+        """Use the given tokens, users and apps in place of, or beside, those the server made up.
+
+        They come from `credentials` in the schema file's section for this system. Raises ValueError naming the entry
+        that is wrong.
+        """
+        raise NotImplementedError(f"the {self.name} practice server takes no credentials from the schema file")
+
     def bad_request(self, request: Request, error: BadJson) -> Response:
         """Answer a body that is not JSON where a handler let `BadJson` pass. Systems override this with their shape."""
         return Response.of_text(f"The request body is not valid JSON: {error}", 400)

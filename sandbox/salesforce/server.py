@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, ClassVar
@@ -353,6 +353,37 @@ class SalesforceServer(PracticeServer):
             counts[name] = len(rows)
         return counts
 
+    def load_credentials(self, credentials: Mapping[str, Any]) -> None:
+        """`session_id` and `password` of the administrator; `users`: [{username, password, email, session_id}]; `apps`:
+        [{client_id, client_secret, run_as (a username), public_key (PEM)}]."""
+        _only(credentials, "credentials", {"session_id", "password", "users", "apps"})
+        if "session_id" in credentials:
+            self._first_token = self.issue_session(token=str(credentials["session_id"]))
+        if "password" in credentials:
+            self.oauth.passwords[self.admin_id] = str(credentials["password"])
+        users = {}
+        for number, user in enumerate(credentials.get("users") or ()):
+            _only(user, f"credentials.users[{number}]", {"username", "password", "email", "session_id"}, {"username"})
+            try:
+                key = users[user["username"]] = self.add_user(user["username"], email=user.get("email"))
+            except Failure as failure:
+                raise ValueError(f"credentials.users[{number}]: {failure.code}: {failure.message}") from None
+            if "password" in user:
+                self.oauth.passwords[key] = str(user["password"])
+            if "session_id" in user:
+                self.issue_session(key, token=str(user["session_id"]))
+        for number, app in enumerate(credentials.get("apps") or ()):
+            where = f"credentials.apps[{number}]"
+            _only(app, where, {"client_id", "client_secret", "run_as", "public_key"}, {"client_id", "client_secret"})
+            run_as = app.get("run_as")
+            if run_as is not None and run_as not in users:
+                raise ValueError(f"{where}: run_as is a username of credentials.users, not {run_as!r}")
+            key_text = app.get("public_key")
+            self.oauth.add_app(
+                str(app["client_id"]), str(app["client_secret"]), users.get(run_as, self.admin_id),
+                public_key=str(key_text).encode() if key_text else None,
+            )  # fmt: skip
+
     def connection_info(self) -> dict[str, Any]:
         """How to connect: urls, a session of the administrator, and what each OAuth flow and the SOAP login need."""
         return {
@@ -409,6 +440,17 @@ class SalesforceServer(PracticeServer):
     ) -> str:
         """A session id for a user (the administrator); `token` fixes its text."""
         return self.sessions.issue(user or self.admin_id, expires, token=token)
+
+
+def _only(given: Any, where: str, known: Set[str], needed: Set[str] = frozenset()) -> None:
+    """Raises ValueError unless `given` is a mapping with the needed keys and no unknown one."""
+    if not isinstance(given, Mapping):
+        raise ValueError(f"{where} is a mapping of {', '.join(sorted(known))}")
+    if set(given) - known:
+        unknown = sorted(set(given) - known)[0]
+        raise ValueError(f"{where} has an unknown key {unknown!r}; there are {', '.join(sorted(known))}")
+    if needed - set(given):
+        raise ValueError(f"{where} lacks {', '.join(sorted(needed - set(given)))}")
 
 
 def answer(failure: Failure) -> Response:

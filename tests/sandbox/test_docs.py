@@ -59,7 +59,9 @@ def test_the_schema_file_of_the_page_is_taken(tmp_path: Path) -> None:
     [example] = re.findall(r"^```yaml\n(.*?)^```", PAGE, flags=re.MULTILINE | re.DOTALL)
     schema = tmp_path / "schema.yaml"
     schema.write_text(example, "utf-8")
-    with Sandbox(["salesforce", "hubspot"], schema=schema) as sandbox:
+    with Sandbox(schema=schema) as sandbox:
+        mailboxes = sandbox.connections()["exchange"]["credentials"]["mailboxes"]
+        assert [box["address"] for box in mailboxes] == ["ada@practice.example"]
         bearer = {name: sandbox.connections()[name]["credentials"] for name in sandbox.servers}
         described = httpx.get(
             f"{sandbox['salesforce'].url}/services/data/v62.0/sobjects/Project__c/describe",
