@@ -8,8 +8,8 @@ Ids. A single meeting goes by its store id; an occurrence by ``<store id of its 
 neither an edit, nor a move, nor the step from occurrence to exception changes. The cursor remembers the original
 starts it told for each series, because after a master is deleted nobody else knows them.
 
-What is a deletion: a Delete row of the folder; an occurrence inside the window that the server no longer lists while
-its master is there and was read, and that was not moved out. What is none: an occurrence that the window has left
+What is a deletion: a Delete row of the folder; an occurrence that the server, asked for it by name, no longer has while
+its master is there. What is none: an occurrence that the window has left
 behind, a meeting moved out of the window (it is told with its new time), a cancelled meeting (``IsCancelled``). A
 single meeting that became a series is reported as merged into its first occurrence, and the other way round.
 
@@ -211,14 +211,16 @@ class Calendar:
         records: list[Remote] = []
         pending = state.pending.get(master_id)
         if pending is not None:
-            for original in sorted(starts - now):
-                outside = starts_at(original) < window.start or starts_at(original) >= window.end
-                moved = self._moved(master_id, master, original, fields)
-                if moved is not None:
-                    records.append(moved.remote)
+            # One that began before the window is past, and stays as it was told; one that begins after it is asked for.
+            missing = {each for each in starts - now if starts_at(each) >= window.start}
+            found = self._locate({master_id: master}, {master_id: missing}, fields) if missing else {}
+            for original in sorted(missing):
+                remote_id = occurrence_id(master_id, original)
+                if remote_id in found:
+                    records.append(found[remote_id].remote)
                     now = now | {original}
-                elif not outside:
-                    records.append(Remote(occurrence_id(master_id, original), state="deleted"))
+                else:
+                    records.append(Remote(remote_id, state="deleted"))
             starts = set()
             if pending.was_single:
                 first = when(master).start
@@ -284,16 +286,12 @@ class Calendar:
             made[remote_id] = Occurrence(remote_id, each.id, each.version, remote)
         return list(made.values())
 
-    def _moved(self, master_id: str, master: Element, original: str, fields: Sequence[str]) -> Occurrence | None:
-        """An exception that its master lists, wherever it was moved to."""
-        item_id = _modified(master).get(original)
-        if item_id is None:
-            return None
-        narrow = self._narrow([item_id]).found.get(item_id)
-        found = None if narrow is None else row(narrow)
-        if found is None:
-            return None
-        return next(iter(self._occurrences(master_id, master, [_as_exception(found)], fields)), None)
+    def _moved(
+        self, master_id: str, master: Element, items: Sequence[str], fields: Sequence[str]
+    ) -> list[Occurrence]:
+        """Exceptions that their master lists, wherever they were moved to."""
+        found = [row(each) for each in self._narrow(items).found.values()]
+        return self._occurrences(master_id, master, [each for each in found if each is not None], fields)
 
     # State by id
 
@@ -328,16 +326,20 @@ class Calendar:
         for each in ids:
             master_id, original = split_id(each)
             wanted.setdefault(master_id, set()).add(original or "")
-        masters = self._masters(self._sensitivities(list(wanted)), fields)
+        return self._locate(self._masters(self._sensitivities(list(wanted)), fields), wanted, fields)
+
+    def _locate(
+        self, masters: dict[str, Element], wanted: dict[str, set[str]], fields: Sequence[str]
+    ) -> dict[str, Occurrence]:
+        """Occurrences by the original starts wanted of each master: exceptions by their ids, the others by views."""
         made: dict[str, Occurrence] = {}
         plain: list[str] = []
         for master_id, master in masters.items():
-            for original in sorted(wanted[master_id]):
-                moved = self._moved(master_id, master, original, fields)
-                if moved is not None:
-                    made[moved.id] = moved
-                else:
-                    plain.append(original)
+            modified = _modified(master)
+            moved = wanted[master_id] & modified.keys()
+            for each in self._moved(master_id, master, [modified[start] for start in sorted(moved)], fields):
+                made[each.id] = each
+            plain += wanted[master_id] - moved
         known = {each: _digest(xml.text(master, "UID")) for each, master in masters.items()}
         for span in _spans(plain):
             rows = [
@@ -452,10 +454,6 @@ def _modified(master: Element) -> dict[str, str]:
         if told and node is not None:
             found[original_text(told, time)] = node.get("Id")
     return found
-
-
-def _as_exception(found: Row) -> Row:
-    return Row(found.id, found.version, "Exception", found.sensitivity, found.uid, found.element)
 
 
 def _without_content(found: Row) -> Row:
