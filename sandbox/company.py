@@ -12,6 +12,7 @@ import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from sandbox.exchange import ExchangeServer
@@ -33,7 +34,8 @@ SALESFORCE_SCHEMA = {"objects": {name: {"fields": {"Sidefeed_Key__c": {
 _FIRST = ("Aiko", "Amara", "Bruno", "Chen", "Dario", "Elif", "Farah", "Greta", "Hugo", "Ines", "Jonas", "Kofi", "Lena",
           "Mateo", "Nadia", "Oscar", "Priya", "Quinn", "Rosa", "Sven", "Tara", "Uma", "Viktor", "Wanda", "Yusuf", "Zoë")
 _LAST = ("Abbott", "Bianchi", "Castro", "Dubois", "Eriksen", "Fischer", "García", "Haddad", "Ito", "Jansen", "Kowalski",
-         "Lindqvist", "Moreau", "Nakamura", "O'Brien", "Petrov", "Rossi", "Schmidt", "Tanaka", "Vargas", "Weber", "Young")
+         "Lindqvist", "Moreau", "Nakamura", "O'Brien", "Petrov", "Rossi", "Schmidt", "Tanaka", "Vargas", "Weber",
+         "Young")
 _NOUN = ("Alder", "Basalt", "Cobalt", "Delta", "Ember", "Fjord", "Granite", "Harbour", "Iris", "Juniper", "Kestrel",
          "Larch", "Meridian", "Nimbus", "Orchard", "Pioneer", "Quarry", "Ridge", "Summit", "Tidal", "Umber", "Vertex",
          "Willow", "Zephyr")
@@ -107,6 +109,9 @@ class _Founder:
         values = {name: value for name, value in properties.items() if value is not None}
         return str(self.hubspot.call(lambda: self.hubspot.create(type, **values)))
 
+    def _associate(self, type: str, one: str, to: str, other: str, label: str | None = None) -> None:
+        self.hubspot.call(lambda: self.hubspot.associate(type, one, to, other, label=label))
+
     def _user(self, person: tuple[str, str]) -> None:
         mail = address(person)
         self.users[person] = str(self.salesforce.call(
@@ -152,14 +157,13 @@ class _Founder:
         ids = {"email": mail, "name": f"{person[0]} {person[1]}"}
         title = ("Plant manager", "Head of purchasing", "Engineer")[index]
         if "salesforce" in account:
-            ids["salesforce"] = self._sf("Contact", self.users[rep], FirstName=person[0], LastName=person[1], Email=mail,
-                                         Title=title, AccountId=account["salesforce"], OwnerId=self.users[rep])
+            ids["salesforce"] = self._sf("Contact", self.users[rep], FirstName=person[0], LastName=person[1],
+                                         Email=mail, Title=title, AccountId=account["salesforce"], OwnerId=self.users[rep])
         if "hubspot" in account and not (len(account) == 2 and index == 2):
             ids["hubspot"] = self._hs("contacts", firstname=person[0], lastname=person[1], email=mail.upper()
                                       if number % 5 == 0 else mail, phone=f"+4930555{number:02d}{index}0",
                                       jobtitle=title if index else None, hubspot_owner_id=self.owners[rep])
-            self.hubspot.call(lambda: self.hubspot.associate(
-                "contacts", ids["hubspot"], "companies", account["hubspot"], label="Primary"))
+            self._associate("contacts", ids["hubspot"], "companies", account["hubspot"], label="Primary")
         self.company.contacts += 1
         self.company.shared_contacts += "salesforce" in ids and "hubspot" in ids
         return ids
@@ -192,12 +196,10 @@ class _Founder:
                 "deals", dealname=name, amount=str(amount * 2 if stale else amount), dealstage=_STAGES[stage][1],
                 pipeline="default", closedate=f"{closes}T12:00:00Z", hubspot_owner_id=self.owners[rep],
                 hs_manual_forecast_category=_category(stage).upper().replace(" ", "_").replace("OMITTED", "OMIT"))
-            self.hubspot.call(lambda: self.hubspot.associate(
-                "deals", ids["hubspot"], "companies", account["hubspot"], label="Primary"))
+            self._associate("deals", ids["hubspot"], "companies", account["hubspot"], label="Primary")
             for person in people[:2]:
                 if "hubspot" in person:
-                    self.hubspot.call(lambda person=person: self.hubspot.associate(
-                        "deals", ids["hubspot"], "contacts", person["hubspot"]))
+                    self._associate("deals", ids["hubspot"], "contacts", person["hubspot"])
         self.company.deals += 1
         self.company.shared_deals += shared
         if stale:
@@ -234,13 +236,14 @@ class _Founder:
                     "attendees": [bob]}),
         )
         for mailbox, event in events:
-            self.exchange.call(lambda mailbox=mailbox, event=event: self.exchange.create_event(
-                mailbox, send="SendToAllAndSaveCopy" if event.get("attendees") else "SendToNone", **event))
+            send = "SendToAllAndSaveCopy" if event.get("attendees") else "SendToNone"
+            self.exchange.call(partial(self.exchange.create_event, mailbox, send=send, **event))
         for number, rep in enumerate(REPS):
             contact = self.company.story["contacts_of"][number]
-            self.exchange.call(lambda rep=rep, contact=contact, number=number: self.exchange.create_contact(
-                address(rep), given_name=contact["name"].split()[0], surname=contact["name"].split()[-1],
-                emails=[contact["email"]], phones={"BusinessPhone": f"+49305557{number}00"}))
+            self.exchange.call(partial(
+                self.exchange.create_contact, address(rep), given_name=contact["name"].split()[0],
+                surname=contact["name"].split()[-1], emails=[contact["email"]],
+                phones={"BusinessPhone": f"+49305557{number}00"}))
 
     def _mail_of(self, number: int) -> str:
         return str(self.company.story["contacts_of"][number]["email"])

@@ -313,7 +313,7 @@ def demo(
             f"{outcome.duplicates} duplicates, {outcome.lost} lost, {outcome.mailed} messages mailed by us, "
             f"{outcome.seconds:.0f} seconds.")
         if keep:
-            output.out.print(f"The project is kept in {escape(str(keep))}; try `sidefeed status -C {escape(str(keep))}`.")
+            output.out.print(f"The project stays in {escape(str(keep))}: `sidefeed status -C {escape(str(keep))}`.")
     raise typer.Exit(0 if outcome.ok else ATTENTION)
 
 

@@ -26,7 +26,6 @@ from sandbox import company
 from sandbox.exchange import ExchangeServer
 from sandbox.hubspot import HubSpotServer
 from sandbox.salesforce import SalesforceServer
-
 from sidefeed.cli.project_files import settings_text, write_project
 from sidefeed.project import Project
 from sidefeed.sync import Report
@@ -73,7 +72,7 @@ class Outcome:
 
 
 def run(say: Say, *, keep: Path | None = None, prefect: bool = False, seed: int = 7) -> Outcome:
-    """Live the day. ``keep`` names a folder for the project, kept afterwards; ``prefect`` lives it through flow runs."""
+    """Live the day. ``keep`` names a folder that the project stays in; ``prefect`` lives it through flow runs."""
     started = time.monotonic()
     with ExitStack() as stack:
         folder = keep or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sidefeed-demo-")))
@@ -141,7 +140,7 @@ class Office:
         before = self._counted()
         if self.server is not None:
             report: Report = self.server.sync()
-            minimum = {name: 0 for name in self.calls}
+            minimum = dict.fromkeys(self.calls, 0)
         else:
             with self.project() as project, project.engine() as engine:
                 report = engine.sync()
@@ -186,8 +185,8 @@ class Office:
                        default_timezone=EWSTimeZone("Europe/Berlin"))
 
     def opportunities(self) -> dict[str, dict[str, Any]]:
-        rows = self.sf().query_all("SELECT Id, Name, Amount, CloseDate, StageName, NextStep FROM Opportunity")["records"]
-        return {row["Id"]: row for row in rows}
+        found = self.sf().query_all("SELECT Id, Name, Amount, CloseDate, StageName, NextStep FROM Opportunity")
+        return {row["Id"]: row for row in found["records"]}
 
     def deals(self) -> dict[str, dict[str, Any]]:
         names = ["dealname", "amount", "closedate", "dealstage", "hs_next_step", "sidefeed_key"]
@@ -199,8 +198,8 @@ class Office:
             "salesforce": {name: sf.query(f"SELECT COUNT() FROM {name}")["totalSize"]  # noqa: S608  a constant name
                            for name in ("Account", "Contact", "Opportunity", "Event")},
             "hubspot": {"companies": len(hs.crm.companies.get_all()), "contacts": len(hs.crm.contacts.get_all()),
-                        "deals": len(hs.crm.deals.get_all()), "meetings": len(hs.crm.objects.meetings.basic_api.get_page(
-                            limit=100).results)},
+                        "deals": len(hs.crm.deals.get_all()),
+                        "meetings": len(hs.crm.objects.meetings.basic_api.get_page(limit=100).results)},
             "exchange": {"mailboxes": len(self.mailboxes), "events": sum(
                 len(self.exchange.call(self.exchange.items, address)) for address in self.mailboxes)},
         }
@@ -468,7 +467,7 @@ class Day:
         """Forty new deals; the process is killed, with no chance to say goodbye, right after HubSpot took them."""
         sf = self.office.sf()
         account = self.story["account"]["salesforce"]
-        closes = (date.today() + timedelta(days=60)).isoformat()
+        closes = (datetime.now(UTC) + timedelta(days=60)).date().isoformat()
         names = [f"Autumn campaign {number:02d}" for number in range(40)]
         for start in range(0, 40, 20):
             sf.restful("composite/sobjects", method="POST", json={"allOrNone": True, "records": [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from sidefeed.sync.capture import Progress as Report
+Report = Callable[[str, int], None]
 
 OK, ATTENTION, USAGE, STOPPED, UNREACHABLE, BUSY = 0, 1, 2, 3, 4, 5
 

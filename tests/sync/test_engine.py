@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.sync.world import World, mappings
 
 from sidefeed.sync import Engine, Report
 from sidefeed.workspace import Draft, Store
+from tests.sync.world import World, mappings
 
 
 class Office:

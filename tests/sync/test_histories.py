@@ -18,10 +18,10 @@ from typing import Any
 import hypothesis.strategies as st
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
-from tests.sync.world import Killed, World, mappings
 
 from sidefeed.sync import Engine, GuardTripped
 from sidefeed.workspace import DELETED, Draft, Store
+from tests.sync.world import Killed, World, mappings
 
 ASK = {"Amount": "amount", "Name": "name"}
 """Fields whose conflicts only people decide: nothing typed into them may vanish."""
