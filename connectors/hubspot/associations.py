@@ -227,6 +227,10 @@ class _Plan:
             gone |= set(_leaving(object, field, write, now)) - set(wanted)
         for field in fields:
             gone -= set(ids_in(write.values[field]))
+        primary = {("HUBSPOT_DEFINED", PRIMARY.get((object, to), -1))}
+        if any(primary <= types for types in add.values()):
+            # HubSpot takes the label off the former primary by itself.
+            now = {other: types - primary for other, types in now.items()}
         after = {other: types for other, types in (now | add).items() if other not in gone}
         seen = {field: value(object, field, after) for field in fields}
         return cls(write.key, str(write.external_id), add, sorted(gone & now.keys(), key=by_number), seen)

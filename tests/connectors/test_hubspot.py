@@ -802,6 +802,17 @@ def test_an_update_moves_the_primary_company(office: Office) -> None:
     assert office.linked("deals", deal, "companies") == {}
 
 
+def test_a_former_primary_company_stays_where_the_list_names_it(office: Office) -> None:
+    _, companies, _ = linked_office(office)
+    deal = office.write("deals", new("one", **{"associations.company": companies[0]}))["one"].external_id or ""
+    write = change(deal, **{"associations.company": companies[1], "associations.companies": companies[:2]})
+    outcome = office.write("deals", write)["w"]
+    assert outcome.seen == {"associations.company": companies[1], "associations.companies": companies[:2]}
+    assert office.linked("deals", deal, "companies") == {
+        companies[0]: {DEAL_TO_COMPANY}, companies[1]: {DEAL_TO_COMPANY, PRIMARY_DEAL_TO_COMPANY},
+    }  # fmt: skip
+
+
 def test_a_set_is_written_as_adds_and_removes_so_that_a_link_somebody_else_made_stays(office: Office) -> None:
     deal, _, (ann, bob, cid) = linked_office(office)
     office.links("deals", deal, "contacts", ann, DEAL_TO_CONTACT)
