@@ -100,6 +100,9 @@ def get_items(
         request = xml.element("m:GetItem", None, [_shape(properties), xml.element("m:ItemIds", None, wanted)])
         replies = door.read(request)
         if len(replies) != len(chunk):
+            for reply in replies:
+                if reply.element is None:
+                    raise door.failed(reply)  # one refusal for the whole request
             raise Unavailable(f"Exchange gave {len(replies)} answers for {len(chunk)} items of {door.address}.")
         for item_id, reply in zip(chunk, replies, strict=True):
             _sort_in(items, door, item_id, reply)

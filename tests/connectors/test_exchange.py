@@ -629,14 +629,71 @@ def test_a_wrong_path_says_what_to_set(office: Office) -> None:
         read(connector, CALENDAR)
 
 
-def test_a_403_of_exchange_online_explains_itself(office: Office) -> None:
-    from dataclasses import replace
-
-    connector = office.connect()
-    connector.settings = replace(connector.settings, endpoint=connector.settings.endpoint)
+def test_a_403_says_whose_permission_is_missing(office: Office) -> None:
     office.server.faults.add("status", status=403)
-    with pytest.raises(PermissionDenied, match="EWS"):
+    with pytest.raises(PermissionDenied, match="Is EWS allowed"):
+        read(office.connect(), CALENDAR)
+
+
+@pytest.mark.parametrize("refusal", [("status", {"status": 403}), ("soap", {"code": "ErrorAccessDenied"})])
+def test_a_refusal_by_exchange_online_is_no_failed_login(
+    office: Office, refusal: tuple[str, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", office.server.url)  # the practice server plays the proxy on the way there
+    monkeypatch.setenv("NO_PROXY", "")
+    endpoint = "http://outlook.office365.com/EWS/Exchange.asmx"
+    office.server.faults.add(refusal[0], args=refusal[1])
+    with pytest.raises(PermissionDenied) as refused:
+        read(office.connect(endpoint=endpoint, allow_exchange_online=True, client_id="app-1"), CALENDAR)
+    assert "2026-10-01" in refused.value.message and "2027-04-01" in refused.value.message
+
+
+def test_a_refused_request_is_sent_once_and_the_servers_reason_survives(office: Office) -> None:
+    office.server.faults.add("soap", code="ErrorInvalidRequest", message="The request is invalid because of X.")
+    with pytest.raises(ConnectorError, match="because of X") as refused:
+        read(office.connect(), CALENDAR)
+    assert refused.value.code == "ErrorInvalidRequest"
+    assert office.calls() == 1
+
+
+def test_a_closed_connection_is_not_taken_for_a_busy_server(office: Office) -> None:
+    office.server.faults.add("status", status=401, headers={"Connection": "close"})
+    with pytest.raises(AuthenticationFailed):
+        read(office.connect(), CALENDAR)
+
+
+@pytest.mark.parametrize(("kind", "args"), [("item_busy", {"item": 1}), ("inner_busy", {})])
+def test_a_read_throttled_half_way_stores_nothing_and_is_complete_the_next_time(
+    office: Office, kind: str, args: dict[str, Any]
+) -> None:
+    made = {office.meets(f"meeting {n}").id for n in range(3)}
+    office.server.faults.add(kind, contains="GetItem", args=args)
+    connector = office.connect()
+    with pytest.raises(RateLimited):
         read(connector, CALENDAR)
+    assert set(read(connector, CALENDAR)[0]) == made
+
+
+def test_items_of_an_unknown_kind_are_passed_over(server: ExchangeServer, office: Office) -> None:
+    server.call(server.condition, "unknown_item_type", mailbox=ANN)
+    made = office.meets("known")
+    connector = office.connect()
+    assert set(read(connector, CALENDAR)[0]) == {made.id} == {each for each, _ in connector.ids(CALENDAR)}
+
+
+def test_every_request_that_writes_says_that_nobody_is_mailed(server: ExchangeServer, office: Office) -> None:
+    connector = office.connect()
+    sent = spy(server)
+    (made,) = connector.write(CALENDAR, [new("w", "rec:1")])
+    update = Write("w", "update", {"Subject": "x"}, external_id=made.external_id, version=made.version)
+    (changed,) = connector.write(CALENDAR, [update])
+    list(connector.write(CALENDAR, [Write("w", "delete", external_id=made.external_id, version=changed.version)]))
+    server.on_request = None
+    create, change_, _, delete = sent
+    assert b'SendMeetingInvitations="SendToNone"' in create
+    assert b'SendMeetingInvitationsOrCancellations="SendToNone"' in change_
+    assert b'ConflictResolution="NeverOverwrite"' in change_
+    assert b'SendMeetingCancellations="SendToNone"' in delete and b'DeleteType="MoveToDeletedItems"' in delete
 
 
 # Writing
