@@ -229,10 +229,11 @@ class Composite:
                 text = Failure(412, "BATCH_PROCESSING_HALTED", "Batch processing halted per request")
                 results.append({"statusCode": 412, "result": text.rest()})
                 continue
-            url = str(part.get("url", "")) if isinstance(part, dict) else ""
+            part = part if isinstance(part, dict) else {}
+            url = str(part.get("url", ""))
             url = url if url.startswith("/") else f"/services/data/{url}"
             try:
-                method = str(part.get("method", "")).upper() if isinstance(part, dict) else ""
+                method = str(part.get("method", "")).upper()
                 response = self._dispatch(call, method, url, part.get("richInput"), None)
             except Failure as failure:
                 response = Response(failure.status, orjson.dumps(failure.rest()))

@@ -223,7 +223,8 @@ def _decimal(kind: str, value: Any) -> Decimal:
 
 
 def _out_of_range(field: Field, number: Decimal) -> Failure:
-    shown = f"{number:.15g}" if abs(number) < 10**15 else f"{float(number)!r}".replace("e+", "E").upper()
+    mantissa, _, exponent = f"{float(number):.15g}".partition("e")
+    shown = mantissa if not exponent else f"{mantissa if '.' in mantissa else mantissa + '.0'}E{int(exponent)}"
     return Failure(
         400,
         "NUMBER_OUTSIDE_VALID_RANGE",

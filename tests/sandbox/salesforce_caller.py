@@ -20,7 +20,11 @@ SCHEMA = {
             "fields": {
                 "Sidefeed_Key__c": {"type": "string", "length": 80, "externalId": True, "unique": True},
                 "Legacy__c": {"type": "string", "length": 20, "externalId": True},
-                "Languages__c": {"type": "multipicklist", "values": ["English", "French", "German"], "restricted": True},
+                "Languages__c": {
+                    "type": "multipicklist",
+                    "values": ["English", "French", "German"],
+                    "restricted": True,
+                },
             }
         },
         "Project__c": {

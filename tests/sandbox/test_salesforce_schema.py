@@ -66,7 +66,9 @@ def test_ids_convert_between_15_and_18_characters(reference_data: Path) -> None:
         assert to18(pair["id18"].lower()[:15] + pair["id18"][15:]) == pair["id18"]
 
 
-@pytest.mark.parametrize("text", ["", "001", "0012300000bVTphAA", "0012300000bVTp!", "0012300000bVTphAA9", "../../x/y/z/a1b2"])
+@pytest.mark.parametrize(
+    "text", ["", "001", "0012300000bVTphAA", "0012300000bVTp!", "0012300000bVTphAA9", "../../x/y/z/a1b2"]
+)
 def test_texts_of_another_shape_are_no_ids(text: str) -> None:
     assert to18(text) is None
 
@@ -81,7 +83,11 @@ def test_global_describe_lists_objects_with_prefixes_and_urls(org: Caller) -> No
     body = org.get("sobjects").json()
     assert (body["encoding"], body["maxBatchSize"]) == ("UTF-8", 200)
     listed = {one["name"]: one for one in body["sobjects"]}
-    assert (listed["Lead"]["keyPrefix"], listed["Event"]["keyPrefix"], listed["User"]["keyPrefix"]) == ("00Q", "00U", "005")
+    assert (listed["Lead"]["keyPrefix"], listed["Event"]["keyPrefix"], listed["User"]["keyPrefix"]) == (
+        "00Q",
+        "00U",
+        "005",
+    )
     assert listed["Project__c"]["custom"] is True
     assert listed["Account"]["urls"]["describe"] == "/services/data/v59.0/sobjects/Account/describe"
     assert listed["Opportunity"]["mergeable"] is False
@@ -90,12 +96,20 @@ def test_global_describe_lists_objects_with_prefixes_and_urls(org: Caller) -> No
 def test_declared_fields_appear_in_describe(org: Caller) -> None:
     fields = {field["name"]: field for field in org.get("sobjects/contact/describe").json()["fields"]}
     key = fields["Sidefeed_Key__c"]
-    assert (key["externalId"], key["unique"], key["idLookup"], key["length"], key["custom"]) == (True, True, True, 80, True)
+    assert (key["externalId"], key["unique"], key["idLookup"], key["length"], key["custom"]) == (
+        True,
+        True,
+        True,
+        80,
+        True,
+    )
     assert fields["Languages__c"]["type"] == "multipicklist"
     project = org.get("sobjects/Project__c/describe").json()
     assert project["keyPrefix"].startswith("a")
     kids = org.get("sobjects/Account/describe").json()["childRelationships"]
-    assert ("Project__c", "Projects__r", True) in [(k["childSObject"], k["relationshipName"], k["cascadeDelete"]) for k in kids]
+    assert ("Project__c", "Projects__r", True) in [
+        (k["childSObject"], k["relationshipName"], k["cascadeDelete"]) for k in kids
+    ]
 
 
 def test_describe_answers_304_when_nothing_changed_since(org: Caller) -> None:
