@@ -31,7 +31,7 @@ def oauth(access: Access, request: Request, rest: list[str]) -> Answer:
         case "DELETE", ["refresh-tokens", value]:
             access.revoke(value)
             return Answer(204)
-    raise ApiError(404, "resource not found")
+    raise errors.no_route()
 
 
 def owners(portal: Portal, request: Request, rest: list[str]) -> Answer:
@@ -39,7 +39,7 @@ def owners(portal: Portal, request: Request, rest: list[str]) -> Answer:
     archived = wire.flag(request, "archived")
     found = [owner for _, owner in sorted(portal.owners.items()) if owner.archived == archived]
     if request.method != "GET" or len(rest) > 1:
-        raise ApiError(405, f"HTTP 405 Method Not Allowed: {request.method}")
+        raise errors.no_method()
     if rest:
         by_user = request.param("idProperty") == "userId"
         for owner in found:
@@ -104,7 +104,7 @@ def pipelines(portal: Portal, store: TypeStore, request: Request, rest: list[str
         case "GET", [pipeline, "stages", stage, "audit"]:
             kept.get(name, pipeline).stage(stage)
             return Answer(200, {"results": kept.audits.get((name, pipeline, stage), [])[::-1]})
-    raise ApiError(405, f"HTTP 405 Method Not Allowed: {request.method}")
+    raise errors.no_method()
 
 
 def _replace_pipeline(

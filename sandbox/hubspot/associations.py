@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn, TypeAlias
 
 from . import catalogue
-from .errors import ApiError, validation
+from .errors import ApiError, invalid_associations, validation
 from .store import Record, Store, TypeStore
 
 Spec: TypeAlias = tuple[str, int]
@@ -245,7 +245,13 @@ class Associations:
                 raise validation(
                     f"invalid to object type {actual} for associations to be created. expected: {expected}"
                 )
-        raise validation(f"No association type with id {spec[1]} and category {spec[0]} exists")
+        shown = f"{spec[0]}={spec[1]}"
+        raise invalid_associations(
+            {
+                "associationSpec": [shown],
+                "INVALID_ASSOCIATION_TYPE_ID": [f"{shown} is not a valid association definition id"],
+            }
+        )
 
     def set(self, edge: Edge, specs: Iterable[Spec], *, replace: bool) -> None:
         """Associate a pair. The unlabelled type is always among its types; a primary takes over from any other.

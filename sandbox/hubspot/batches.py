@@ -7,6 +7,7 @@ Without trace ids a batch is all or nothing: everything is checked before anythi
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -68,7 +69,7 @@ def run(call: Call, request: Request, verb: str) -> Answer:
     """`POST /{type}/batch/{verb}`. Raises 404 for another verb."""
     verbs = {"read": read, "create": create, "update": update, "upsert": upsert, "archive": archive}
     if verb not in verbs:
-        raise ApiError(404, "resource not found")
+        raise errors.no_route()
     return verbs[verb](call, request)
 
 
@@ -79,7 +80,7 @@ def read(call: Call, request: Request) -> Answer:
     wanted = wire.text_list(document.get("properties"), "properties")
     history = wire.text_list(document.get("propertiesWithHistory"), "propertiesWithHistory")
     if history and len(found) > PAGE_WITH_HISTORY:
-        raise validation(f"Batch reads with history take {PAGE_WITH_HISTORY} inputs, {len(found)} were given")
+        raise wire.too_many_inputs(" request for property histories", PAGE_WITH_HISTORY)
     id_property = document.get("idProperty")
     if id_property is not None:
         check_id_property(call, str(id_property))
@@ -135,6 +136,8 @@ def update(call: Call, request: Request) -> Answer:
     missing: list[str] = []
     targets: list[tuple[dict[str, Any], Record, str | None]] = []
     for n, item in enumerate(found):
+        if item.get("idProperty"):
+            _check_key(call, str(item["idProperty"]).lower())
         record_id = wire.as_id(input_id(item))
         merged = not item.get("idProperty") and record_id in call.store.aliases
         if merged and call.portal.switches.batch_update_omits_merged:
@@ -164,8 +167,9 @@ def upsert(call: Call, request: Request) -> Answer:
     found = wire.inputs(request)
     keys = [_key(item) for item in found]
     _refuse_duplicates([value for _, value in keys])
-    for name in dict.fromkeys(name for name, _ in keys):
-        check_id_property(call, name)
+    for item, (name, _) in zip(found, keys, strict=True):
+        if item.get("idProperty"):
+            _check_key(call, name)
     traces = _traces(found)
     done = Batch(call)
     missing: list[str] = []
@@ -186,6 +190,13 @@ def upsert(call: Call, request: Request) -> Answer:
         done.results.append({**written(call, record, {**properties_of(item), name: value}, trace), "new": new})
     done.missing(missing)
     return done.answer(200)
+
+
+def _check_key(call: Call, name: str) -> None:
+    """Raises 400 for a property that an update or upsert cannot go by; the record id is none (recorded)."""
+    if name == "hs_object_id":
+        raise errors.non_unique(call.store.type.id, name)
+    check_id_property(call, name)
 
 
 def _key(item: Mapping[str, Any]) -> tuple[str, str]:
@@ -308,6 +319,9 @@ def _traces(found: list[dict[str, Any]]) -> list[str] | None:
 
 
 def _traced(error: ApiError, trace: str) -> dict[str, Any]:
-    existing = error.message.rpartition("Existing ID: ")[2] if error.status == 409 else ""
-    more = {"existingId": existing} if existing.isdigit() else {}
+    named = _EXISTING.search(error.message)
+    more = {"existingId": named.group(1) or named.group(2)} if named else {}
     return error.entry(objectWriteTraceId=trace, **more)
+
+
+_EXISTING = re.compile(r"Existing ID: (\d+)|(\d+) already has that value")

@@ -16,7 +16,11 @@ SCOPES_PAGE = "https://developers.hubspot.com/scopes"
 
 
 class ApiError(Exception):
-    """An answer that is not a success: status, body members, headers. `category` None leaves the member out."""
+    """An answer that is not a success: status, body members, headers.
+
+    `category` None leaves the member out; `page` True says it with an HTML page, as HubSpot's web server does where no
+    API is behind a path (recorded).
+    """
 
     def __init__(
         self,
@@ -30,6 +34,7 @@ class ApiError(Exception):
         links: dict[str, str] | None = None,
         members: dict[str, Any] | None = None,
         headers: Sequence[tuple[str, str]] = (),
+        page: bool = False,
     ) -> None:
         super().__init__(message)
         self.status = status
@@ -41,6 +46,7 @@ class ApiError(Exception):
         self.links = links
         self.members = members or {}
         self.headers = list(headers)
+        self.page = page
 
     def body(self, correlation_id: str) -> dict[str, Any]:
         """The JSON object of the answer, members in HubSpot's order, optional ones only where they say something."""
@@ -57,6 +63,14 @@ class ApiError(Exception):
             body["subCategory"] = self.sub_category
         body.update(self.members)
         return body
+
+    def html(self) -> bytes:
+        """The page of an answer that no API gave."""
+        return (
+            '<html>\n<head>\n<meta http-equiv="Content-Type" content="text/html;charset=utf-8"/>\n'
+            f"<title>Error {self.status} {self.message}</title>\n</head>\n"
+            f"<body><h2>HTTP ERROR {self.status} {self.message}</h2>\n</body>\n</html>\n"
+        ).encode()
 
     def entry(self, **context: str) -> dict[str, Any]:
         """The same error as an element of a 207's `errors`, with more context."""
@@ -152,15 +166,48 @@ def missing_scopes(scopes: Sequence[str]) -> ApiError:
 
 
 def no_such_resource() -> ApiError:
-    """404 of a record id that no record has."""
+    """404 of something other than a record."""
     return ApiError(404, "resource not found", "OBJECT_NOT_FOUND")
 
 
+def no_route() -> ApiError:
+    """404 of a path that leads nowhere."""
+    return ApiError(404, "Not Found", page=True)
+
+
+def no_method() -> ApiError:
+    """405 of a path that does not know the method."""
+    return ApiError(405, "Method Not Allowed", page=True)
+
+
 def object_not_found(given: str) -> ApiError:
-    """404 of a record that is unknown or archived, or of an id that is no number."""
-    return ApiError(
-        404, "Object not found.  objectId are usually numeric.", "OBJECT_NOT_FOUND", context={"id": [given]}
+    """404 of a record that is unknown or archived. The text depends on whether the id could be one (recorded)."""
+    number = given.removeprefix("-")
+    if not (number.isascii() and number.isdigit()):
+        text = "Object not found.  objectId are usually numeric."
+    elif given.startswith("-") or not number.strip("0"):
+        text = "Object not found. objectId is usually positive."
+    else:
+        text = "resource not found"
+    return ApiError(404, text, "OBJECT_NOT_FOUND", context={"id": [given]})
+
+
+def invalid_associations(context: dict[str, list[str]]) -> ApiError:
+    """400 of associations with records or types that are none (recorded)."""
+    return validation("One or more associations are invalid", context=context)
+
+
+def invalid_object_ids(label: str, given: object) -> ApiError:
+    """400 of an association with a record that does not exist."""
+    shown = str(given)
+    return invalid_associations(
+        {"INVALID_OBJECT_IDS": [f"{label}={shown} is not valid"], "objectId": [shown], "objectType": [label]}
     )
+
+
+def non_unique(type_id: str, name: str) -> ApiError:
+    """400 of an `idProperty` that does not identify records (recorded)."""
+    return validation(f"Unable to perform update/upsert by non-unique {type_id} property {name}")
 
 
 def missing_ids(label: str, ids: Sequence[str]) -> ApiError:

@@ -76,9 +76,11 @@ def of_record(
 
 def _target(other: TypeStore, given: str) -> Record:
     target_id = wire.as_id(given)
-    found = other.find(target_id) if target_id is not None else None
-    if found is None:
+    if target_id is None:
         raise errors.object_not_found(given)
+    found = other.find(target_id)
+    if found is None:
+        raise errors.invalid_object_ids(other.type.label, given)
     return found
 
 

@@ -284,12 +284,13 @@ class Portal:
         return None
 
     def _taken(self, store: TypeStore, name: str, value: str, own_id: int | None, holder: int | None) -> ApiError:
-        own = own_id if own_id is not None else "a new record"
-        other = holder if holder is not None else "Another input"
+        """400: the id of a record that was about to be made is named first, the holder's second (recorded)."""
+        kind = store.type.id if store.type.custom else f"ObjectTypeId{{legacyObjectType={store.type.label}}}"
+        own = own_id if own_id is not None else store.take_id()
+        other = holder if holder is not None else store.take_id()
         return validation(
-            f"Cannot set PropertyValueCoordinates{{portalId={self.id}, objectTypeId={store.type.id}, "
-            f"propertyName={name}, value={value}}} on {own}. {other} already has that value.",
-            context={"existingId": [str(holder)]} if holder is not None else None,
+            f"Cannot set PropertyValueCoordinates{{portalId={self.id}, objectTypeId={kind}, propertyName={name}, "
+            f"value={value}}} on {own}. {other} already has that value."
         )
 
     def conflict_of_all(self, store: TypeStore, planned: Iterable[Planned]) -> ApiError | None:
@@ -520,9 +521,7 @@ class Portal:
         new = self.switches.merge_mode == "new"
         gone += [str(primary.id), str(other.id)] if new else [str(other.id)]
         if len(gone) > MAX_MERGES:
-            raise validation(
-                f"Object {primary.id} has reached the limit of {MAX_MERGES} merges", context={"ids": [str(primary.id)]}
-            )
+            raise ApiError(414, f"Cannot have more than {MAX_MERGES} identities on a profile", "VALIDATION_ERROR")
         at = self._after(primary, other)
         survivor_id = store.take_id() if new else primary.id
         values = {**other.values, **primary.values}

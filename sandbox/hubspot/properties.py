@@ -235,7 +235,8 @@ class Catalogue:
             raise Refused("PROPERTY_DOESNT_EXIST", f'Property "{name}" does not exist', name)
         name = definition.name
         if definition.read_only_value:
-            raise Refused("READ_ONLY_VALUE", f'"{name}" is a read only property; its value cannot be set.', name)
+            kind = "calculated" if definition.calculated else "read only"
+            raise Refused("READ_ONLY_VALUE", f'"{name}" is a {kind} property; its value cannot be set.', name)
         text = as_text(value)
         if text == "":
             return name, ""

@@ -40,6 +40,7 @@ class Answer:
     status: int
     body: Any = None
     records: int = 0
+    location: str | None = None
 
 
 # --- showing -----------------------------------------------------------------------------------------------------
@@ -165,10 +166,7 @@ def check_id_property(call: Call, name: str) -> None:
     if definition is None:
         raise call.portal.refuse([Problem("PROPERTY_DOESNT_EXIST", f'Property "{name}" does not exist', name)])
     if not definition.unique:
-        raise validation(
-            f"Property '{name}' is not a unique identifier property for object type {call.store.type.label}",
-            context={"propertyName": [name]},
-        )
+        raise errors.non_unique(call.store.type.id, name)
 
 
 def get(call: Call, request: Request, given: str) -> Answer:
@@ -218,14 +216,17 @@ def create(call: Call, request: Request) -> Answer:
     """`POST /{type}`."""
     document = wire.body_object(request)
     record = create_one(call, document)
-    return Answer(201, written(call, record, document["properties"]), 1)
+    location = f"{request.scheme}://{request.host}{request.path.rstrip('/')}/{record.id}"
+    return Answer(201, written(call, record, document["properties"]), 1, location)
 
 
 def update(call: Call, request: Request, given: str) -> Answer:
     """`PATCH /{type}/{id}`."""
     document = wire.body_object(request)
-    record = locate(call, given, request.param("idProperty"))
     properties = properties_of(document)
+    if not properties:
+        raise validation("No properties found to update, please provide at least one.")
+    record = locate(call, given, request.param("idProperty"))
     changed = update_one(call, record, properties)
     return Answer(200, written(call, changed, properties), 1)
 
@@ -353,13 +354,8 @@ def _link_to(call: Call, given: object, specs: list[Spec]) -> Link:
         if record is not None:
             known.check(Edge(source, 0, target, record.id), specs)
             return Link(target, record.id, specs)
-    raise validation(
-        "One or more associations are invalid",
-        context={"id": [str(given)]},
-        errors=[
-            {"message": f"{given} is not a valid ID", "code": "INVALID_IDENTIFIER", "context": {"id": [str(given)]}}
-        ],
-    )
+    label = call.portal.store.types[targets[0]].type.label if targets else call.store.type.label
+    raise errors.invalid_object_ids(label, given)
 
 
 def specs_of(given: object) -> list[Spec]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from urllib.parse import unquote
 
-VERSIONS = ("2026-03", "2026-09")
+VERSIONS = ("2025-09", "2026-03", "2026-09")
 STRICT_FROM = "2026-09"
 """From this date version on, an administrator's rules count for API writes (changelog of 2026-08-11)."""
 
@@ -66,12 +66,12 @@ _ELSEWHERE = frozenset(
 
 @lru_cache(maxsize=8192)
 def split(path: str) -> Route:
-    """Take a path apart. Knows v3, v4 and the date versions in both of their positions."""
+    """Take a path apart. A version stands before its area (`/crm/v3/objects`) or behind it (`/crm/objects/2026-03`)."""
     parts = [unquote(part) for part in path.split("/") if part]
     match parts:
         case ["crm", ("v3" | "v4") as version, area, *rest] if area in _AREAS:
             return Route(parts, area, version, rest)
-        case ["crm", area, version, *rest] if area in _AREAS and version[:2] == "20" and version in VERSIONS:
+        case ["crm", area, version, *rest] if area in _AREAS and version in (*VERSIONS, "v3", "v4"):
             return Route(parts, area, version, rest)
         case ["crm-object-schemas", version, "schemas", *rest]:
             return Route(parts, "schemas", version, rest)

@@ -343,7 +343,7 @@ class Query:
         if not isinstance(given, list) or not all(isinstance(group, dict) for group in given):
             raise invalid_json("Cannot deserialize value of type `java.util.ArrayList` for `filterGroups`")
         if len(given) > MAX_GROUPS:
-            raise validation(f"filterGroups are limited to {MAX_GROUPS}, {len(given)} were given")
+            raise validation(f"too many filterGroups (count: {len(given)}, max allowed: {MAX_GROUPS})")
         groups: list[Group] = []
         total = 0
         for group in given:
@@ -353,11 +353,13 @@ class Query:
             if not isinstance(filters, list):
                 raise invalid_json("Cannot deserialize value of type `java.util.ArrayList` for `filters`")
             if len(filters) > MAX_FILTERS:
-                raise validation(f"filters of a group are limited to {MAX_FILTERS}, {len(filters)} were given")
+                raise validation(
+                    f"too many filters per filterGroup (count: {len(filters)}, max allowed: {MAX_FILTERS})"
+                )
             total += len(filters)
             groups.append(Group([Filter(f, catalogue) for f in filters]))
         if total > MAX_TOTAL_FILTERS:
-            raise validation(f"filters of a search are limited to {MAX_TOTAL_FILTERS}, {total} were given")
+            raise validation(f"too many filters (count: {total}, max allowed: {MAX_TOTAL_FILTERS})")
         return groups
 
     def order(self, ids: list[int], records: dict[int, Record]) -> list[int]:

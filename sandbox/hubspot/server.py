@@ -107,7 +107,7 @@ class HubSpotServer(PracticeServer):
             return account.account_info(self.portal, self.meter, request, rest)
         if area:
             raise not_implemented(f"{request.method} {request.path}")
-        raise ApiError(404, "resource not found")
+        raise errors.no_route()
 
     # --- records -----------------------------------------------------------------------------------------------------
 
@@ -143,7 +143,7 @@ class HubSpotServer(PracticeServer):
                 return records.update(call, request, given)
             case "DELETE", [given]:
                 return records.archive(call, request, given)
-        raise _no_method(len(tail) <= 2, request)
+        raise errors.no_method() if len(tail) <= 2 else errors.no_route()
 
     def _search(self, call: Call, request: Request) -> Answer:
         document = wire.body_object(request)
@@ -182,7 +182,7 @@ class HubSpotServer(PracticeServer):
         self._may_associate(request, route, request.method != "GET")
         answer = links.of_record(call, request, record, target, tail, legacy=route.legacy_associations)
         if answer is None:
-            raise _no_method(True, request)
+            raise errors.no_method()
         return answer
 
     def _associations(self, request: Request, route: Route, token: Token) -> Answer:
@@ -242,7 +242,7 @@ class HubSpotServer(PracticeServer):
             case "DELETE", [name]:
                 definitions.archive(catalogue, name, now)
                 return Answer(204)
-        raise _no_method(len(rest) <= 2, request)
+        raise errors.no_method() if len(rest) <= 2 else errors.no_route()
 
     # --- scopes ------------------------------------------------------------------------------------------------------
 
@@ -265,6 +265,8 @@ class HubSpotServer(PracticeServer):
 
     def _respond(self, answer: Answer, headers: list[tuple[str, str]]) -> Response:
         status = 200 if answer.status == 201 and self.portal.switches.ok_status_200 else answer.status
+        if answer.location is not None:
+            headers = [*headers, ("Location", answer.location)]
         if answer.body is None:
             return Response(status, b"", [*headers, ("X-HubSpot-Correlation-Id", self._correlation())], answer.records)
         return Response(
@@ -276,6 +278,8 @@ class HubSpotServer(PracticeServer):
 
     def _refuse(self, error: ApiError, headers: list[tuple[str, str]]) -> Response:
         correlation = self._correlation()
+        if error.page:
+            return Response(error.status, error.html(), [("Content-Type", "text/html;charset=utf-8"), *headers])
         if error.status == 429 and not error.category and self.portal.switches.retry_after:
             headers = [*headers, ("Retry-After", self.portal.switches.retry_after)]
         return Response(
@@ -514,9 +518,3 @@ class HubSpotServer(PracticeServer):
         if found is None:
             raise errors.object_not_found(str(record_id))
         return found
-
-
-def _no_method(known: bool, request: Request) -> ApiError:
-    if known:
-        return ApiError(405, f"HTTP 405 Method Not Allowed: {request.method}")
-    return ApiError(404, "resource not found")

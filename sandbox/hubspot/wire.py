@@ -109,11 +109,16 @@ def inputs(request: Request, *, most: int = MAX_BATCH) -> list[dict[str, Any]]:
         if not isinstance(item, dict):
             raise invalid_json(f"Cannot deserialize value of type `BatchInput` from {_kind(item)} value")
     if len(found) > most:
-        raise validation(
-            f"Batch request size {len(found)} exceeds the limit of {most}",
-            context={"size": [str(len(found))], "limit": [str(most)]},
-        )
+        raise too_many_inputs("", most)
     return found
+
+
+def too_many_inputs(what: str, most: int) -> ApiError:
+    """400 of a batch beyond its size (recorded)."""
+    return validation(
+        f"The maximum number of inputs supported in a batch{what} is {most}. "
+        "Please reduce the number of items and try again"
+    )
 
 
 def as_id(value: object) -> int | None:

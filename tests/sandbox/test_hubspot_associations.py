@@ -116,9 +116,18 @@ def test_types_of_another_direction_are_refused(caller: Caller, pair: tuple[str,
     answer = put(caller, ("contacts", contact), ("companies", company), spec(280))
     assert answer.status_code == 400
     assert answer.json()["message"] == "invalid from object type 0-1 for associations to be created. expected: 0-2"
-    assert put(caller, ("contacts", contact), ("companies", company), spec(99_999)).status_code == 400
+    unknown = put(caller, ("contacts", contact), ("companies", company), spec(99_999))
+    assert unknown.status_code == 400
+    assert unknown.json()["message"] == "One or more associations are invalid"
+    assert unknown.json()["context"] == {
+        "associationSpec": ["HUBSPOT_DEFINED=99999"],
+        "INVALID_ASSOCIATION_TYPE_ID": ["HUBSPOT_DEFINED=99999 is not a valid association definition id"],
+    }
     assert put(caller, ("contacts", contact), ("companies", company)).status_code == 400
-    assert put(caller, ("contacts", contact), ("companies", "999"), spec(279)).status_code == 404
+    missing = put(caller, ("contacts", contact), ("companies", "999"), spec(279))
+    assert missing.status_code == 400
+    assert missing.json()["context"]["INVALID_OBJECT_IDS"] == ["COMPANY=999 is not valid"]
+    assert put(caller, ("contacts", "999"), ("companies", company), spec(279)).status_code == 404
     note = caller.make("notes", hs_timestamp="0")
     assert caller.get(f"/crm/v4/objects/notes/{note}/associations/products").status_code == 400
 

@@ -51,7 +51,17 @@ def test_more_than_a_hundred_inputs_are_refused(caller: Caller, verb: str) -> No
     items = [{"id": str(n), "properties": {"firstname": "x"}} for n in range(1, 102)]
     answer = caller.post(f"{CONTACTS}/{verb}", inputs(*items))
     assert (answer.status_code, answer.json()["category"]) == (400, "VALIDATION_ERROR")
+    assert answer.json()["message"] == (
+        "The maximum number of inputs supported in a batch is 100. Please reduce the number of items and try again"
+    )
     assert total(caller) == 0
+
+
+def test_a_batch_with_history_takes_fifty(caller: Caller) -> None:
+    items = [{"id": str(n)} for n in range(1, 52)]
+    answer = caller.post(f"{CONTACTS}/read", {"inputs": items, "propertiesWithHistory": ["email"]})
+    assert answer.status_code == 400
+    assert "a batch request for property histories is 50." in answer.json()["message"]
 
 
 @pytest.mark.parametrize("verb", ["read", "create", "update", "upsert", "archive"])
@@ -199,6 +209,9 @@ def test_upsert_refuses_other_properties_duplicates_and_half_written_batches(cal
     path = "/crm/v3/objects/deals/batch/upsert"
     by_name = caller.post(path, inputs({"id": "D", "idProperty": "dealname", "properties": {}}))
     assert by_name.status_code == 400
+    assert by_name.json()["message"] == "Unable to perform update/upsert by non-unique 0-3 property dealname"
+    by_id = caller.post(path, inputs({"id": "1", "idProperty": "hs_object_id", "properties": {}}))
+    assert by_id.json()["message"] == "Unable to perform update/upsert by non-unique 0-3 property hs_object_id"
     item = {"id": "k1", "idProperty": "sidefeed_key", "properties": {}}
     assert caller.post(path, inputs(item, item)).status_code == 400
     bad = {"id": "k2", "idProperty": "sidefeed_key", "properties": {"nope": "1"}}
@@ -237,6 +250,11 @@ def test_associations_of_a_create_are_checked_before_anything_is_written(caller:
     missing = caller.post(path, inputs(meeting(contact, types), meeting("77", types)))
     assert missing.status_code == 400
     assert missing.json()["message"] == "One or more associations are invalid"
+    assert missing.json()["context"] == {
+        "INVALID_OBJECT_IDS": ["CONTACT=77 is not valid"],
+        "objectId": ["77"],
+        "objectType": ["CONTACT"],
+    }
     direction = caller.post(path, inputs(meeting(contact, wrong)))
     assert direction.status_code == 400
     assert direction.json()["message"] == (
