@@ -134,7 +134,7 @@ def starts_at(original: str) -> datetime:
 
 
 def read_meeting(
-    content: Element, time: When, original: str, mailbox: str, fields: Iterable[str], *, bodies: bool = False
+    content: Element, time: When, original: str, mailbox: str, fields: Iterable[str]
 ) -> dict[str, Any]:
     """Raw values of one meeting; of one that is not public only ``PRIVATE_FIELDS``, whatever the element holds.
 
@@ -145,7 +145,7 @@ def read_meeting(
     values: dict[str, Any] = {}
     for name in fields:
         known = CALENDAR.get(name)
-        if known is None or (private and name not in PRIVATE_FIELDS) or (name == "Body" and not bodies):
+        if known is None or (private and name not in PRIVATE_FIELDS):
             continue
         values[name] = _times(name, content, time, original, sensitivity) if known.read is None else (
             known.read(content, mailbox))  # fmt: skip

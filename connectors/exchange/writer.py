@@ -133,7 +133,7 @@ class Writer:
         """The item behind an id and the change key to write on. Raises Gone, or Conflict where it moved on."""
         external_id = write.external_id or ""
         if split_id(external_id)[1] is not None and self._calendar is not None:
-            found = self._calendar.locate((), [external_id]).get(external_id)
+            found = self._calendar.locate(external_id)
             if found is None:
                 raise Gone(f"The occurrence is not in mailbox {self._door.address} any more.")
             return found.item, write.version or found.version

@@ -49,7 +49,7 @@ def item(inner: str, kind: str = "Single", sensitivity: str = "Normal") -> Any:
 def read(node: Any, *fields: str) -> dict[str, Any]:
     when = values.when(node)
     original = values.original_start(node, xml.text(node, "CalendarItemType") or "", when)
-    return values.read_meeting(node, when, original, "rep@example.com", fields or tuple(values.CALENDAR), bodies=True)
+    return values.read_meeting(node, when, original, "rep@example.com", fields or tuple(values.CALENDAR))
 
 
 def all_day(start: str, end: str, zone: str) -> Any:
