@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 from . import wire
 from .pipelines import Stage
@@ -108,10 +108,7 @@ def _days(values: Values) -> str:
 
 def number(text: str | None) -> Decimal | None:
     """A number property's value; None if unset."""
-    try:
-        return Decimal(text) if text else None
-    except InvalidOperation:
-        return None
+    return wire.decimal(text) if text else None
 
 
 def plain(value: Decimal | None) -> str:

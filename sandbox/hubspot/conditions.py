@@ -11,7 +11,8 @@ from typing import Any
 from sandbox.kit import Request
 
 from . import access, definitions, errors
-from .portal import Late, Portal
+from .behaviour import Late
+from .portal import Portal
 from .properties import Option
 from .routes import split
 from .webhooks import Webhooks

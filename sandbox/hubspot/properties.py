@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from . import wire
@@ -282,11 +281,8 @@ def _as_it_is(definition: Property, text: str, choices: object) -> str:
 
 def _number(definition: Property, text: str, choices: object) -> str:
     stripped = text.strip()
-    try:
-        if not Decimal(stripped).is_finite() or "_" in stripped:
-            raise InvalidOperation
-    except InvalidOperation:
-        raise Refused("INVALID_NUMBER", f"{text} was not a valid number.", definition.name) from None
+    if wire.decimal(stripped) is None:
+        raise Refused("INVALID_NUMBER", f"{text} was not a valid number.", definition.name)
     return stripped
 
 

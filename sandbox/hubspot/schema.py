@@ -8,8 +8,8 @@ from typing import Any
 from . import definitions, wire
 from .catalogue import ObjectType
 from .errors import ApiError
+from .index import Index
 from .portal import Portal
-from .search import Index
 from .store import TypeStore
 
 

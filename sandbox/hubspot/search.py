@@ -3,25 +3,23 @@
 Rules from HubSpot "Search the CRM": groups are OR, filters AND; at most 5 groups, 6 filters each, 18 in all; a body of
 3,000 characters; pages of 200; 10,000 results per query; values compare without case except enumerations; `IN` on
 strings wants lower-case values; an unknown property matches nothing and is no error (airbytehq/airbyte PR #85019).
-Recordings show records missing for up to 10 seconds after their creation: `Index.lag` says how long they are here.
 """
 
 from __future__ import annotations
 
-import heapq
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 import orjson
 
 from . import wire
-from .catalogue import ObjectType
 from .errors import ApiError, invalid_json, missing_fields, validation
+from .index import Index
 from .properties import Catalogue, Property
-from .store import Record, TypeStore, insert_sorted, remove_sorted
+from .store import Record, TypeStore
 
 MAX_GROUPS, MAX_FILTERS, MAX_TOTAL_FILTERS = 5, 6, 18
 MAX_BODY, MAX_PAGE, MAX_RESULTS, MAX_VALUES = 3_000, 200, 10_000, 100
@@ -42,110 +40,6 @@ OPERATORS = (
 )
 _TOKEN = re.compile(r"[^\W_]+", re.UNICODE)
 Test = Callable[[Record], bool]
-
-
-class Index:
-    """What search sees of one type: the versions of records that have become visible, in order of id and of time."""
-
-    def __init__(self, object_type: ObjectType) -> None:
-        self.type = object_type
-        self.records: dict[int, Record] = {}
-        self.ids: list[int] = []
-        self.by_modified: list[tuple[int, int]] = []
-        self.pending: list[tuple[int, int, int, Record | None]] = []
-        self.generation = 0
-        self.visited = 0
-        self._sequence = 0
-        self._shown: dict[int, int] = {}
-        self._by_value: dict[str, dict[str, set[int]]] = {}
-        self._answers: dict[bytes, list[int]] = {}
-
-    def copy(self) -> Index:
-        """A copy that later writes do not reach."""
-        twin = Index(self.type)
-        twin.records, twin.ids = self.records.copy(), self.ids.copy()
-        twin.by_modified, twin.pending = self.by_modified.copy(), self.pending.copy()
-        twin.generation, twin._sequence, twin._shown = self.generation, self._sequence, self._shown.copy()
-        return twin
-
-    def enqueue(self, visible_at: int, record_id: int, record: Record | None) -> None:
-        """Let a version (None: a removal) become visible at a moment."""
-        self._sequence += 1
-        heapq.heappush(self.pending, (visible_at, self._sequence, record_id, record))
-
-    def catch_up(self, now: int) -> None:
-        """Make visible what is due."""
-        while self.pending and self.pending[0][0] <= now:
-            _, sequence, record_id, record = heapq.heappop(self.pending)
-            if sequence > self._shown.get(record_id, 0):  # a late version never covers a newer one
-                self._shown[record_id] = sequence
-                self._show(record_id, record)
-
-    def _show(self, record_id: int, record: Record | None) -> None:
-        before = self.records.get(record_id)
-        if before is not None:
-            remove_sorted(self.by_modified, (before.modified, record_id))
-        if record is None:
-            if before is not None:
-                del self.records[record_id]
-                remove_sorted(self.ids, record_id)
-        else:
-            if before is None:
-                insert_sorted(self.ids, record_id)
-            self.records[record_id] = record
-            insert_sorted(self.by_modified, (record.modified, record_id))
-        for name, values in self._by_value.items():
-            old = before.values.get(name, "").lower() if before else ""
-            new = record.values.get(name, "").lower() if record else ""
-            if old != new:
-                if old:
-                    values.get(old, set()).discard(record_id)
-                if new:
-                    values.setdefault(new, set()).add(record_id)
-        self.generation += 1
-        self._answers.clear()
-
-    def holding(self, name: str, values: Iterable[str]) -> set[int]:
-        """Ids of the records whose property has one of the values, compared without case."""
-        table = self._by_value.get(name)
-        if table is None:
-            table = self._by_value[name] = {}
-            for record_id, record in self.records.items():
-                if held := record.values.get(name):
-                    table.setdefault(held.lower(), set()).add(record_id)
-        found: set[int] = set()
-        for value in values:
-            found |= table.get(value.lower(), set())
-        return found
-
-    def matches(self, query: Query) -> list[int]:
-        """Ids of all matching records in the order asked for. Pages of one query share the work."""
-        known = self._answers.get(query.key)
-        if known is None:
-            if len(self._answers) >= 16:
-                self._answers.clear()
-            known = self._answers[query.key] = self._evaluate(query)
-        return known
-
-    def _evaluate(self, query: Query) -> list[int]:
-        if query.groups:
-            found: set[int] = set()
-            for group in query.groups:
-                for record_id in group.candidates(self):
-                    if record_id in found:
-                        continue
-                    self.visited += 1
-                    record = self.records[record_id]
-                    if all(test(record) for test in group.tests):
-                        found.add(record_id)
-            matched = sorted(found)
-        else:
-            matched = self.ids.copy()
-        if query.text is not None:
-            text = query.text
-            self.visited += len(matched)
-            matched = [record_id for record_id in matched if text(self.records[record_id])]
-        return query.order(matched, self.records)
 
 
 class Group:
@@ -443,20 +337,18 @@ def _moment(value: str) -> int:
 
 
 def _number(value: str) -> Decimal:
-    try:
-        found = Decimal(value)
-    except InvalidOperation:
-        raise validation(f"'{value}' is not a valid number") from None
-    if not found.is_finite():
+    found = wire.decimal(value)
+    if found is None:
         raise validation(f"'{value}' is not a valid number")
     return found
 
 
 def _token_test(given: str) -> Callable[[str], bool]:
-    """CONTAINS_TOKEN: a word of the text equals the token; `*` at an end stands for any letters."""
-    pattern = re.escape(given.lower()).replace(r"\*", r"\w*")
-    found = re.compile(rf"(?<!\w){pattern}(?!\w)")
-    return lambda text: found.search(text.lower()) is not None
+    """CONTAINS_TOKEN: a word of the text equals the token; `*` at an end of it stands for any letters."""
+    text = given.lower()
+    start, end = (r"" if text.startswith("*") else r"(?<!\w)"), (r"" if text.endswith("*") else r"(?!\w)")
+    found = re.compile(start + re.escape(text.strip("*")) + end)
+    return lambda held: bool(held) and found.search(held.lower()) is not None
 
 
 def _text_test(given: object, catalogue: Catalogue) -> Test | None:

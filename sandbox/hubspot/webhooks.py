@@ -24,8 +24,9 @@ import orjson
 from sandbox.kit.http import Request
 
 from . import wire
+from .behaviour import Event
 from .errors import ApiError, missing_fields, not_implemented, validation
-from .portal import Event, Portal
+from .portal import Portal
 from .records import Answer
 
 MAX_EVENTS, TIMEOUT, RETRIES = 100, 5.0, 10

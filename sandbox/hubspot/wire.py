@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from typing import Any
 
@@ -12,6 +13,7 @@ from .errors import ApiError, invalid_json, missing_fields, validation
 
 JSON_TYPE = "application/json;charset=utf-8"
 MAX_BATCH = 100
+MAX_DIGITS = 100
 
 
 @lru_cache(maxsize=4096)
@@ -44,6 +46,15 @@ def milliseconds(text: str) -> int | None:
         return round(moment.timestamp() * 1000)
     except (OverflowError, ValueError, OSError):
         return None
+
+
+def decimal(text: str) -> Decimal | None:
+    """A number as text; None when it is none, or one whose plain digits would fill pages."""
+    try:
+        found = Decimal(text)
+    except InvalidOperation:
+        return None
+    return found if found.is_finite() and "_" not in text and abs(found.adjusted()) <= MAX_DIGITS else None
 
 
 def flag(request: Request, name: str, default: bool = False) -> bool:
