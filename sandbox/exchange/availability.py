@@ -12,7 +12,7 @@ from typing import Any
 
 from . import calendar
 from .calls import Call, required
-from .errors import EwsError, RequestFault, schema_violation
+from .errors import EwsError, RequestFault, not_implemented, schema_violation
 from .soap import Element, M, T, add, boolean, child, clean, element, local, message_root, text_of
 from .store import Item, Mailbox
 from .timezones import AvailabilityZone, serializable
@@ -33,12 +33,12 @@ def get_user_availability(call: Call, request: Element) -> Element:
         raise RequestFault("ErrorIdentityArrayTooBig", f"The identity array has more than {MAX_MAILBOXES} entries.")
     options = child(request, "FreeBusyViewOptions")
     if child(request, "SuggestionsViewOptions") is not None or options is None:
-        raise RequestFault(
-            "ErrorInvalidRequest",
-            "SuggestionsViewOptions is not implemented by the practice server; send FreeBusyViewOptions.",
-        )
+        raise not_implemented("GetUserAvailability without FreeBusyViewOptions or with SuggestionsViewOptions")
     zone_node = child(request, "TimeZone")
-    zone: tzinfo = AvailabilityZone(zone_node) if zone_node is not None else call.zone.tz
+    try:
+        zone: tzinfo = AvailabilityZone(zone_node) if zone_node is not None else call.zone.tz
+    except ValueError as error:
+        raise schema_violation(f"The 'TimeZone' element is invalid - {error}", request.sourceline) from None
     window = _window(options, zone)
     interval = _interval(options)
     view = (text_of(options, "RequestedView") or "FreeBusyMerged").strip()

@@ -247,6 +247,34 @@ def error_message(tag: str, error: EwsError, empty: str = "", children: Iterable
     return made
 
 
+INPUTS = {
+    **dict.fromkeys(("GetItem", "MoveItem", "CopyItem"), ("ItemIds", "Items")),
+    **dict.fromkeys(("DeleteItem", "SendItem"), ("ItemIds", "")),
+    "CreateItem": ("Items", "Items"),
+    "UpdateItem": ("ItemChanges", "Items"),
+    **dict.fromkeys(("FindItem", "FindFolder"), ("ParentFolderIds", "")),
+    **dict.fromkeys(("GetFolder", "MoveFolder", "CopyFolder"), ("FolderIds", "Folders")),
+    **dict.fromkeys(("DeleteFolder", "EmptyFolder"), ("FolderIds", "")),
+    "CreateFolder": ("Folders", "Folders"),
+    "UpdateFolder": ("FolderChanges", "Folders"),
+    "CreateAttachment": ("Attachments", "Attachments"),
+    "GetAttachment": ("AttachmentIds", "Attachments"),
+    **dict.fromkeys(("ResolveNames", "ExpandDL", "Subscribe", "GetEvents"), ("", "")),
+}
+"""Operation -> (element that holds its inputs, container that an error message still shows)."""
+
+
+def refused(operation: str, request: Element, error: EwsError) -> Element:
+    """A reply in which every input failed for one reason, such as a restriction that cannot be."""
+    holder_name, container = INPUTS[operation]
+    inputs = child(request, holder_name) if holder_name else None
+    root = message_root(f"{M}{operation}Response")
+    holder = add(root, f"{M}ResponseMessages")
+    for _ in range(max(len(inputs) if inputs is not None else 1, 1)):
+        holder.append(error_message(f"{M}{operation}ResponseMessage", error, container))
+    return root
+
+
 def required(node: Element, name: str) -> Element:
     """A child that the schema demands. Raises a schema fault."""
     found = child(node, name)
@@ -257,6 +285,13 @@ def required(node: Element, name: str) -> Element:
             node.sourceline,
         )
     return found
+
+
+def first_child(node: Element) -> Element:
+    """What a wrapper element holds. Raises a schema fault for an empty one."""
+    for found in node:
+        return found
+    raise schema_violation(f"The element '{local(node)}' has incomplete content.", node.sourceline)
 
 
 def attribute(node: Element, name: str, allowed: tuple[str, ...], code: str = "") -> str:

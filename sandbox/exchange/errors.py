@@ -236,3 +236,8 @@ def schema_violation(violation: str, line: int | None = None, position: int = 1)
         f"The request failed schema validation: {violation}",
         values=[("LineNumber", str(line or 0)), ("LinePosition", str(position)), ("Violation", violation)],
     )
+
+
+def not_implemented(what: str) -> RequestFault:
+    """The fault for a part of EWS that exists in Exchange and not here."""
+    return RequestFault("ErrorInvalidRequest", f"{what} is not implemented by the practice server.")

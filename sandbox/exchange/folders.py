@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from . import extended
-from .calls import Call, attribute, required
+from .calls import Call, attribute, first_child, required
 from .errors import EwsError, schema_violation
 from .properties import V2013, effective_rights, field_uri
 from .restrictions import Reader, Searcher, paginate
@@ -189,7 +189,7 @@ def update_folder(call: Call, request: Element) -> Element:
     """UpdateFolder: display name, folder class and extended properties."""
 
     def one(change: Element) -> Iterable[Element]:
-        folder = call.folder(next(iter(change)), write=True)
+        folder = call.folder(first_child(change), write=True)
         for update in required(change, "Updates"):
             _update(call, folder, update)
         call.world.touch_folder(folder)
@@ -199,7 +199,7 @@ def update_folder(call: Call, request: Element) -> Element:
 
 
 def _update(call: Call, folder: Folder, update: Element) -> None:
-    path, name = next(iter(update)), local(update)
+    path, name = first_child(update), local(update)
     if name == "DeleteFolderField":
         if local(path) != "ExtendedFieldURI":
             raise EwsError("ErrorInvalidPropertyDelete", path=path)

@@ -15,7 +15,7 @@ from typing import Any
 
 from . import calendar
 from .calls import Call
-from .errors import EwsError, schema_violation
+from .errors import EwsError, not_implemented, schema_violation
 from .properties import ATTENDEE_FIELDS, Shape, attendees_of, is_meeting, is_organizer, render
 from .soap import Element, T, child, element, local, text_of
 from .store import Attachment, Attendee, Body, Extended, Item, Mail, Mailbox, Override, Person, PropertyKey
@@ -425,7 +425,7 @@ def reply_item(call: Call, node: Element, disposition: str | None) -> list[Eleme
             f"The element '{kind}' has incomplete content: 'ReferenceItemId' expected.", node.sourceline
         )
     if kind in ("PostReplyItem", "AcceptSharingInvitation", "ProposeNewTime", "AddItemToMyCalendar"):
-        raise EwsError("ErrorInvalidRequest", f"{kind} is not implemented by the practice server.")
+        raise not_implemented(kind)
     if disposition is None and kind not in ("RemoveItem", "SuppressReadReceipt"):
         raise EwsError("ErrorMessageDispositionRequired")
     item = call.item(element(f"{T}ItemId", dict(reference.attrib)), write=True)

@@ -71,6 +71,9 @@ class Searcher:
             return lambda item: not negated(item)
         if name == "Exists":
             read, _ = self._path(node)
+            path = node[0]
+            if local(path) == "FieldURI" and path.get("FieldURI") in _FLAGS:
+                raise EwsError("ErrorInvalidPropertyForExists", path=path)
             return lambda item: read(item) is not None
         if name == "Contains":
             return self._contains(node)
@@ -218,6 +221,7 @@ _PERSON_URIS = {
     "message:ReceivedBy",
     "message:ReceivedRepresenting",
 }
+_FLAGS = {"item:IsDraft", "item:IsSubmitted", "item:IsUnmodified", "item:IsResend", "item:IsFromMe"}
 _LISTS = {"item:Categories", "contacts:Children", "contacts:Companies", "task:Companies", "task:Contacts"}
 
 

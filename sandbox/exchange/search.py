@@ -13,7 +13,7 @@ from typing import Any
 
 from . import calendar
 from .calls import Call, attribute, required
-from .errors import EwsError, schema_violation
+from .errors import EwsError, not_implemented, schema_violation
 from .properties import read_shape, render
 from .restrictions import Searcher, paginate
 from .soap import Element, M, T, add, child, element, local
@@ -31,7 +31,7 @@ def find_item(call: Call, request: Element) -> Element:
     shape = read_shape(child(request, "ItemShape"), view)
     for name in ("GroupBy", "DistinguishedGroupBy", "QueryString", "ConversationShape"):
         if child(request, name) is not None:
-            raise EwsErrorNotImplemented(name)
+            raise not_implemented(name)
     searcher = Searcher(view)
     keep = searcher.restriction(child(request, "Restriction"))
     order = searcher.order(child(request, "SortOrder"))
@@ -46,7 +46,7 @@ def find_item(call: Call, request: Element) -> Element:
     )
     contacts_view = child(request, "ContactsView")
     if paging is not None and local(paging).startswith("Seek"):
-        raise EwsErrorNotImplemented("SeekToConditionPageItemView")
+        raise not_implemented("SeekToConditionPageItemView")
 
     def one(node: Element) -> Iterable[Element]:
         folder = call.folder(node)
@@ -67,13 +67,6 @@ def find_item(call: Call, request: Element) -> Element:
         return [_root(call, page.rows, page.attributes, shape, view)]
 
     return call.reply("FindItem", list(required(request, "ParentFolderIds")), one)
-
-
-class EwsErrorNotImplemented(EwsError):
-    """Something of the protocol that the practice server does not do."""
-
-    def __init__(self, what: str) -> None:
-        super().__init__("ErrorInvalidRequest", f"{what} is not implemented by the practice server.")
 
 
 def _candidates(folder: Folder, traversal: str) -> list[Item]:

@@ -31,8 +31,8 @@ from . import (
     sync,
 )
 from .auth import Application, Authenticator, Principal
-from .calls import Call
-from .errors import EwsError, RequestFault, schema_violation
+from .calls import INPUTS, Call, refused
+from .errors import EwsError, RequestFault, not_implemented, schema_violation
 from .properties import LATEST, VERSIONS
 from .soap import (
     MAX_BODY,
@@ -253,13 +253,18 @@ class ExchangeServer(api.PythonApi, PracticeServer):
         name = local(operation)
         run = OPERATIONS.get(name)
         if run is None:
-            raise RequestFault(
-                "ErrorInvalidRequest", f"The operation {name} is not implemented by the practice server."
-            )
+            raise not_implemented(f"The operation {name}")
         if self._bad_days.get("throttle"):
             raise _busy_fault(self._bad_days["throttle"])
         self._check_connections(call)
-        return run(call, operation)
+        try:
+            return run(call, operation)
+        except RequestFault:
+            raise
+        except EwsError as error:
+            if name not in INPUTS:
+                raise
+            return refused(name, operation, error)
 
     def _call(self, root: Element, caller: Principal, request: Request) -> Call:
         header = child(root, "Header")

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from sandbox.kit.http import Response
 
 from .calls import Call, error_message, required, success_message
-from .errors import EwsError, RequestFault, schema_violation
+from .errors import EwsError, not_implemented, schema_violation
 from .soap import Element, M, T, add, boolean, child, element, envelope, flag, local, message_root, text_of
 from .store import Folder, Item, World
 from .values import wire_time
@@ -154,9 +154,7 @@ def subscribe(call: Call, request: Element) -> Element:
     node = next(iter(request), None)
     kind = local(node) if node is not None else ""
     if kind == "PushSubscriptionRequest":
-        raise RequestFault(
-            "ErrorInvalidRequest", "Push subscriptions are not implemented by the practice server: it calls nobody."
-        )
+        raise not_implemented("PushSubscriptionRequest")
     if kind not in ("PullSubscriptionRequest", "StreamingSubscriptionRequest"):
         raise schema_violation("The element 'Subscribe' has incomplete content.", request.sourceline)
 

@@ -12,7 +12,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 
 from . import folders, ids
-from .calls import Call, error_message, required, success_message
+from .calls import Call, error_message, first_child, required, success_message
 from .errors import EwsError, RequestFault, schema_violation
 from .properties import read_shape, render
 from .soap import Element, M, T, add, boolean, child, element, message_root, text_of
@@ -75,7 +75,7 @@ def sync_folder_items(call: Call, request: Element) -> Element:
 def _items(call: Call, request: Element) -> Iterable[Element]:
     view = call.view(finding=True)
     shape = read_shape(child(request, "ItemShape"), view)
-    folder = call.folder(next(iter(required(request, "SyncFolderId"))))
+    folder = call.folder(first_child(required(request, "SyncFolderId")))
     most = _most(request)
     associated = (text_of(request, "SyncScope") or "NormalItems").strip() == "NormalAndAssociatedItems"
     holder = child(request, "Ignore")
@@ -170,7 +170,7 @@ def sync_folder_hierarchy(call: Call, request: Element) -> Element:
 def _hierarchy(call: Call, request: Element) -> Iterable[Element]:
     shape = folders.read_shape(child(request, "FolderShape"))
     given = child(request, "SyncFolderId")
-    base = call.folder(next(iter(given))) if given is not None else call.world.folder(call.own(), "msgfolderroot")
+    base = call.folder(first_child(given)) if given is not None else call.world.folder(call.own(), "msgfolderroot")
     spans = _read(call, text_of(request, "SyncState"), "H", base)
     rows: list[tuple[int, Element]] = []
     for folder in call.world.below(base):

@@ -13,7 +13,7 @@ from functools import cache
 from importlib import resources
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from .soap import Element, T, add, child, element, local, text_of
+from .soap import Element, T, add, child, element, text_of
 
 CUSTOM_ID = "tzone://Microsoft/Custom"
 """The id that Exchange puts on items whose creator sent a zone without a known name."""
@@ -209,16 +209,15 @@ def definition(zone: Zone, *, full: bool, tag: str = f"{T}TimeZoneDefinition", y
 
 
 class AvailabilityZone(tzinfo):
-    """The t:TimeZone of GetUserAvailability: a bias and two yearly change rules (SerializableTimeZone)."""
+    """The t:TimeZone of GetUserAvailability: a bias and two yearly change rules (SerializableTimeZone).
+
+    Raises ValueError for values that its schema does not allow.
+    """
 
     def __init__(self, node: Element) -> None:
-        self._bias = int(text_of(node, "Bias") or 0)
-        self._rules = [
-            (local(part), _int(part, "Bias"), _int(part, "Month"), _int(part, "DayOrder"), text_of(part, "DayOfWeek"),
-             text_of(part, "Time") or "00:00:00")
-            for part in (child(node, "StandardTime"), child(node, "DaylightTime"))
-            if part is not None
-        ]  # fmt: skip
+        self._bias = _int(node, "Bias", -840, 840)
+        changes = (child(node, "StandardTime"), child(node, "DaylightTime"))
+        self._rules = [_change_rule(part) for part in changes if part is not None]
 
     def utcoffset(self, at: datetime | None) -> timedelta:
         """Minutes east of UTC at a wall time."""
@@ -235,11 +234,9 @@ class AvailabilityZone(tzinfo):
 
     def _starts(self, year: int) -> list[tuple[datetime, int]]:
         found = []
-        for _, bias, month, order, day, clock in self._rules:
-            if not 1 <= month <= 12:
-                continue
-            hour, minute = (int(part) for part in clock.split(":")[:2])
-            found.append((nth_weekday(year, month, day or "Sunday", order).replace(hour=hour, minute=minute), bias))
+        for bias, month, order, day, at in self._rules:
+            if month:
+                found.append((datetime.combine(nth_weekday(year, month, day, order), at), bias))
         return found
 
     def dst(self, at: datetime | None) -> timedelta:
@@ -251,8 +248,21 @@ class AvailabilityZone(tzinfo):
         return "availability zone"
 
 
-def _int(node: Element, name: str) -> int:
-    return int(text_of(node, name) or 0)
+def _change_rule(node: Element) -> tuple[int, int, int, str, time]:
+    """Bias, month (0: no change), order of the weekday, weekday, time of one yearly change."""
+    day = (text_of(node, "DayOfWeek") or "Sunday").strip()
+    if day not in _DAYS:
+        raise ValueError(f"The value '{day}' of DayOfWeek is invalid.")
+    at = time.fromisoformat((text_of(node, "Time") or "00:00:00").strip())
+    bias = _int(node, "Bias", -599, 599)  # with the zone's own still within a day, as datetime demands
+    return bias, _int(node, "Month", 0, 12), _int(node, "DayOrder", -1, 5), day, at.replace(tzinfo=None)
+
+
+def _int(node: Element, name: str, least: int, most: int) -> int:
+    value = int(text_of(node, name) or 0)
+    if not least <= value <= most:
+        raise ValueError(f"The value '{value}' of {name} is invalid.")
+    return value
 
 
 _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")

@@ -137,20 +137,24 @@ class Ews:
 
     def set_subject(self, identifier: str, key: str, subject: str, **attributes: str) -> Any:
         """Change a subject; the response message."""
-        return self.one(self.update(identifier, key, set_field("item:Subject", f"<t:Subject>{subject}</t:Subject>"), **attributes))
+        return self.one(
+            self.update(identifier, key, set_field("item:Subject", f"<t:Subject>{subject}</t:Subject>"), **attributes)
+        )
 
     def delete(self, identifier: str, how: str = "MoveToDeletedItems", send: str = "SendToNone") -> str:
         """The body of a DeleteItem."""
         switch = f' SendMeetingCancellations="{send}"' if send else ""
-        return (
-            f'<m:DeleteItem DeleteType="{how}"{switch}><m:ItemIds><t:ItemId Id="{identifier}"/></m:ItemIds></m:DeleteItem>'
-        )
+        return f'<m:DeleteItem DeleteType="{how}"{switch}><m:ItemIds><t:ItemId Id="{identifier}"/></m:ItemIds></m:DeleteItem>'
 
-    def find(self, *uris: str, folder: str = "calendar", middle: str = "", base: str = "IdOnly", extra: str = "") -> list[Any]:
+    def find(
+        self, *uris: str, folder: str = "calendar", middle: str = "", base: str = "IdOnly", extra: str = ""
+    ) -> list[Any]:
         """FindItem; the items."""
         return list(self.page(*uris, folder=folder, middle=middle, base=base, extra=extra).find(f"{T}Items"))
 
-    def page(self, *uris: str, folder: str = "calendar", middle: str = "", base: str = "IdOnly", extra: str = "") -> Any:
+    def page(
+        self, *uris: str, folder: str = "calendar", middle: str = "", base: str = "IdOnly", extra: str = ""
+    ) -> Any:
         """FindItem; the root folder element with its paging attributes."""
         return self.one(find(*uris, folder=folder, middle=middle, base=base, extra=extra)).find(f"{M}RootFolder")
 
@@ -159,7 +163,9 @@ class Ews:
         wanted = uris or ("item:Subject", "calendar:Start", "calendar:End", "calendar:CalendarItemType")
         return self.find(*wanted, middle=f'<m:CalendarView StartDate="{start}" EndDate="{end}"/>')
 
-    def sync(self, state: str = "", most: int = 512, folder: str = "calendar", extra: str = "", uris: tuple[str, ...] = ()) -> Any:
+    def sync(
+        self, state: str = "", most: int = 512, folder: str = "calendar", extra: str = "", uris: tuple[str, ...] = ()
+    ) -> Any:
         """SyncFolderItems; the response message."""
         return self.one(sync(state, most, folder, extra, uris))
 
@@ -187,7 +193,9 @@ def find(*uris: str, folder: str = "calendar", middle: str = "", base: str = "Id
     return f'<m:FindItem Traversal="Shallow">{shape(base, *uris, extra=extra)}{middle}{where}</m:FindItem>'
 
 
-def sync(state: str = "", most: int = 512, folder: str = "calendar", extra: str = "", uris: tuple[str, ...] = ()) -> str:
+def sync(
+    state: str = "", most: int = 512, folder: str = "calendar", extra: str = "", uris: tuple[str, ...] = ()
+) -> str:
     """The body of a SyncFolderItems."""
     where = f'<m:SyncFolderId><t:DistinguishedFolderId Id="{folder}"/></m:SyncFolderId>'
     known = f"<m:SyncState>{state}</m:SyncState>" if state else ""
@@ -205,7 +213,8 @@ def set_field(uri: str, value: str, kind: str = "CalendarItem") -> str:
 def attendees(*addresses: str) -> str:
     """A t:RequiredAttendees."""
     inner = "".join(
-        f"<t:Attendee><t:Mailbox><t:EmailAddress>{address}</t:EmailAddress></t:Mailbox></t:Attendee>" for address in addresses
+        f"<t:Attendee><t:Mailbox><t:EmailAddress>{address}</t:EmailAddress></t:Mailbox></t:Attendee>"
+        for address in addresses
     )
     return f"<t:RequiredAttendees>{inner}</t:RequiredAttendees>"
 

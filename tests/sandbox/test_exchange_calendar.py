@@ -26,7 +26,15 @@ def ews(served: ExchangeServer) -> Iterator[Ews]:
         yield client
 
 
-def series(ews: Ews, pattern: str, span: str, *, start: str = "2026-03-23T08:00:00Z", end: str = "2026-03-23T09:00:00Z", zone: str = BERLIN) -> tuple[str, str]:
+def series(
+    ews: Ews,
+    pattern: str,
+    span: str,
+    *,
+    start: str = "2026-03-23T08:00:00Z",
+    end: str = "2026-03-23T09:00:00Z",
+    zone: str = BERLIN,
+) -> tuple[str, str]:
     rule = f"<t:Recurrence>{pattern}{span}</t:Recurrence>"
     return ews.event("Series", start=f"<t:Start>{start}</t:Start>", end=f"<t:End>{end}</t:End>", after=rule + zone)
 
@@ -118,7 +126,13 @@ def test_an_endless_series_fills_any_window_and_has_no_last_occurrence(ews: Ews)
 def test_the_rule_is_read_back_with_zoned_dates(ews: Ews) -> None:
     identifier, _ = series(ews, weekly("Monday Friday", 2, "Monday"), until("2026-12-31"))
     rule = ews.get(identifier, "calendar:Recurrence").find(f"{T}Recurrence")
-    assert [node.text for node in rule.iter() if node.text] == ["2", "Monday Friday", "Monday", "2026-03-23+01:00", "2026-12-31+01:00"]
+    assert [node.text for node in rule.iter() if node.text] == [
+        "2",
+        "Monday Friday",
+        "Monday",
+        "2026-03-23+01:00",
+        "2026-12-31+01:00",
+    ]
     assert names(rule) == ["WeeklyRecurrence", "EndDateRecurrence"]
 
 
@@ -136,7 +150,9 @@ def test_the_rule_is_read_back_with_zoned_dates(ews: Ews) -> None:
 )
 def test_an_impossible_rule_is_refused(ews: Ews, pattern: str, span: str, code: str) -> None:
     item = event(after=f"<t:Recurrence>{pattern}{span}</t:Recurrence>")
-    assert ews.code(f'<m:CreateItem SendMeetingInvitations="SendToNone"><m:Items>{item}</m:Items></m:CreateItem>') == code
+    assert (
+        ews.code(f'<m:CreateItem SendMeetingInvitations="SendToNone"><m:Items>{item}</m:Items></m:CreateItem>') == code
+    )
 
 
 def test_an_occurrence_longer_than_the_gap_to_the_next_is_refused(ews: Ews) -> None:
@@ -151,7 +167,14 @@ def test_an_occurrence_longer_than_the_gap_to_the_next_is_refused(ews: Ews) -> N
 
 def test_an_occurrence_is_addressed_by_index_and_by_its_own_id(ews: Ews) -> None:
     master, _ = series(ews, weekly(), numbered(5))
-    second = ews.get("", "calendar:OriginalStart", "calendar:UID", "calendar:RecurrenceId", "calendar:CalendarItemType", ids=occurrence(master, 2))
+    second = ews.get(
+        "",
+        "calendar:OriginalStart",
+        "calendar:UID",
+        "calendar:RecurrenceId",
+        "calendar:CalendarItemType",
+        ids=occurrence(master, 2),
+    )
     own = second.find(f"{T}ItemId").get("Id")
     assert second.findtext(f"{T}OriginalStart") == second.findtext(f"{T}RecurrenceId") == "2026-03-30T07:00:00Z"
     assert second.findtext(f"{T}UID") == ews.get(master, "calendar:UID").findtext(f"{T}UID")
@@ -163,7 +186,9 @@ def test_an_occurrence_is_addressed_by_index_and_by_its_own_id(ews: Ews) -> None
 def test_changing_an_occurrence_makes_an_exception_and_a_new_key_for_the_master(ews: Ews) -> None:
     master, key = series(ews, weekly(), numbered(5))
     second = ews.get("", ids=occurrence(master, 2)).find(f"{T}ItemId")
-    changes = set_field("calendar:Start", "<t:Start>2026-03-30T12:00:00Z</t:Start>") + set_field("calendar:End", "<t:End>2026-03-30T13:00:00Z</t:End>")
+    changes = set_field("calendar:Start", "<t:Start>2026-03-30T12:00:00Z</t:Start>") + set_field(
+        "calendar:End", "<t:End>2026-03-30T13:00:00Z</t:End>"
+    )
     changed = ews.one(ews.update(second.get("Id"), second.get("ChangeKey"), changes)).find(f".//{T}ItemId")
     assert changed.get("Id") == second.get("Id")
     whole = ews.get(master, "calendar:ModifiedOccurrences")
@@ -195,7 +220,10 @@ def test_wrong_occurrence_references_have_their_own_errors(ews: Ews) -> None:
     assert code_of(ews, occurrence(master, 4)) == "ErrorCalendarOccurrenceIndexIsOutOfRecurrenceRange"
     assert code_of(ews, occurrence(master, 0)) == "ErrorCalendarOccurrenceIndexIsOutOfRecurrenceRange"
     assert code_of(ews, occurrence(single, 1)) == "ErrorCalendarCannotUseIdForOccurrenceId"
-    assert code_of(ews, f'<t:RecurringMasterItemId OccurrenceId="{single}"/>') == "ErrorCalendarCannotUseIdForRecurringMasterId"
+    assert (
+        code_of(ews, f'<t:RecurringMasterItemId OccurrenceId="{single}"/>')
+        == "ErrorCalendarCannotUseIdForRecurringMasterId"
+    )
     to = '<m:ToFolderId><t:DistinguishedFolderId Id="deleteditems"/></m:ToFolderId>'
     move = f'<m:MoveItem>{to}<m:ItemIds><t:ItemId Id="{own}"/></m:ItemIds></m:MoveItem>'
     assert ews.code(move) == "ErrorCalendarCannotMoveOrCopyOccurrence"
@@ -204,9 +232,17 @@ def test_wrong_occurrence_references_have_their_own_errors(ews: Ews) -> None:
 def test_an_exception_may_not_pass_its_neighbour(ews: Ews) -> None:
     master, _ = series(ews, weekly(), numbered(5))
     second = ews.get("", ids=occurrence(master, 2)).find(f"{T}ItemId")
-    for start, end in (("2026-04-07T07:00:00Z", "2026-04-07T08:00:00Z"), ("2026-03-23T08:30:00Z", "2026-03-23T10:00:00Z")):
-        changes = set_field("calendar:End", f"<t:End>{end}</t:End>") + set_field("calendar:Start", f"<t:Start>{start}</t:Start>")
-        assert ews.code(ews.update(second.get("Id"), second.get("ChangeKey"), changes)) == "ErrorOccurrenceCrossingBoundary"
+    for start, end in (
+        ("2026-04-07T07:00:00Z", "2026-04-07T08:00:00Z"),
+        ("2026-03-23T08:30:00Z", "2026-03-23T10:00:00Z"),
+    ):
+        changes = set_field("calendar:End", f"<t:End>{end}</t:End>") + set_field(
+            "calendar:Start", f"<t:Start>{start}</t:Start>"
+        )
+        assert (
+            ews.code(ews.update(second.get("Id"), second.get("ChangeKey"), changes))
+            == "ErrorOccurrenceCrossingBoundary"
+        )
 
 
 @pytest.mark.parametrize(("behaviour", "left"), [("drop", 0), ("keep", 1)])
@@ -226,7 +262,9 @@ def test_a_new_pattern_drops_exceptions_unless_switched(ews: Ews, behaviour: str
 
 def test_removing_the_rule_makes_a_single_event(ews: Ews) -> None:
     master, key = series(ews, weekly(), numbered(5))
-    ews.one(ews.update(master, key, '<t:DeleteItemField><t:FieldURI FieldURI="calendar:Recurrence"/></t:DeleteItemField>'))
+    ews.one(
+        ews.update(master, key, '<t:DeleteItemField><t:FieldURI FieldURI="calendar:Recurrence"/></t:DeleteItemField>')
+    )
     items = ews.view("2026-03-01T00:00:00Z", "2026-05-01T00:00:00Z")
     assert [item.findtext(f"{T}CalendarItemType") for item in items] == ["Single"]
 
@@ -239,7 +277,11 @@ def test_all_day_series_begin_at_local_midnight_in_summer_and_winter(ews: Ews) -
     )  # fmt: skip
     items = ews.view("2026-03-01T00:00:00Z", "2026-05-01T00:00:00Z")
     assert starts(items) == ["2026-03-21T23:00:00Z", "2026-03-28T23:00:00Z", "2026-04-04T22:00:00Z"]
-    assert [item.findtext(f"{T}End") for item in items] == ["2026-03-22T23:00:00Z", "2026-03-29T22:00:00Z", "2026-04-05T22:00:00Z"]
+    assert [item.findtext(f"{T}End") for item in items] == [
+        "2026-03-22T23:00:00Z",
+        "2026-03-29T22:00:00Z",
+        "2026-04-05T22:00:00Z",
+    ]
 
 
 # -- views ----------------------------------------------------------------------------------------------------------------------
@@ -263,8 +305,16 @@ def test_an_event_of_many_days_is_in_every_window_it_touches(ews: Ews) -> None:
 def test_an_exception_is_in_the_window_it_was_moved_to_only(ews: Ews) -> None:
     master, _ = series(ews, weekly(), numbered(5))
     second = ews.get("", ids=occurrence(master, 2)).find(f"{T}ItemId")
-    changes = set_field("calendar:Start", "<t:Start>2026-04-02T12:00:00Z</t:Start>") + set_field("calendar:End", "<t:End>2026-04-02T13:00:00Z</t:End>")
-    ews.one(ews.update(second.get("Id"), second.get("ChangeKey"), set_field("calendar:End", "<t:End>2026-04-02T13:00:00Z</t:End>") + changes))
+    changes = set_field("calendar:Start", "<t:Start>2026-04-02T12:00:00Z</t:Start>") + set_field(
+        "calendar:End", "<t:End>2026-04-02T13:00:00Z</t:End>"
+    )
+    ews.one(
+        ews.update(
+            second.get("Id"),
+            second.get("ChangeKey"),
+            set_field("calendar:End", "<t:End>2026-04-02T13:00:00Z</t:End>") + changes,
+        )
+    )
     assert len(ews.view("2026-04-02T00:00:00Z", "2026-04-03T00:00:00Z")) == 1
     assert ews.view("2026-03-30T00:00:00Z", "2026-03-31T00:00:00Z") == []
 

@@ -159,10 +159,14 @@ def get(reference: str) -> str:
 
 def test_ids_are_told_apart(ews: Ews) -> None:
     identifier, _ = ews.event()
-    folder = ews.one(
-        '<m:GetFolder><m:FolderShape><t:BaseShape>IdOnly</t:BaseShape></m:FolderShape><m:FolderIds>'
-        '<t:DistinguishedFolderId Id="calendar"/></m:FolderIds></m:GetFolder>'
-    ).find(f".//{T}FolderId").get("Id")
+    folder = (
+        ews.one(
+            "<m:GetFolder><m:FolderShape><t:BaseShape>IdOnly</t:BaseShape></m:FolderShape><m:FolderIds>"
+            '<t:DistinguishedFolderId Id="calendar"/></m:FolderIds></m:GetFolder>'
+        )
+        .find(f".//{T}FolderId")
+        .get("Id")
+    )
     assert ews.code(get(f'<t:ItemId Id="{identifier.swapcase()}"/>')) == "ErrorInvalidIdMalformed"
     assert ews.code(get('<t:ItemId Id="not base64!"/>')) == "ErrorInvalidIdMalformed"
     assert ews.code(get('<t:ItemId Id=""/>')) == "ErrorInvalidIdEmpty"
@@ -209,7 +213,9 @@ def test_every_write_gives_a_new_change_key(ews: Ews) -> None:
 def test_a_stale_change_key_is_a_conflict(ews: Ews, conflict: str, code: str) -> None:
     identifier, key = ews.event()
     ews.set_subject(identifier, key, "First")
-    change = ews.update(identifier, key, set_field("item:Subject", "<t:Subject>Second</t:Subject>"), ConflictResolution=conflict)
+    change = ews.update(
+        identifier, key, set_field("item:Subject", "<t:Subject>Second</t:Subject>"), ConflictResolution=conflict
+    )
     assert ews.code(change) == code
     expected = "Second" if code == "NoError" else "First"
     assert ews.get(identifier, "item:Subject").findtext(f"{T}Subject") == expected
@@ -220,7 +226,14 @@ def test_auto_resolve_can_be_switched_to_merge(ews: Ews) -> None:
     ews.set_subject(identifier, key, "First")
     ews.server.condition("behaviour", auto_resolve="merge")
     try:
-        ews.one(ews.update(identifier, key, set_field("calendar:Location", "<t:Location>X</t:Location>"), ConflictResolution="AutoResolve"))
+        ews.one(
+            ews.update(
+                identifier,
+                key,
+                set_field("calendar:Location", "<t:Location>X</t:Location>"),
+                ConflictResolution="AutoResolve",
+            )
+        )
     finally:
         ews.server.condition("behaviour", auto_resolve="refuse")
     item = ews.get(identifier, "item:Subject", "calendar:Location")
@@ -229,7 +242,9 @@ def test_auto_resolve_can_be_switched_to_merge(ews: Ews) -> None:
 
 def test_a_write_needs_a_change_key_even_to_overwrite(ews: Ews) -> None:
     identifier, _ = ews.event()
-    change = ews.update(identifier, "", set_field("item:Subject", "<t:Subject>x</t:Subject>"), ConflictResolution="AlwaysOverwrite")
+    change = ews.update(
+        identifier, "", set_field("item:Subject", "<t:Subject>x</t:Subject>"), ConflictResolution="AlwaysOverwrite"
+    )
     assert ews.code(change) == "ErrorChangeKeyRequiredForWriteOperations"
 
 
@@ -284,7 +299,9 @@ def test_fields_are_set_appended_and_deleted(ews: Ews) -> None:
 def test_the_mail_switch_is_required_for_calendar_items(ews: Ews) -> None:
     identifier, key = ews.event()
     creation = f"<m:CreateItem><m:Items>{event()}</m:Items></m:CreateItem>"
-    change = ews.update(identifier, key, set_field("item:Subject", "<t:Subject>x</t:Subject>"), SendMeetingInvitationsOrCancellations="")
+    change = ews.update(
+        identifier, key, set_field("item:Subject", "<t:Subject>x</t:Subject>"), SendMeetingInvitationsOrCancellations=""
+    )
     assert ews.code(creation) == "ErrorSendMeetingInvitationsRequired"
     assert ews.code(change) == "ErrorSendMeetingInvitationsOrCancellationsRequired"
     assert ews.code(ews.delete(identifier, send="")) == "ErrorSendMeetingCancellationsRequired"
@@ -328,7 +345,9 @@ def test_deleting_to_the_bin_gives_a_new_id_there(ews: Ews) -> None:
     ("how", "folder", "count"),
     [("SoftDelete", "recoverableitemsdeletions", 1), ("HardDelete", "recoverableitemsdeletions", 0), ("HardDelete", "deleteditems", 0)],
 )  # fmt: skip
-def test_soft_delete_goes_to_recoverable_items_and_hard_delete_nowhere(ews: Ews, how: str, folder: str, count: int) -> None:
+def test_soft_delete_goes_to_recoverable_items_and_hard_delete_nowhere(
+    ews: Ews, how: str, folder: str, count: int
+) -> None:
     identifier, _ = ews.event()
     ews.one(ews.delete(identifier, how))
     assert len(ews.find(folder=folder)) == count
@@ -376,8 +395,13 @@ def test_an_extended_property_is_set_read_searched_and_deleted(ews: Ews) -> None
 
 def test_array_and_number_properties_keep_their_values(ews: Ews) -> None:
     tags = LINK.replace('"link"', '"tags"').replace('"String"', '"StringArray"')
-    count = '<t:ExtendedFieldURI DistinguishedPropertySetId="PublicStrings" PropertyName="count" PropertyType="Integer"/>'
-    identifier, _ = ews.event(before=prop(tags, "<t:Values><t:Value>a</t:Value><t:Value>b</t:Value></t:Values>") + prop(count, "<t:Value>7</t:Value>"))
+    count = (
+        '<t:ExtendedFieldURI DistinguishedPropertySetId="PublicStrings" PropertyName="count" PropertyType="Integer"/>'
+    )
+    identifier, _ = ews.event(
+        before=prop(tags, "<t:Values><t:Value>a</t:Value><t:Value>b</t:Value></t:Values>")
+        + prop(count, "<t:Value>7</t:Value>")
+    )
     item = ews.get(identifier, extra=tags + count)
     assert [node.text for node in item.iter(f"{T}Value")] == ["a", "b", "7"]
 
@@ -399,7 +423,9 @@ def test_array_and_number_properties_keep_their_values(ews: Ews) -> None:
 )  # fmt: skip
 def test_a_wrong_extended_property_is_refused(ews: Ews, path: str, value: str, code: str) -> None:
     item = event(before=prop(path, value))
-    assert ews.code(f'<m:CreateItem SendMeetingInvitations="SendToNone"><m:Items>{item}</m:Items></m:CreateItem>') == code
+    assert (
+        ews.code(f'<m:CreateItem SendMeetingInvitations="SendToNone"><m:Items>{item}</m:Items></m:CreateItem>') == code
+    )
 
 
 def test_known_tags_mirror_the_item(ews: Ews) -> None:
@@ -468,10 +494,16 @@ def test_a_label_that_no_contact_has_is_refused(ews: Ews) -> None:
 
 
 def test_distribution_lists_live_among_the_contacts(ews: Ews) -> None:
-    member = "<t:Member><t:Mailbox><t:Name>Z</t:Name><t:EmailAddress>z@x.example</t:EmailAddress></t:Mailbox></t:Member>"
-    identifier, _ = ews.create(f"<t:DistributionList><t:DisplayName>Buyers</t:DisplayName><t:Members>{member}</t:Members></t:DistributionList>")
+    member = (
+        "<t:Member><t:Mailbox><t:Name>Z</t:Name><t:EmailAddress>z@x.example</t:EmailAddress></t:Mailbox></t:Member>"
+    )
+    identifier, _ = ews.create(
+        f"<t:DistributionList><t:DisplayName>Buyers</t:DisplayName><t:Members>{member}</t:Members></t:DistributionList>"
+    )
     assert names(ews.page(folder="contacts").find(f"{T}Items")) == ["DistributionList"]
-    expanded = ews.one(f'<m:ExpandDL><m:Mailbox><t:ItemId Id="{identifier}"/></m:Mailbox></m:ExpandDL>').find(f"{M}DLExpansion")
+    expanded = ews.one(f'<m:ExpandDL><m:Mailbox><t:ItemId Id="{identifier}"/></m:Mailbox></m:ExpandDL>').find(
+        f"{M}DLExpansion"
+    )
     assert (expanded.get("TotalItemsInView"), expanded.findtext(f".//{T}EmailAddress")) == ("1", "z@x.example")
 
 
