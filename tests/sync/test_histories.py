@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import hypothesis.strategies as st
-from hypothesis import HealthCheck, Phase, settings
-from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from sidefeed.sync import Engine, GuardTripped
 from sidefeed.workspace import DELETED, Draft, Store
@@ -371,17 +372,27 @@ class HistoryHistories(Histories):
     options = {"conditional": False, "history": True}
 
 
-CI = settings(max_examples=40, stateful_step_count=25, deadline=None, derandomize=True,
-              suppress_health_check=list(HealthCheck), phases=[Phase.explicit, Phase.generate, Phase.shrink])
-
-TestHistories = Histories.TestCase
-TestHistories.settings = CI
-TestLateHistories = LateHistories.TestCase
-TestLateHistories.settings = CI
-TestHistoryHistories = HistoryHistories.TestCase
-TestHistoryHistories.settings = CI
+def profile(examples: int, steps: int = 25) -> settings:
+    return settings(max_examples=examples, stateful_step_count=steps, deadline=None, derandomize=True,
+                    suppress_health_check=list(HealthCheck), print_blob=True)
 
 
-def test_the_histories_reached_what_they_are_for() -> None:
-    for what in ("delete", "merge", "decision", "stale", "matched", "conflict", "recovered", "unknown", "crash"):
-        assert HAPPENED[what], f"no history had a {what}: the harness is blind to it"
+DEV, CI = profile(8), profile(60)
+
+KINDS = [Histories, LateHistories, HistoryHistories]
+kinds = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+
+
+@kinds
+def test_histories(kind: type[Histories]) -> None:
+    run_state_machine_as_test(kind, settings=DEV)  # type: ignore[no-untyped-call]
+
+
+@pytest.mark.slow
+@kinds
+def test_many_histories_and_they_reach_what_they_are_for(kind: type[Histories]) -> None:
+    HAPPENED.clear()
+    run_state_machine_as_test(kind, settings=CI)  # type: ignore[no-untyped-call]
+    wanted = ["delete", "merge", "decision", "matched", "conflict", "recovered", "unknown", "crash"]
+    blind = [what for what in (*wanted, *(["stale"] if kind is Histories else [])) if not HAPPENED[what]]
+    assert blind == [], f"no history had one of these: the harness is blind to it; {HAPPENED}"
