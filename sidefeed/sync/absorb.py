@@ -63,7 +63,11 @@ def absorb(
     store: Store, mappings: Mappings, om: ObjectMap, stream: Stream, connector: Connector, report: Report,
     progress: Progress | None = None,
 ) -> None:
-    """Absorb everything that waits in the inbox of one feed."""
+    """Absorb everything that waits in the inbox of one feed.
+
+    The history names the system as the source of each change, unless the connector says otherwise (``source``).
+    """
+    source = getattr(connector, "source", om.system)
     with store.read() as tx:
         ids = tx.inbox_ids(om.system, stream.name)
         fresh_keys = _fresh_keys(tx, om, stream, ids)
@@ -73,7 +77,7 @@ def absorb(
             items = tx.inbox_items(om.system, stream.name, chunk)
         items = _complete(items, om, stream, connector)
         with store.write() as tx:
-            _Batch(tx, mappings, om, stream, report, fresh_keys).absorb(items)
+            _Batch(tx, mappings, om, stream, report, fresh_keys, source).absorb(items)
         if progress is not None:
             progress(f"absorbing {om.system} {stream.name}", len(chunk))
 
@@ -112,8 +116,9 @@ class _Batch:
 
     def __init__(
         self, tx: Transaction, mappings: Mappings, om: ObjectMap, stream: Stream, report: Report,
-        fresh_keys: Mapping[str, int],
+        fresh_keys: Mapping[str, int], source: str,
     ) -> None:
+        self.source = source
         self.tx = tx
         self.mappings = mappings
         self.entity = mappings.entities[om.entity]
@@ -377,7 +382,7 @@ class _Batch:
                 continue
             one = edit.observation
             actor = actors.get(one.actor or "", one.actor) or self.om.system
-            drafts.append(Draft(self.om.entity, edit.link.record, edit.fields, actor, self.om.system,
+            drafts.append(Draft(self.om.entity, edit.link.record, edit.fields, actor, self.source,
                                 at=one.modified, base=edit.base))
             owners.append(edit)
         changes = self.tx.append(drafts)
@@ -435,7 +440,7 @@ class _Batch:
         one, link = edit.observation, edit.link
         state = self.tx.records([link.record]).get(link.record)
         if state is None:  # a record whose every field was blank or unknown still exists
-            self.tx.append([Draft(self.om.entity, link.record, {DELETED: False}, self.om.system, self.om.system)])
+            self.tx.append([Draft(self.om.entity, link.record, {DELETED: False}, self.om.system, self.source)])
             state = self.tx.records([link.record])[link.record]
         link.state = "live"
         link.external_id = one.id

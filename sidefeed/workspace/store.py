@@ -391,6 +391,12 @@ class Transaction:
                 found.setdefault(key, []).append(record)
         return found
 
+    def index_again(self, entity: str) -> None:
+        """Make the natural keys of an entity anew, after another way of matching came in."""
+        for state in self.each_record(entity):
+            self._records[state.id] = state
+            self._dirty.add(state.id)
+
     def mark_merged(self, loser: str, winner: str) -> None:
         self.records([loser])[loser].merged_into = winner
         self._dirty.add(loser)
