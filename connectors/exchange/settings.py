@@ -90,7 +90,7 @@ def parse(table: Mapping[str, Any]) -> Settings:
     parts = urlsplit(endpoint)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
         raise _wrong("endpoint", "must be a URL such as https://mail.example.com/EWS/Exchange.asmx, without a user")
-    if is_online(endpoint) and not table.get("allow_exchange_online"):
+    if is_online(endpoint) and not _flag(table, "allow_exchange_online"):
         client_id = str(table["client_id"]) if table.get("client_id") else None
         notice = online_notice(client_id) + " To try EWS all the same, set allow_exchange_online: true."
         raise Invalid(notice, field="endpoint", rule="exchange-online", code="exchange-online", owner="admin")
@@ -115,7 +115,7 @@ def parse(table: Mapping[str, Any]) -> Settings:
         past=_days(table, "window_past_days", 30),
         future=_days(table, "window_future_days", 90),
         timezone=str(table.get("timezone") or "UTC"),
-        read_bodies=bool(table.get("read_bodies", False)),
+        read_bodies=_flag(table, "read_bodies"),
         timeout=float(table.get("timeout") or 60),
     )
 
@@ -139,6 +139,14 @@ def _choice(table: Mapping[str, Any], name: str, choices: Sequence[str], default
     if value not in choices:
         raise _wrong(name, f"is {value!r}; it must be one of {', '.join(choices)}")
     return value
+
+
+def _flag(table: Mapping[str, Any], name: str) -> bool:
+    """A switch, off by default; environment variables give it as text."""
+    value = str(table.get(name, False)).strip().lower()
+    if value not in ("true", "false", "1", "0", "yes", "no", "none", ""):
+        raise _wrong(name, "must be true or false")
+    return value in ("true", "1", "yes")
 
 
 def _days(table: Mapping[str, Any], name: str, default: int) -> int:

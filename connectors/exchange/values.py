@@ -6,6 +6,7 @@ Raw fields are named in ``CALENDAR`` and ``CONTACT``. Text that is blank is None
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -28,6 +29,10 @@ _RESPONSES = {
     "Unknown": "none", "NoResponseReceived": "none", "Organizer": "organizer", "Tentative": "tentative",
     "Accept": "accept", "Decline": "decline",
 }  # fmt: skip
+_CONFERENCE = re.compile(
+    r"https://(?:[a-z0-9-]+\.)*(?:teams\.microsoft\.com|teams\.live\.com|zoom\.us|meet\.google\.com|webex\.com|"
+    r"gotomeet\.me|whereby\.com|meet\.jit\.si)/[^\s<>\"']+", re.IGNORECASE
+)  # fmt: skip
 _ROLES = (("RequiredAttendees", "required"), ("OptionalAttendees", "optional"), ("Resources", "resource"))
 _SENSITIVITIES = {each.lower(): each for each in ("Normal", "Personal", "Private", "Confidential")}
 _SHOW_AS = {each.lower(): each for each in ("Free", "Tentative", "Busy", "OOF", "WorkingElsewhere", "NoData")}
@@ -203,6 +208,13 @@ def _is_organizer(item: Element, mailbox: str) -> bool:
     return address(xml.at(item, "Organizer", "Mailbox")) == mailbox
 
 
+def _join_url(item: Element, _: str) -> str | None:
+    """The join link: Exchange's own, else one of a known service in the place or, if it was read, the body."""
+    told = _tidy(xml.text(item, "JoinOnlineMeetingUrl"))
+    texts = (xml.text(item, "Location") or "", xml.text(item, "Body") or "")
+    return told or next((found[0] for text in texts if (found := _CONFERENCE.search(text))), None)
+
+
 def _choice(tag: str, default: str) -> Callable[[Element, str], str]:
     return lambda item, _: (xml.text(item, tag) or default).lower()
 
@@ -327,8 +339,8 @@ CALENDAR: dict[str, Property] = {
             _choice("LegacyFreeBusyStatus", "Busy"), _one_of("ShowAs", "LegacyFreeBusyStatus", _SHOW_AS),
         ),
         Property(
-            ("calendar:JoinOnlineMeetingUrl",), _field("JoinUrl", "url", "Join link", writable=False),
-            _plain("JoinOnlineMeetingUrl"),
+            ("calendar:JoinOnlineMeetingUrl", "calendar:Location"),
+            _field("JoinUrl", "url", "Join link", writable=False), _join_url,
         ),
         Property((), _field("Series", "boolean", "Part of a series", writable=False)),
     )

@@ -224,6 +224,20 @@ def test_attendees_are_plain_and_sorted_and_directory_names_are_no_addresses() -
     assert (told["MyResponse"], told["IsOrganizer"]) == ("accept", False)
 
 
+@pytest.mark.parametrize(
+    ("inner", "link"),
+    [
+        ("<t:JoinOnlineMeetingUrl>https://meet.example.com/1</t:JoinOnlineMeetingUrl>", "https://meet.example.com/1"),
+        ("<t:Location>Teams; https://teams.microsoft.com/l/meetup-join/19%3a</t:Location>",
+         "https://teams.microsoft.com/l/meetup-join/19%3a"),
+        ("<t:Body>Join: &lt;https://acme.zoom.us/j/9?pwd=x&gt; or call</t:Body>", "https://acme.zoom.us/j/9?pwd=x"),
+        ("<t:Location>https://zoom.us.evil.example/j/9</t:Location>", None), ("", None),
+    ],
+)  # fmt: skip
+def test_the_join_link_is_exchanges_own_or_one_of_a_known_service(inner: str, link: str | None) -> None:
+    assert read(item(f"<t:Start>2026-11-21T08:00:00Z</t:Start>{inner}"), "JoinUrl") == {"JoinUrl": link}
+
+
 # Writing
 
 
@@ -293,6 +307,7 @@ def test_a_reply_with_a_document_type_is_not_read() -> None:
         ({"access": "root"}, "access"), ({"access": "own"}, "credentials"), ({"version": "2019"}, "version"),
         ({"window_past_days": -1}, "window_past_days"), ({"window_future_days": 4000}, "window_future_days"),
         ({"ca_file": "/nowhere/ca.pem"}, "ca_file"), ({"auth": "oauth"}, "tenant_id"),
+        ({"read_bodies": "maybe"}, "read_bodies"),
         ({"auth": "oauth", "tenant_id": "../x", "client_id": "a", "client_secret": "b"}, "tenant_id"),
     ],
 )  # fmt: skip
@@ -317,6 +332,14 @@ def test_exchange_online_is_refused_with_the_dates_and_the_way_out(host: str) ->
 
 def test_a_host_that_only_looks_like_exchange_online_is_let_in() -> None:
     assert not settings.parse({**GOOD, "endpoint": "https://office365.com.example.com/EWS/Exchange.asmx"}).online
+
+
+def test_settings_may_come_as_text_from_the_environment() -> None:
+    told = settings.parse({**GOOD, "mailboxes": "ann@x.example, bob@x.example", "read_bodies": "false",
+                           "window_past_days": "7", "timeout": "5"})  # fmt: skip
+    assert (list(told.mailboxes), told.read_bodies, told.past, told.timeout) == (
+        ["ann@x.example", "bob@x.example"], False, 7, 5.0,
+    )  # fmt: skip
 
 
 def test_settings_show_no_secret() -> None:
