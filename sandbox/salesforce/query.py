@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from .conditions import Conditions, Test
@@ -170,7 +171,7 @@ class _Run:
                     if len(rows) == wanted:
                         break
             return rows[query.offset :]
-        rows = list(self._matching(test))
+        rows = list(islice(self._matching(test), None if keys else wanted))
         if keys:
             rows.sort(key=lambda row: row["Id"])
         for get, one in reversed(list(zip(keys, query.order_by, strict=True))):
