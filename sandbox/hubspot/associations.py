@@ -63,7 +63,7 @@ class Associations:
         self.pairs: dict[tuple[str, int, str], dict[int, tuple[Spec, ...]]] = {}
         self.definitions: dict[tuple[str, str], dict[Spec, Definition]] = {}
         self.inverse: dict[tuple[str, str, Spec], Spec] = {}
-        self.maxima: dict[tuple[str, str], int] = {}
+        self.maxima: dict[tuple[str, str, Spec], int] = {}
         self.default_maximum = 10_000
         self.next_user_id = 1
         for key, type_id in catalogue.ASSOCIATION_IDS.items():
@@ -261,19 +261,26 @@ class Associations:
         chosen = self.check(edge, specs)
         plain = self.unlabelled(edge.source, edge.target)
         before = self.specs(edge)
-        if not before:
-            self._room(edge)
-            self._room(edge.reverse)
         kept = () if replace else before
         after = tuple(dict.fromkeys([*kept, *chosen, plain]))
+        for spec in after:
+            if spec not in before:
+                self._room(edge, spec)
+                self._room(edge.reverse, self.inverse[edge.source, edge.target, spec])
         for spec in after:
             if spec not in before and self.types(edge.source, edge.target)[spec].role == "primary":
                 self._demote(edge, spec)
         self._write(edge, after)
 
-    def _room(self, edge: Edge) -> None:
-        most = self.maxima.get((edge.source, edge.target), self.default_maximum)
-        if len(self.pairs.get((edge.source, edge.source_id, edge.target), ())) >= most:
+    def _room(self, edge: Edge, spec: Spec) -> None:
+        """Raises 400 when a record has as many targets of a type as it may."""
+        targets = self.pairs.get((edge.source, edge.source_id, edge.target), {})
+        most = self.maxima.get((edge.source, edge.target, spec))
+        if most is None:
+            most, held = self.default_maximum, len(targets)
+        else:
+            held = sum(1 for specs in targets.values() if spec in specs)
+        if held >= most:
             one, other = self.store.types[edge.source].type.singular, self.store.types[edge.target].type.singular
             raise validation(
                 f"{one} {edge.source_id} is already associated with {most} {other} records, the most allowed",

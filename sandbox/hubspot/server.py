@@ -12,7 +12,7 @@ import orjson
 
 from sandbox.kit import BadJson, Fault, PracticeServer, Request, Response
 
-from . import account, batches, definitions, errors, links, population, records, search, wire
+from . import account, association_limits, batches, definitions, errors, links, population, records, search, wire
 from .access import Access, Meter, OAuthApp, Token, object_scopes
 from .conditions import BadDays
 from .errors import ApiError, not_implemented
@@ -50,7 +50,11 @@ class HubSpotServer(PracticeServer):
         self.portal.listeners.append(self.webhooks.hear)
         self.bad_days = BadDays(self.portal, self.access, self.meter, self.webhooks)
         self.conditions = self.bad_days.describe()
-        self.fault_kinds = {"ratelimit": self._ratelimit, "partial": self._partial}
+        self.fault_kinds = {
+            "ratelimit": self._ratelimit,
+            "partial": self._partial,
+            "empty_results": self._empty_results,
+        }
         if limits is not None:
             self.condition("limits", tier=limits)
 
@@ -187,11 +191,26 @@ class HubSpotServer(PracticeServer):
 
     def _associations(self, request: Request, route: Route, token: Token) -> Answer:
         rest = route.rest
+        if rest[0] == "definitions":
+            return self._association_limits(request, rest[1:], token)
+        if rest[0] == "usage":
+            raise not_implemented(f"{request.method} {request.path}")
         writing = not (request.method == "GET" or rest[-1] == "read")
         one = self._allowed(token, rest[0], writing)
         other = self._allowed(token, rest[1], writing)
         self._may_associate(request, route, writing)
         answer = links.between(self.portal, request, one, other, rest[2:], legacy=route.legacy_associations)
+        if answer is None:
+            raise not_implemented(f"{request.method} {request.path}")
+        return answer
+
+    def _association_limits(self, request: Request, rest: list[str], token: Token) -> Answer:
+        answer = None
+        if rest == ["configurations", "all"] and request.method == "GET":
+            answer = association_limits.all_limits(self.portal)
+        elif rest[:1] == ["configurations"] and len(rest) >= 3:
+            one, other = (self._allowed(token, given, request.method != "GET") for given in rest[1:3])
+            answer = association_limits.between(self.portal, request, one, other, rest[3:])
         if answer is None:
             raise not_implemented(f"{request.method} {request.path}")
         return answer
@@ -334,6 +353,12 @@ class HubSpotServer(PracticeServer):
         body["numErrors"] = len(body["errors"])
         headers = [h for h in answer.headers if h[0] != "Content-Type"]
         return Response(207, orjson.dumps(body), [("Content-Type", wire.JSON_TYPE), *headers], answer.records)
+
+    def _empty_results(self, request: Request, fault: Fault) -> Response:
+        """A batch that is not run and yet answered 2xx, with no results and no errors; args: status (200)."""
+        now = wire.iso(self.portal.now())
+        body = {"status": "COMPLETE", "results": [], "startedAt": now, "completedAt": now}
+        return self._respond(Answer(int(fault.args.get("status", 200)), body), [])
 
     # --- conditions --------------------------------------------------------------------------------------------------
 

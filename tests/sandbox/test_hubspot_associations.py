@@ -265,12 +265,21 @@ def test_pages_of_associations_follow_each_other(caller: Caller) -> None:
 
 def test_a_record_has_a_maximum_of_associations(caller: Caller, pair: tuple[str, str]) -> None:
     contact, company = pair
-    maxima = caller.server.portal.associations.maxima
-    maxima["companies", "contacts"] = 1
+    path = "/crm/v4/associations/definitions/configurations"
+    limit = {"category": "HUBSPOT_DEFINED", "typeId": 280, "maxToObjectIds": 1}
+    made = caller.post(f"{path}/companies/contacts/batch/create", {"inputs": [limit, {**limit, "typeId": 279}]})
+    assert made.status_code == 207
+    shown = {"category": "HUBSPOT_DEFINED", "typeId": 280, "label": None, "userEnforcedMaxToObjectIds": 1}
+    assert made.json()["results"] == [shown]
+    assert caller.get(f"{path}/all").json()["results"] == [shown]
     put(caller, ("contacts", contact), ("companies", company), spec(279))
     other = caller.make("contacts", email="b@example.com")
     answer = put(caller, ("contacts", other), ("companies", company), spec(279))
     assert (answer.status_code, answer.json()["category"]) == (400, "VALIDATION_ERROR")
+    assert caller.post(f"{path}/companies/contacts/batch/purge", {"inputs": [limit]}).status_code == 204
+    assert caller.get(f"{path}/companies/contacts").json() == {"results": []}
+    assert put(caller, ("contacts", other), ("companies", company), spec(279)).status_code == 201
+    assert caller.post("/crm/v4/associations/usage/high-usage-report/1", {}).status_code == 501
 
 
 def test_custom_objects_get_types_of_their_own(caller: Caller) -> None:

@@ -270,6 +270,13 @@ def test_where_201_is_usual_200_can_be_practised(caller: Caller) -> None:
     assert caller.post("/crm/v3/objects/contacts", person("b@example.com")).status_code == 200
 
 
+def test_a_batch_can_be_answered_with_nothing_in_it(caller: Caller) -> None:
+    caller.server.faults.add("empty_results", path="*/batch/create")
+    answer = caller.post(f"{CONTACTS}/create", inputs(person("a@example.com")))
+    assert (answer.status_code, answer.json()["results"], "errors" in answer.json()) == (200, [], False)
+    assert total(caller) == 0
+
+
 def test_a_partial_fault_fails_some_inputs_of_a_batch(caller: Caller) -> None:
     caller.server.faults.add("partial", path="*/batch/create", fail=2)
     body = inputs(*[person(f"p{n}@example.com", f"t{n}") for n in range(5)])

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hubspot import HubSpot
 from hubspot.crm.contacts.exceptions import ApiException
+from hubspot.utils.signature import Signature
 
 from sandbox.hubspot import HubSpotServer
 
@@ -154,3 +155,55 @@ def test_it_speaks_tls_to_the_sdk() -> None:
     with HubSpotServer(tls=True) as server:
         client = HubSpot(access_token=server.access_token, host=server.url, ssl_ca_cert=str(server.ca_file))
         assert client.crm.contacts.basic_api.get_page().results == []
+
+
+def test_merges_splits_groups_and_privacy_deletion(server: HubSpotServer, client: Any) -> None:
+    one, other = contact(client, email="a@example.com"), contact(client, email="b@example.com")
+    survivor = client.crm.contacts.basic_api.merge({"primaryObjectId": one, "objectIdToMerge": other}).id
+    assert client.crm.contacts.basic_api.get_by_id(other).id == survivor
+    client.crm.contacts.basic_api.purge({"objectId": survivor})
+    assert client.crm.contacts.basic_api.get_page(archived=True).results == []
+    owner = server.call(server.add_owner, "rep@example.com")
+    deal = client.crm.deals.basic_api.create({"properties": {"amount": "10"}}).id
+    api = client.crm.objects.deal_splits.batch_api
+    shares = {"inputs": [{"id": int(deal), "splits": [{"ownerId": int(owner), "percentage": "1.0"}]}]}
+    assert api.upsert(shares).results[0].splits[0].properties["hubspot_owner_id"] == owner
+    assert len(api.read({"inputs": [{"id": deal}]}).results[0].splits) == 1
+    groups = client.crm.properties.groups_api.get_all("deals").results
+    assert [group.name for group in groups] == ["dealinformation"]
+
+
+def test_tokens_are_refreshed_and_described(server: HubSpotServer) -> None:
+    app = server.app
+    code = server.access.install(app, None, "http://localhost/back")
+    client = HubSpot(host=server.url)
+    secrets = {"client_id": app.client_id, "client_secret": app.client_secret}
+    first = client.oauth.tokens_api.create(
+        grant_type="authorization_code", code=code, redirect_uri="http://localhost/back", **secrets
+    )
+    second = client.oauth.tokens_api.create(grant_type="refresh_token", refresh_token=first.refresh_token, **secrets)
+    assert second.access_token != first.access_token
+    assert client.oauth.access_tokens_api.get(second.access_token).hub_id == server.portal.id
+    signed_in = HubSpot(access_token=second.access_token, host=server.url)
+    assert signed_in.crm.deals.basic_api.get_page().results == []
+
+
+def test_the_clients_own_signature_check_accepts_a_webhook(server: HubSpotServer) -> None:
+    body = b'[{"eventId":1}]'
+    uri = "http://127.0.0.1:9/hooks"
+    headers = server.webhooks.signed(uri, body)
+    assert Signature.is_valid(
+        signature=headers["X-HubSpot-Signature-v3"],
+        client_secret=server.app.client_secret,
+        request_body=body.decode(),
+        http_uri=uri,
+        http_method="POST",
+        signature_version="v3",
+        timestamp=headers["X-HubSpot-Request-Timestamp"],
+    )
+    assert Signature.is_valid(
+        signature=headers["X-HubSpot-Signature"],
+        client_secret=server.app.client_secret,
+        request_body=body.decode(),
+        signature_version="v1",
+    )
