@@ -92,7 +92,7 @@ NOT_IMPLEMENTED = (
 )
 """Resources of the real system that answer 501 here."""
 CURSOR_LIFE = timedelta(days=2)
-_SEASONS = ("Spring", "Summer", "Winter")
+_SEASONS = ("Summer", "Winter", "Spring")
 
 
 @dataclass
@@ -138,12 +138,12 @@ class Cursors:
 def versions() -> Response:
     """GET /services/data: every version that is served, oldest first. Needs no session."""
     listed = []
-    for number in range(31, 69):
-        season = _SEASONS[(number + 1) % 3]
-        year = 2014 + (number - 31) // 3 + (1 if season == "Winter" else 0)
-        listed.append(
-            {"label": f"{season} '{year % 100:02d}", "url": f"/services/data/v{number}.0", "version": f"{number}.0"}
-        )
+    for number in range(
+        31, 69
+    ):  # 31.0 was Summer '14; three releases a year, the one of autumn named for the next year
+        years, season = divmod(number - 31, 3)
+        label = f"{_SEASONS[season]} '{14 + years + (season > 0)}"
+        listed.append({"label": label, "url": f"/services/data/v{number}.0", "version": f"{number}.0"})
     return Response.of_json(listed)
 
 
