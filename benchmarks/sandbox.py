@@ -125,6 +125,7 @@ def _serve_salesforce() -> None:
     cost = _start_stop_ms(SalesforceServer)
     with SalesforceServer() as server:
         info = server.connection_info()
+        server.condition("quota", limit=10**9)
         names = [{"Name": f"Account {number}"} for number in range(RECORDS)]
         server.call(server.load_data, {"Account": names})
         token, version = str(info["session_id"]), "62.0"
@@ -289,7 +290,7 @@ async def _client(port: int, request: bytes, end: float, latencies: list[float])
             writer.write(request)
             head = await reader.readuntil(b"\r\n\r\n")
             if not head.startswith(b"HTTP/1.1 200"):
-                raise SystemExit(f"unexpected answer: {head.decode('latin-1')}")
+                raise RuntimeError(f"unexpected answer:\n{head.decode('latin-1')}")
             length = head.lower().partition(b"content-length:")[2].split(b"\r\n", 1)[0]
             await reader.readexactly(int(length))
             latencies.append(time.perf_counter() - started)
