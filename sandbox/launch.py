@@ -155,11 +155,10 @@ def describe(connections: Mapping[str, Mapping[str, Any]]) -> str:
     """How to connect, for a person to read."""
     lines: list[str] = []
     for name, connection in connections.items():
-        lines += [name, f"  url          {connection['url']}", f"  control api  {connection['control_url']}"]
+        addresses = {"url": connection["url"], "control api": connection["control_url"]}
         if connection["ca_file"]:
-            lines.append(f"  certificate  {connection['ca_file']}")
-        lines += [f"  {line}" for line in _indented(connection["credentials"])]
-        lines.append("")
+            addresses["certificate"] = connection["ca_file"]
+        lines += [name, *_tree({**addresses, **connection["credentials"]}), ""]
     return "\n".join([*lines, "Stop with Ctrl-C."])
 
 
@@ -259,20 +258,25 @@ def _connection(server: PracticeServer) -> dict[str, Any]:
 _ADDRESSES = ("url", "control_url", "ca_file")
 
 
-def _indented(value: Any, depth: int = 0) -> Iterator[str]:
+def _tree(values: Mapping[str, Any], depth: int = 1) -> Iterator[str]:
     """A small tree of plain data as aligned lines."""
-    indent = "  " * depth
-    items: list[tuple[str, Any]]
-    if isinstance(value, Mapping):
-        items = [(str(key), item) for key, item in value.items()]
-    else:
-        items = [("-", item) for item in value]
-    for key, item in items:
-        if isinstance(item, Mapping | list | tuple) and item:
+    indent, width = "  " * depth, max((len(key) for key in values), default=0) + 2
+    for key, value in values.items():
+        if isinstance(value, Mapping):
             yield f"{indent}{key}"
-            yield from _indented(item, depth + 1)
+            yield from _tree(value, depth + 1)
+        elif isinstance(value, list | tuple) and any(isinstance(item, Mapping) for item in value):
+            yield f"{indent}{key}"
+            for item in value:
+                yield f"{indent}  - {_inline(item)}"
         else:
-            yield f"{indent}{key:<12} {item}"
+            yield f"{indent}{key:<{width}}{_inline(value)}"
+
+
+def _inline(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}: {_inline(item)}" for key, item in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 @contextmanager
