@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
@@ -13,7 +13,7 @@ import orjson
 from sandbox.kit import BadJson, Fault, PracticeServer, Request, Response
 
 from . import account, association_limits, batches, definitions, errors, links, population, records, search, wire
-from .access import Access, Meter, OAuthApp, Token, object_scopes
+from .access import Access, Limits, Meter, OAuthApp, Token, object_scopes
 from .conditions import BadDays
 from .errors import ApiError, not_implemented
 from .portal import Portal
@@ -21,7 +21,7 @@ from .records import Answer, Call
 from .routes import Route, split
 from .schema import load as load_schema
 from .store import Actor, Record, TypeStore
-from .webhooks import Webhooks
+from .webhooks import Subscription, Webhooks
 
 MAX_URL = 16_384
 """Characters of a path and query; the proxy in front of HubSpot answers 414 beyond."""
@@ -122,7 +122,7 @@ class HubSpotServer(PracticeServer):
         if rest[:2] in (["deals", "splits"], ["0-3", "splits"]) and len(rest) == 4 and method == "POST":
             self._allowed(token, "deals", rest[3] != "read")
             return account.splits(self.portal, request, rest[3], token.actor)
-        reading = method == "GET" or rest[-1] in ("search", "read")
+        reading = method == "GET" or (method == "POST" and rest[-1] in ("search", "read"))
         store = self._allowed(token, rest[0], not reading)
         call = Call(self.portal, store, token.actor, route.strict)
         tail = rest[1:]
@@ -151,10 +151,11 @@ class HubSpotServer(PracticeServer):
 
     def _search(self, call: Call, request: Request) -> Answer:
         document = wire.body_object(request)
-        if len(request.body) > search.MAX_BODY:
+        size = len(request.body.decode("utf-8", "replace"))
+        if size > search.MAX_BODY:
             raise errors.validation(
                 f"The search request body must not be longer than {search.MAX_BODY} characters",
-                context={"size": [str(len(request.body))], "limit": [str(search.MAX_BODY)]},
+                context={"size": [str(size)], "limit": [str(search.MAX_BODY)]},
             )
         index = self.portal.index(call.store.type.name)
         hidden = not self.portal.switches.merged_ids_in_search
@@ -369,24 +370,28 @@ class HubSpotServer(PracticeServer):
     # --- state -------------------------------------------------------------------------------------------------------
 
     def snapshot(self) -> object:
-        """The portal and its credentials."""
-        tokens = {value: replace(token) for value, token in self.access.tokens.items()}
-        return (
+        """The portal, its credentials, its quotas, its webhook subscriptions."""
+        hooks = self.webhooks
+        return _Saved(
             self.portal.snapshot(),
-            tokens,
+            {value: replace(token) for value, token in self.access.tokens.items()},
             dict(self.access.refreshes),
+            dict(self.access.codes),
             self.meter.used_today,
             replace(self.meter.limits),
+            dict(hooks.subscriptions),
+            (hooks.target, hooks.duplicates, hooks.disorder),
         )
 
     def restore(self, snapshot: object) -> None:
         """Go back to a snapshot."""
-        assert isinstance(snapshot, tuple)
-        portal, tokens, refreshes, used, limits = snapshot
-        self.portal.restore(portal)
-        self.access.tokens = {value: replace(token) for value, token in tokens.items()}
-        self.access.refreshes = dict(refreshes)
-        self.meter.used_today, self.meter.limits = used, replace(limits)
+        assert isinstance(snapshot, _Saved)
+        self.portal.restore(snapshot.portal)
+        self.access.tokens = {value: replace(token) for value, token in snapshot.tokens.items()}
+        self.access.refreshes, self.access.codes = dict(snapshot.refreshes), dict(snapshot.codes)
+        self.meter.used_today, self.meter.limits = snapshot.used_today, replace(snapshot.limits)
+        self.webhooks.subscriptions = dict(snapshot.subscriptions)
+        self.webhooks.target, self.webhooks.duplicates, self.webhooks.disorder = snapshot.webhooks
         self.bad_days.trouble = None
 
     def populate(self, seed: int) -> dict[str, int]:
@@ -543,3 +548,17 @@ class HubSpotServer(PracticeServer):
         if found is None:
             raise errors.object_not_found(str(record_id))
         return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Saved:
+    """One snapshot."""
+
+    portal: dict[str, Any]
+    tokens: dict[str, Token]
+    refreshes: dict[str, Token]
+    codes: dict[str, Any]
+    used_today: int
+    limits: Limits
+    subscriptions: dict[int, Subscription]
+    webhooks: tuple[str | None, float, bool]

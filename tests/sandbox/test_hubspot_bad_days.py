@@ -212,6 +212,18 @@ def test_a_snapshot_brings_everything_back(caller: Caller) -> None:
         assert len(caller.ids("contacts")) == 2
 
 
+def test_a_snapshot_of_a_portal_keeps_its_webhook_subscriptions(caller: Caller) -> None:
+    with receiving(caller, "deal.creation") as receiver:
+        caller.server.save_snapshot()
+        root = f"/webhooks/v3/{caller.server.app.app_id}"
+        caller.request("DELETE", f"{root}/subscriptions/1")
+        caller.request("DELETE", f"{root}/settings")
+        caller.server.restore_snapshot()
+        caller.make("deals", dealname="D")
+        assert caller.server.webhooks.flush()
+        assert [event["subscriptionType"] for event in receiver.events] == ["deal.creation"]
+
+
 def test_concurrent_clients_make_one_record_for_one_address() -> None:
     with portal() as caller:
 
