@@ -191,9 +191,12 @@ class Mailbox:
                 raise Unavailable(f"{where} cannot be reached: {cause}. Check the endpoint and the network.") from None
             raise Lost(f"The connection to {where} broke before its reply for {self.address} arrived.") from None
         except TransportError as error:
-            raise Unavailable(f"{where} refused a secure connection: {error}. Is ca_file set and right?") from None
+            reason = _reason(error.__context__ or error)
+            raise Unavailable(f"No secure connection to {where}: {reason}. Is ca_file set and right?") from None
         except requests.RequestException as error:  # of the token service: exchangelib wraps those of EWS itself
-            raise Unavailable(f"The token service cannot be used: {error}. Check token_url and the network.") from None
+            raise Unavailable(
+                f"The token service cannot be used: {_reason(error)}. Check token_url and the network."
+            ) from None
         except oauthlib.oauth2.TokenExpiredError:
             raise
         except oauthlib.oauth2.OAuth2Error as error:
@@ -219,6 +222,8 @@ class Mailbox:
                 f"{where} has no EWS at this address (HTTP {error.status}). Set endpoint to its /EWS/Exchange.asmx.",
                 code="endpoint",
             )
+        if 400 <= error.status < 500 and error.status != 408:
+            return ConnectorError(f"{where} refused a request (HTTP {error.status}).", code=f"http-{error.status}")
         return Lost(f"{where} failed (HTTP {error.status}).")
 
     def _online(self) -> PermissionDenied:
@@ -415,16 +420,21 @@ def _was_sent(error: BaseException) -> bool:
 
 
 def _reason(error: BaseException) -> str:
-    """The innermost cause in plain words, without addresses of objects."""
+    """The innermost cause in plain words: its own, without the addresses of objects around it."""
     last = list(_causes(error))[-1]
-    return getattr(last, "strerror", None) or type(last).__name__
+    said = getattr(last, "verify_message", None) or getattr(last, "strerror", None)
+    return said or (str(last) if isinstance(last, requests.RequestException) else type(last).__name__)
 
 
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """An error and what caused it: requests and urllib3 keep that in arguments, in ``reason`` or in ``__cause__``."""
+    while True:
         yield error
-        inner = next((arg for arg in error.args if isinstance(arg, BaseException)), None)
-        error = inner or getattr(error, "reason", None) or error.__cause__ or error.__context__
+        inner = (*error.args, getattr(error, "reason", None), error.__cause__)
+        causes = [each for each in inner if isinstance(each, BaseException)]
+        if not causes:
+            return
+        error = causes[0]
 
 
 def _seconds(retry_after: str | None) -> float | None:

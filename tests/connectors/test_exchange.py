@@ -291,6 +291,17 @@ def test_an_occurrence_that_the_window_left_is_no_deletion(office: Office) -> No
     assert 0 < len(after) < len(before)
 
 
+def test_what_began_before_the_window_stays_as_it_was_told_when_its_series_changes(office: Office) -> None:
+    made = standup(office)
+    connector = office.connect(window_past_days=0)
+    _, cursor = read(connector, CALENDAR)
+    office.server.clock.move(days=7)
+    office.edits(made.id, recurrence=Recurrence(pattern=DailyPattern(interval=1), start=day(0), number=1))
+    after, _ = read(connector, CALENDAR, cursor)
+    assert min(after) == occurrence_id(made.id, "2026-11-30T08:00:00Z")
+    assert {record.state for record in after.values()} == {"deleted"} and len(after) == 10
+
+
 def test_a_shorter_series_tells_what_no_longer_takes_place(office: Office) -> None:
     made = standup(office)
     connector = office.connect()
@@ -866,6 +877,13 @@ def test_a_lost_reply_to_a_delete_is_unknown_and_a_repeat_is_done(office: Office
     assert outcome.status == "done"
 
 
+def test_a_request_that_http_refuses_had_no_effect(office: Office) -> None:
+    connector = office.connect()
+    office.server.faults.add("status", status=413)
+    (outcome,) = connector.write(CALENDAR, [new("w", "rec:1")])
+    assert outcome.status == "refused" and outcome.error is not None and outcome.error.code == "http-413"
+
+
 @pytest.mark.parametrize(
     ("kind", "args"),
     [("status", {"status": 500}), ("truncate", {}), ("html", {"status": 200}), ("drop_before", {})],
@@ -980,8 +998,11 @@ def test_a_wrong_client_secret_is_told_and_leaves_the_connector_usable(office: O
 
 def test_a_token_service_that_is_down_is_unavailable(office: Office, app: dict[str, Any]) -> None:
     connector = office.connect(**{**app, "token_url": "http://127.0.0.1:9/token"})
-    with pytest.raises(Unavailable, match="token"):
+    with pytest.raises(Unavailable, match="token service cannot be used: Connection refused"):
         read(connector, CALENDAR)
+    office.server.faults.add("status", path="*token*", status=503)
+    with pytest.raises(Unavailable, match="HTTP 503"):
+        read(office.connect(**app), CALENDAR)
 
 
 def test_logs_carry_neither_secrets_nor_requests(
@@ -1000,7 +1021,7 @@ def test_a_private_authority_is_trusted_by_its_file_and_no_other(monkeypatch: py
     office = Office(server)
     try:
         assert read(office.connect(), CALENDAR)[0] == {}
-        with pytest.raises(Unavailable, match="ca_file"):
+        with pytest.raises(Unavailable, match=r"unable to get local issuer certificate.*ca_file"):
             read(office.connect(ca_file=None), CALENDAR)
     finally:
         office.close()
