@@ -326,6 +326,18 @@ def test_a_single_meeting_that_becomes_a_series_lives_on_in_its_first_occurrence
     assert fetched.merged_into == first
 
 
+def test_a_series_that_becomes_a_single_meeting_lives_on_in_it(office: Office) -> None:
+    made = standup(office)
+    connector = office.connect()
+    before, cursor = read(connector, CALENDAR)
+    office.edits(made.id, recurrence=None)
+    after, _ = read(connector, CALENDAR, cursor)
+    assert after[made.id].values["Start"] == "2026-11-23T08:00:00Z" and after[made.id].values["Series"] is False
+    merged = [key for key, record in after.items() if record.merged_into == made.id]
+    assert merged == [occurrence_id(made.id, "2026-11-23T08:00:00Z")]
+    assert {key for key, record in after.items() if record.state == "deleted"} == set(before)
+
+
 def test_two_series_that_share_a_uid_keep_their_own_occurrences(server: ExchangeServer, office: Office) -> None:
     def make(hour: int) -> str:
         start = MONDAY.replace(hour=hour)

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from connectors.exchange import ExchangeConnector, operations
+from connectors.exchange import calendar as feed
 from connectors.exchange.identity import meeting_key
 from sandbox.exchange import ExchangeServer
 from sandbox.exchange.errors import EwsError
@@ -60,7 +61,7 @@ class Calendar:
     def act(self) -> None:
         deeds = [
             self.single, self.single, self.series, self.move, self.rename, self.delete, self.occurrence, self.occurrence,
-            self.drop_occurrence, self.repattern, self.serialise, self.hide, self.sleep,
+            self.drop_occurrence, self.repattern, self.serialise, self.unserialise, self.hide, self.sleep,
         ]  # fmt: skip
         deed = self.random.choice(deeds)
         try:
@@ -121,6 +122,11 @@ class Calendar:
     def serialise(self) -> None:
         item = self.items(series=False)
         self.server.update_event(ANN, item, start=item.get("calendar:Start"), recurrence=self.rule())
+
+    def unserialise(self) -> None:
+        item = self.items(series=True)
+        times = {name: item.get(f"calendar:{name.title()}") for name in ("start", "end")}
+        self.server.update_event(ANN, item, recurrence=None, **times)
 
     def hide(self) -> None:
         self.server.update_event(ANN, self.items(), sensitivity=self.random.choice(("Normal", "Private")))
@@ -197,6 +203,7 @@ def test_the_feed_adds_up_to_the_calendar(
     server: ExchangeServer, monkeypatch: pytest.MonkeyPatch, seed: int, rounds: list[int]
 ) -> None:
     monkeypatch.setattr(operations, "SYNC_PAGE", 3)
+    monkeypatch.setattr(feed, "PAGE", 4)
     server.restore_snapshot("empty")
     server.clock.fix(MONDAY)
     calendar = Calendar(server, seed)
@@ -223,8 +230,8 @@ def test_the_feed_adds_up_to_the_calendar(
 
 def test_the_histories_reached_every_case() -> None:
     """Green means nothing where nothing happened. Runs after the histories, in the same process."""
-    wanted = {"single", "series", "move", "occurrence", "drop_occurrence", "repattern", "serialise", "hide", "sleep",
-              "delete", "merged", "deleted", "died"}  # fmt: skip
+    wanted = {"single", "series", "move", "occurrence", "drop_occurrence", "repattern", "serialise", "unserialise",
+              "hide", "sleep", "delete", "merged", "deleted", "died"}  # fmt: skip
     assert wanted - set(happened) == set(), happened
 
 
