@@ -174,8 +174,8 @@ class CsvConnector:
         return {}
 
     def ids(self, stream: Stream) -> Iterator[tuple[str, str]]:
-        columns = [name for name in self._keys.get(stream.object, ())]
-        return ((remote.id, "") for remote in self._rows(stream.object, columns, {}, quiet=True))
+        keys = self._keys.get(stream.object, ())
+        return ((remote.id, "") for remote in self._rows(stream.object, keys, {}, quiet=True))
 
     def prepare(self, objects: Sequence[str], *, apply: bool) -> Sequence[str]:
         return [f"{object}: a file needs nothing" for object in objects]
@@ -242,7 +242,7 @@ class CsvConnector:
             if not row:
                 continue
             if len(row) != len(heading):
-                spans = f" A quote may be open: the row reaches to line {reader.line_num}." \
+                spans = f" A quote may not be closed: the row reaches to line {reader.line_num}." \
                     if reader.line_num > line else ""
                 tell(line, "ragged", f"{len(row)} cells, and the heading has {len(heading)}.{spans} Mend the line "
                                      f"and import again.")
