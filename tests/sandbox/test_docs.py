@@ -74,3 +74,49 @@ def test_the_schema_file_of_the_page_is_taken(tmp_path: Path) -> None:
             headers={"Authorization": f"Bearer {bearer['hubspot']['access_token']}"},
         )
         assert created.status_code == 201, created.text
+
+
+@pytest.mark.parametrize(
+    ("system", "path"),
+    [
+        *(
+            ("salesforce", f"/services/data/v62.0/{path}")
+            for path in (
+                "tooling/query?q=SELECT+Id+FROM+ApexClass",
+                "ui-api/records/001",
+                "analytics/reports",
+                "process/approvals",
+                "sobjects/Account/listviews",
+                "sobjects/Account/describe/layouts",
+                "query?explain=SELECT+Id+FROM+Account",
+            )
+        ),
+        *(
+            ("hubspot", path)
+            for path in ("/crm/v3/lists", "/crm/v3/imports", "/files/v3/files", "/automation/v4/flows", "/cms/v3/pages")
+        ),
+    ],
+)
+def test_what_the_page_calls_missing_says_so_at_run_time(system: str, path: str) -> None:
+    with server_class(system)() as server:
+        info = server.connection_info()
+        bearer = info.get("access_token") or info["session_id"]
+        answer = httpx.get(server.url + path, headers={"Authorization": f"Bearer {bearer}"})
+    assert answer.status_code == 501
+    assert "implement" in answer.text
+
+
+def test_a_missing_exchange_operation_says_so_at_run_time() -> None:
+    envelope = (
+        '<s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/"><s:Body>'
+        '<FindPeople xmlns="http://schemas.microsoft.com/exchange/services/2006/messages"/></s:Body></s:Envelope>'
+    )
+    with server_class("exchange")() as server:
+        server.add_mailbox("ada@practice.example", "Ada", "secret")  # type: ignore[attr-defined]
+        answer = httpx.post(
+            f"{server.url}/EWS/Exchange.asmx",
+            content=envelope,
+            headers={"Content-Type": "text/xml"},
+            auth=("ada@practice.example", "secret"),
+        )
+    assert "FindPeople is not implemented by the practice server" in answer.text
