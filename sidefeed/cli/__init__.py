@@ -262,6 +262,8 @@ def resolve(
 def check(project: ProjectOption = Path(), json: JsonOption = False, offline: Annotated[
         bool, typer.Option("--offline", help="Check the files only, without asking the systems.")] = False) -> None:
     """Hold the mapping files against the live systems: fields, types, lengths, picklists, required fields, rights."""
+    from dataclasses import replace
+
     from sidefeed.mapping.check import check as check_mapping
     from sidefeed.project import Project
 
@@ -270,7 +272,8 @@ def check(project: ProjectOption = Path(), json: JsonOption = False, offline: An
         mappings = opened.mappings()
         findings = []
         if not offline:
-            findings = check_mapping(mappings, lambda system, object: opened.connector(system).describe(object))
+            linked = tuple(om for om in mappings.objects if om.system in opened.systems)
+            findings = check_mapping(replace(mappings, objects=linked), lambda system, object: opened.connector(system).describe(object))
         opened.close()
     if json:
         from dataclasses import asdict
