@@ -10,7 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 from connectors.csvfiles import CsvConnector
-from sidefeed.cli.imports import Imported, app, import_files
+from sidefeed.cli.csv_import import Imported, import_files
+from sidefeed.cli.imports import app
 from sidefeed.cli.project_files import settings_text, write_project
 from sidefeed.connector import Invalid, Stream
 from sidefeed.mapping import load
