@@ -195,6 +195,8 @@ def test_a_meeting_that_does_not_tell_its_sensitivity_is_private() -> None:
     meeting = item("<t:Subject>dentist</t:Subject><t:Start>2026-11-21T08:00:00Z</t:Start>")
     meeting.remove(meeting.find(f"{xml.T}Sensitivity"))
     assert "Subject" not in read(meeting)
+    listed = values.row(meeting)
+    assert listed is not None and listed.private
 
 
 # People
