@@ -89,9 +89,11 @@ def property_problems(error: Mapping[str, Any]) -> list[PropertyProblem]:
 
 
 def existing_ids(error: Mapping[str, Any]) -> tuple[str, ...]:
-    """Ids of the records that a conflict is with; a single create says them only in its text."""
+    """Ids of the records that a conflict is with; a single create, and a taken unique value other than the e-mail
+    address, say them only in the text."""
     named = contexts(error, "existingId", "existingObjectId")
-    return tuple(named or re.findall(r"Existing ID: (\d+)", str(error.get("message") or "")))
+    text = str(error.get("message") or "")
+    return tuple(named or re.findall(r"Existing ID: (\d+)", text) or re.findall(r"(\d+) already has that value", text))
 
 
 def refusal(error: Mapping[str, Any], what: str) -> ConnectorError | None:

@@ -184,6 +184,7 @@ class _Batch:
             elif (record := self._by_stamp(one)) is not None:
                 one.record = record
                 self._remember(one, "primary")
+                self.tx.answer(self.om.system, self.stream.name, one.id, record)
             else:
                 unknown.append(one)
         self._match(unknown)
