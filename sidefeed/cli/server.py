@@ -135,8 +135,8 @@ class LocalServer:
         running then that this call started."""
         for name in ("sidefeed.toml", "prefect.yaml"):
             if not (self.folder / name).is_file():
-                raise ServerError(f"{self.folder / name} does not exist. Run `sidefeed init` to make a project, or name "
-                                  f"its folder with --project.")
+                raise ServerError(f"{self.folder / name} does not exist. Run `sidefeed init` to make a project, or "
+                                  f"name its folder with --project.")
         self._prepare()
         with self._alone():
             known = self._recorded()
@@ -179,7 +179,7 @@ class LocalServer:
         if not self.state.is_dir():
             return []
         with self._alone():
-            stopped = []
+            stopped: list[str] = []
             recorded = self._recorded()
             for name in ("worker", "server"):
                 if name in recorded and recorded[name].alive():
@@ -207,7 +207,8 @@ class LocalServer:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise ServerError(f"another `sidefeed up` or `down` is at work in {self.folder}. Wait for it.") from None
+                raise ServerError(
+                    f"another `sidefeed up` or `down` is at work in {self.folder}. Wait for it.") from None
             yield
 
     def _free_port(self) -> int:
@@ -243,7 +244,7 @@ class LocalServer:
             "PREFECT_SERVER_ENCRYPTION_KEY": (self.state / "encryption-key").read_text(encoding="utf-8").strip(),
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
             "PREFECT_SERVER_EPHEMERAL_ENABLED": "false",
-            "PREFECT_API_BLOCKS_REGISTER_ON_START": "false",  # ours are registered by the worker; Prefect's take a second
+            "PREFECT_API_BLOCKS_REGISTER_ON_START": "false",  # the worker registers ours; Prefect's take a second
             "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
             "PREFECT_WORKER_QUERY_SECONDS": str(self.poll_seconds),
             "PREFECT_CLI_COLORS": "false",
@@ -361,7 +362,7 @@ class LocalServer:
                 "idempotency_key": secrets.token_hex(16)})
             deadline = time.monotonic() + seconds
             while True:
-                run = _ask(client, "GET", f"/flow_runs/{made['id']}")
+                run: dict[str, Any] = _ask(client, "GET", f"/flow_runs/{made['id']}")
                 if run["state_type"] in FINAL:
                     return run
                 if not all(process.alive() for process in self._recorded().values()):

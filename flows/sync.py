@@ -1,0 +1,150 @@
+"""The flows that keep systems and workspace the same: ``sync`` for one system, ``sync-all`` for all of them.
+
+A run is one task, because the engine is restartable as a whole and holds the lease; its batches show as log lines. What
+cannot be reached is told in the report and tried again at the next tick, so a task retries only when the workspace's
+own database is away.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+from prefect import flow, get_client, get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
+from prefect.context import FlowRunContext
+from prefect.tasks import exponential_backoff
+from pydantic import Field
+from sqlalchemy.exc import OperationalError
+
+from flows.credentials import environment
+from flows.outcome import Outcome
+from sidefeed.connector import ConnectorError
+from sidefeed.mapping import MappingErrors
+from sidefeed.project import Project, ProjectError
+from sidefeed.sync import GuardTripped
+from sidefeed.workspace import LeaseHeld, StoreError
+
+PROJECT_VARIABLE = "SIDEFEED_PROJECT"
+LOG_LINES = 150
+"""Lines of progress sent to the API in one run; each costs the server about as much as a state change."""
+
+ProjectParameter = Annotated[str | None, Field(
+    description="The project folder as the worker sees it; SIDEFEED_PROJECT or the worker's own folder if empty.")]
+Approve = Annotated[bool, Field(description="Let a run pass that a guard stopped. Look at its artifact first.")]
+ConfirmMapping = Annotated[bool, Field(description="Accept that the mapping changed since the last run.")]
+
+
+@flow(name="sync", flow_run_name="sync-{system}", persist_result=False)
+def sync(
+    system: Annotated[str, Field(min_length=1, description="The system, as sidefeed.toml names it.")],
+    project: ProjectParameter = None,
+    approve: Approve = False,
+    confirm_mapping: ConfirmMapping = False,
+) -> State[Any]:
+    """Bring one system and the workspace to agreement: read, merge, plan, guard, write."""
+    return run([system], project, approve=approve, confirm_mapping=confirm_mapping)
+
+
+@flow(name="sync-all", flow_run_name="sync-all", persist_result=False)
+def sync_all(
+    project: ProjectParameter = None, approve: Approve = False, confirm_mapping: ConfirmMapping = False
+) -> State[Any]:
+    """Bring every system and the workspace to agreement in one run, parents before children."""
+    return run(None, project, approve=approve, confirm_mapping=confirm_mapping)
+
+
+def run(systems: Sequence[str] | None, project: str | None, *, approve: bool, confirm_mapping: bool) -> State[Any]:
+    """One sync and what it leaves in Prefect; the flow's final state."""
+    folder = project_folder(project)
+    outcome = synchronise(folder, systems, approve=approve, confirm_mapping=confirm_mapping)
+    outcome.publish("-".join(["sync", *(systems or ["all"])]).replace("_", "-").lower())
+    _label(outcome)
+    deployment = f"sync/{systems[0]}" if systems else "sync-all/everything"
+    return outcome.state(f"prefect deployment run {deployment} -p approve=true, or sidefeed sync --approve.")
+
+
+def worth_retrying(_task: Any, _run: Any, state: State[Any]) -> bool:
+    """Whether a task failed because the workspace's database was away or locked."""
+    try:
+        state.result()
+    except OperationalError:
+        return True
+    except Exception:
+        return False
+    return False
+
+
+@task(name="sync", cache_policy=NO_CACHE, persist_result=False, retries=3, retry_condition_fn=worth_retrying,
+      retry_delay_seconds=exponential_backoff(backoff_factor=5), retry_jitter_factor=0.5)
+def synchronise(folder: Path, systems: Sequence[str] | None, *, approve: bool, confirm_mapping: bool) -> Outcome:
+    """The whole of one sync, exactly as the command line does it."""
+    logger = get_run_logger()
+    narrator = Narrator(logger.info)
+    try:
+        opened = open_project(folder)
+        try:
+            with opened.engine(systems, progress=narrator) as engine:
+                report = engine.sync(systems, approve=approve, confirm_mapping=confirm_mapping)
+                calls = {name: {"used": one.calls.used, "minimum": one.calls.minimum}
+                         for name, one in engine.connectors.items()}
+        finally:
+            opened.close()
+    except GuardTripped as tripped:
+        return Outcome(trips=tripped.trips)
+    except LeaseHeld as held:
+        return Outcome(busy=str(held))
+    except ConnectorError as error:
+        return Outcome(refused=f"{error.message} [{error.code}]")
+    except (ProjectError, MappingErrors, StoreError) as error:
+        return Outcome(refused=str(error))
+    finally:
+        narrator.finish()
+    return Outcome(report, calls)
+
+
+def project_folder(project: str | None) -> Path:
+    """The project folder: as given, else where the worker says it is, else the worker's own folder."""
+    return Path(project or os.environ.get(PROJECT_VARIABLE) or ".")
+
+
+def open_project(folder: Path) -> Project:
+    """The project with its credentials: blocks where a Prefect API is at hand, the environment, the file."""
+    return Project.load(folder, environment=environment(folder) if FlowRunContext.get() else None)
+
+
+class Narrator:
+    """Turns the engine's counting into a bounded number of log lines: one when a feed's reading or writing ends."""
+
+    def __init__(self, say: Callable[[str], object]) -> None:
+        self.say = say
+        self.counts: dict[str, int] = {}
+        self.lines = 0
+        self.current = ""
+
+    def __call__(self, what: str, number: int) -> None:
+        if what != self.current:
+            self._tell()
+            self.current = what
+        self.counts[what] = self.counts.get(what, 0) + number
+
+    def finish(self) -> None:
+        self._tell()
+        self.current = ""
+
+    def _tell(self) -> None:
+        if self.counts.get(self.current) and self.lines < LOG_LINES:
+            self.lines += 1
+            self.say(f"{self.current}: {self.counts[self.current]}")
+
+
+def _label(outcome: Outcome) -> None:
+    """Tie the flow run to the workspace's run, so that each leads to the other."""
+    context = FlowRunContext.get()
+    if context is None or context.flow_run is None or not outcome.labels():
+        return
+    with get_client(sync_client=True) as client:
+        client.update_flow_run_labels(context.flow_run.id, outcome.labels())
