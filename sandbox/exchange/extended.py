@@ -193,10 +193,17 @@ def _global_object_id(item: Item, identifier: int) -> str | None:
     return base64.b64encode(bytes(raw)).decode("ascii")
 
 
+def is_mirror(key: PropertyKey) -> bool:
+    """Whether a property may show a first-class one, even if it was never set."""
+    return key.tag is not None or key.id is not None
+
+
 def value_of(item: Item, key: PropertyKey) -> str | tuple[str, ...] | None:
     """The value of an extended property of an item, set or mirrored."""
     stored = item.extended.get(key)
-    return stored.value if stored is not None else well_known(item, key)
+    if stored is not None:
+        return stored.value
+    return well_known(item, key) if is_mirror(key) else None
 
 
 def write(parent: Element, item: Item, wanted: list[tuple[PropertyKey, Element]]) -> None:

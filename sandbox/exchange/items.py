@@ -293,6 +293,8 @@ def update_item(call: Call, request: Element) -> Element:
         else:
             send = "SendToNone"
         _check_key(call, item, node, conflict)
+        if send != "SendToNone" and _in_bin(call, item):
+            raise EwsError("ErrorCalendarCannotUpdateDeletedItem")
         updated = apply_updates(call, item, required(change, "Updates"))
         updated = meetings.after_update(call, item, updated, send)
         results = element(f"{M}ConflictResults")
@@ -300,6 +302,10 @@ def update_item(call: Call, request: Element) -> Element:
         return [items_holder([render(updated, ID_ONLY, call.view())]), results]
 
     return call.reply("UpdateItem", list(required(request, "ItemChanges")), one, empty="Items")
+
+
+def _in_bin(call: Call, item: Item) -> bool:
+    return call.world.folders[item.folder].distinguished == "deleteditems" and meetings.is_meeting(item)
 
 
 def _check_key(call: Call, item: Item, node: Element, conflict: str) -> None:

@@ -244,6 +244,17 @@ def is_meeting(item: Item) -> bool:
     return bool(attendees_of(item)) or bool(item.get("calendar:IsMeeting"))
 
 
+def is_recurring(item: Item, view: View) -> bool:
+    """IsRecurring as Exchange has it: true for occurrences and for a series, except the organiser's own master.
+
+    Source: EWS reference, IsRecurring, whose remarks call the organiser's case a mistake of the server.
+    """
+    if item.master is not None or item.get("calendar:RecurrenceId") is not None:
+        return True
+    series = item.get("calendar:Recurrence") is not None
+    return series and (item.kind != "CalendarItem" or not is_organizer(item, view))
+
+
 def is_organizer(item: Item, view: View) -> bool:
     """Whether the mailbox of an item organises it."""
     organizer = item.get("calendar:Organizer")
@@ -398,7 +409,7 @@ ITEM: tuple[Field, ...] = (
     Field("item:ItemId", "ItemId", v.Custom(_write_id), lambda i, w: i),
     Field("item:ParentFolderId", "ParentFolderId", v.Custom(_write_folder_id), lambda i, w: w.world.folders[i.folder]),
     Field("item:ItemClass", "ItemClass", _text, lambda i, w: item_class(i), writable=True),
-    Field("item:Subject", "Subject", v.Text(255), writable=True),
+    Field("item:Subject", "Subject", v.Text(255), lambda i, w: subject_of(i), writable=True),
     Field("item:Sensitivity", "Sensitivity", SENSITIVITY, writable=True, default="Normal", deletable=False),
     Field("item:Body", "Body", v.BodyCodec(), _body_field, writable=True, found=False),
     Field("item:Attachments", "Attachments", v.Custom(_write_attachments), _attached, found=False),
@@ -462,7 +473,7 @@ _CALENDAR_MIDDLE: tuple[Field, ...] = (
     Field("calendar:When", "When", _text, writable=True),
     Field("calendar:IsMeeting", "IsMeeting", _bool, lambda i, w: is_meeting(i)),
     Field("calendar:IsCancelled", "IsCancelled", _bool, default=False),
-    Field("calendar:IsRecurring", "IsRecurring", _bool, lambda i, w: i.master is not None or i.get("calendar:RecurrenceId") is not None),
+    Field("calendar:IsRecurring", "IsRecurring", _bool, is_recurring),
     Field("calendar:MeetingRequestWasSent", "MeetingRequestWasSent", _bool, default=False),
 )  # fmt: skip
 _CALENDAR_PEOPLE: tuple[Field, ...] = (
@@ -700,6 +711,14 @@ _MESSAGE_DEFAULT = _COMMON_DEFAULT | {
     "item:ResponseObjects", "item:IsAssociated", "message:From", "message:IsDeliveryReceiptRequested", "message:IsRead",
     "message:ToRecipients", "message:CcRecipients", "message:IsReadReceiptRequested",
 }  # fmt: skip
+
+
+def subject_of(item: Item) -> str | None:
+    """Subject of an item; a contact or list has its display name there."""
+    stored = item.get("item:Subject")
+    if stored is None and item.kind in ("Contact", "DistributionList"):
+        return item.get("contacts:DisplayName") or None
+    return None if stored is None else str(stored)
 
 
 def item_class(item: Item) -> str:

@@ -111,13 +111,15 @@ class Searcher:
         if not known or not _searchable(known[0]):
             raise EwsError("ErrorUnsupportedPathForQuery", path=path)
         view = self._view
+        of_kind = {kind: fields[uri] for kind, fields in BY_URI.items() if uri in fields}
+        person = uri in _PERSON_URIS
 
         def read(item: Item) -> Any:
-            one = BY_URI.get(item.kind, {}).get(uri)
+            one = of_kind.get(item.kind)
             if one is None:
                 return None
             value = one.value(item, view)
-            return value.name if uri in _PERSON_URIS and value is not None else value
+            return value.name if person and value is not None else value
 
         codec: Codec = known[0].codec
 
@@ -241,8 +243,13 @@ def _indexed_reader(uri: str, index: str) -> Reader:
 
 
 def _extended_reader(key: PropertyKey, convert: Callable[[str], Any]) -> Reader:
+    mirror = extended.is_mirror(key)
+
     def read(item: Item) -> Any:
-        value = extended.value_of(item, key)
+        stored = item.extended.get(key)
+        if stored is None and not mirror:
+            return None
+        value = stored.value if stored is not None else extended.value_of(item, key)
         return None if value is None else tuple(map(convert, value)) if isinstance(value, tuple) else convert(value)
 
     return read

@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from . import ids
 from .errors import EwsError
@@ -96,9 +96,11 @@ class Attachment:
     contact_photo: bool = False
 
 
-@dataclass(frozen=True)
-class PropertyKey:
-    """Identity of an extended property. GUIDs are kept in lower case: they compare without case."""
+class PropertyKey(NamedTuple):
+    """Identity of an extended property. GUIDs are kept in lower case: they compare without case.
+
+    A tuple, because searches hash it once per item.
+    """
 
     set: str = ""
     name: str = ""

@@ -6,6 +6,7 @@ The rules themselves come from the tz database. Display names are composed here;
 
 from __future__ import annotations
 
+import copy
 import json
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
@@ -176,6 +177,11 @@ def _display_name(windows: str, rules: tzinfo | None) -> str:
 
 def definition(zone: Zone, *, full: bool, tag: str = f"{T}TimeZoneDefinition", year: int = 2026) -> Element:
     """A zone as Exchange describes it; `full` adds periods and transitions (TimeZoneDefinitionType)."""
+    return copy.deepcopy(_definition(zone, full, tag, year))
+
+
+@cache
+def _definition(zone: Zone, full: bool, tag: str, year: int) -> Element:
     node = element(tag, {"Id": zone.id, "Name": zone.name} if zone.name else {"Id": zone.id})
     if not full or zone.rules is None:
         return node

@@ -23,7 +23,7 @@ LINK = f'<t:ExtendedFieldURI PropertySetId="{GUID}" PropertyName="link" Property
 ANNA, BEN, CARA = "anna@corp.example", "ben@corp.example", "cara@corp.example"
 
 
-class Fault(Exception):  # noqa: N818 - SOAP's own word
+class Fault(Exception):
     """The reply was a SOAP fault."""
 
     def __init__(self, status: int, root: Any) -> None:
