@@ -31,5 +31,7 @@ def migrate(engine: Engine) -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     with engine.begin() as connection:
+        if connection.dialect.name == "postgresql":  # one process migrates; the others find it done
+            connection.execute(sa.text("SELECT pg_advisory_xact_lock(7310)"))
         config.attributes["connection"] = connection
         command.upgrade(config, "head")

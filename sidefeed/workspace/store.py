@@ -114,6 +114,10 @@ def _chunks(items: Collection[Any]) -> Iterator[list[Any]]:
         yield listed[start:start + _IN]
 
 
+def _dialect(connection: Connection) -> Any:
+    return sqlite if connection.dialect.name == "sqlite" else postgresql
+
+
 def database_url(place: str | Path) -> str:
     """A database URL from a URL or from the path of an SQLite file."""
     text = str(place)
@@ -157,13 +161,12 @@ class Store:
     def site(self) -> str:
         """The name of this replica, made once."""
         if not self._site:
+            name = t.setting.c.name == "site"
             with self.engine.begin() as connection:
-                found = connection.execute(
-                    sa.select(t.setting.c.value).where(t.setting.c.name == "site")).scalar_one_or_none()
-                if found is None:
-                    found = secrets.token_hex(4)
-                    connection.execute(t.setting.insert(), {"name": "site", "value": found})
-            self._site = found
+                insert: Any = _dialect(connection).insert(t.setting)
+                # Two processes may open a new workspace at once; the first name stays.
+                connection.execute(insert.values(name="site", value=secrets.token_hex(4)).on_conflict_do_nothing())
+                self._site = connection.execute(sa.select(t.setting.c.value).where(name)).scalar_one()
         return self._site
 
     @contextmanager
@@ -725,7 +728,7 @@ class Transaction:
         """Insert rows or replace those with the same key, except the columns to ``keep``."""
         if not rows:
             return
-        insert: Any = (sqlite if self.connection.dialect.name == "sqlite" else postgresql).insert(table)
+        insert: Any = _dialect(self.connection).insert(table)
         key = [column.name for column in table.primary_key]
         update = {name: insert.excluded[name] for name in rows[0] if name not in key and name not in keep}
         statement = insert.on_conflict_do_update(index_elements=key, set_=update) if update \

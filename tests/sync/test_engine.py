@@ -15,9 +15,9 @@ from tests.sync.world import World, mappings
 class Office:
     """A workspace, its systems, and one way to run a sync."""
 
-    def __init__(self, folder: Path, world: World) -> None:
+    def __init__(self, folder: Path, world: World, workspace: str | Path | None = None) -> None:
         self.world = world
-        self.path = folder / "workspace.db"
+        self.path = workspace or folder / "workspace.db"
         self.mappings = mappings(folder / "mappings", tuple(world.systems))
         self.store = Store.open(self.path, now=world.now)
         self.a = world.systems["a"]
@@ -40,8 +40,8 @@ class Office:
 
 
 @pytest.fixture
-def office(tmp_path: Path) -> Iterator[Office]:
-    office = Office(tmp_path, World())
+def office(tmp_path: Path, workspace: str | Path) -> Iterator[Office]:
+    office = Office(tmp_path, World(), workspace)
     yield office
     office.store.close()
 

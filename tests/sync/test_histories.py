@@ -66,11 +66,15 @@ class Histories(RuleBasedStateMachine):
         self.folder = Path(tempfile.mkdtemp(prefix="histories-"))
         self.world = World(**self.options)
         self.mappings = mappings(self.folder / "mappings")
-        self.store = Store.open(self.folder / "workspace.db", now=self.world.now)
+        self.place = self.workspace()
+        self.store = Store.open(self.place, now=self.world.now)
         self.ledger = Ledger()
         self.tokens = 0
         self.deals: list[str] = []
         self.deal_of: dict[tuple[str, str], str] = {}
+
+    def workspace(self) -> str | Path:
+        return self.folder / "workspace.db"
 
     def teardown(self) -> None:
         try:
@@ -284,7 +288,7 @@ class Histories(RuleBasedStateMachine):
         except Killed:
             HAPPENED["crash"] += 1
             self.store.close()
-            self.store = Store.open(self.folder / "workspace.db", now=self.world.now)
+            self.store = Store.open(self.place, now=self.world.now)
             self.world.tick += 1000  # the dead run's lease ends
         except GuardTripped:
             raise
