@@ -6,16 +6,15 @@ The systems' libraries, pandas and Prefect are imported by the commands that nee
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
 
-from sidefeed.cli import output
-from sidefeed.cli.output import ATTENTION, BUSY, EXIT_CODES, STOPPED, UNREACHABLE, USAGE
+from sidefeed.cli import imports, output, practice, server
+from sidefeed.cli.output import ATTENTION, EXIT_CODES, STOPPED, UNREACHABLE, USAGE
+from sidefeed.cli.shared import JsonOption, ProjectOption, SystemsArgument, errors
 
 app = typer.Typer(
     name="sidefeed", no_args_is_help=True, add_completion=False, rich_markup_mode="markdown",
@@ -24,36 +23,6 @@ app = typer.Typer(
          "own.",
     epilog=EXIT_CODES.replace("\n", " "),
 )
-
-ProjectOption = Annotated[Path, typer.Option("--project", "-C", help="The project folder, made by `sidefeed init`.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
-SystemsArgument = Annotated[list[str] | None, typer.Argument(help="Systems to take part; all, if none are named.")]
-
-
-@contextmanager
-def errors(json: bool) -> Iterator[None]:
-    """Turn what can go wrong into a sentence and an exit code."""
-    from sidefeed.connector import AuthenticationFailed, ConnectorError
-    from sidefeed.mapping import MappingErrors
-    from sidefeed.project import ProjectError
-    from sidefeed.sync import GuardTripped
-    from sidefeed.workspace import LeaseHeld, StoreError
-
-    try:
-        yield
-    except (ProjectError, MappingErrors) as error:
-        output.fail(str(error), USAGE, json=json)
-    except GuardTripped as tripped:
-        output.fail(str(tripped), STOPPED, json=json)
-    except LeaseHeld as error:
-        output.fail(str(error), BUSY, json=json)
-    except StoreError as error:
-        output.fail(str(error), USAGE, json=json)
-    except AuthenticationFailed as error:
-        output.fail(f"{error.message} Renew the credentials in the project's settings.", UNREACHABLE, json=json)
-    except ConnectorError as error:
-        output.fail(f"{error.message} [{error.code}]", UNREACHABLE, json=json)
-
 
 @app.command()
 def sync(
@@ -273,7 +242,8 @@ def check(project: ProjectOption = Path(), json: JsonOption = False, offline: An
         findings = []
         if not offline:
             linked = tuple(om for om in mappings.objects if om.system in opened.systems)
-            findings = check_mapping(replace(mappings, objects=linked), lambda system, object: opened.connector(system).describe(object))
+            findings = check_mapping(replace(mappings, objects=linked),
+                                     lambda system, object: opened.connector(system).describe(object))
         opened.close()
     if json:
         from dataclasses import asdict
@@ -378,6 +348,12 @@ def forecast(
     if found.conflicts:
         output.out.print(f"{found.conflicts} amounts in conflict: open lies between {found.low:,.2f} and "
                          f"{found.high:,.2f}.")
+
+
+app.command()(server.up)
+app.command()(server.down)
+app.add_typer(imports.app, name="import")
+app.add_typer(practice.app, name="sandbox")
 
 
 def main() -> None:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from sidefeed.cli import JsonOption, ProjectOption, errors, output
+from sidefeed.cli import output
+from sidefeed.cli.shared import JsonOption, ProjectOption, errors
 
 if TYPE_CHECKING:
     from sidefeed.cli.csv_import import Imported
