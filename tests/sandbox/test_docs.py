@@ -44,8 +44,10 @@ def test_every_fault_kind_is_on_the_page(kind: str) -> None:
 @pytest.mark.parametrize("system", SERVERS)
 def test_every_condition_and_own_fault_kind_is_on_the_page(system: str) -> None:
     server = server_class(system)()
-    missing = [name for name in [*server.fault_kinds, *server.conditions] if f"`{name}`" not in PAGE]
-    assert missing == []
+    kinds = {name: function.__doc__ or "" for name, function in server.fault_kinds.items()}
+    rows = {name: " ".join(text.split()) for name, text in {**kinds, **server.conditions}.items()}
+    missing = [f"| `{name}` | {text} |" for name, text in rows.items() if f"`{name}`" not in PAGE]
+    assert not missing, "rows to add to docs/practice-servers.md:\n" + "\n".join(missing)
 
 
 def test_every_option_of_the_command_and_resource_of_the_control_api_is_on_the_page() -> None:
