@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from . import person_accounts
 from .errors import Failure
 from .ids import to18
 from .records import Actor, Automation, DuplicateRule, RowLock, Rules, ValidationRule
@@ -339,6 +340,14 @@ class BadDays:
         if not hasattr(self._records.settings, name):
             raise ValueError(f"no setting {name!r}; known: {', '.join(sorted(vars(self._records.settings)))}")
         setattr(self._records.settings, name, value)
+
+    def person_accounts(self) -> None:
+        """The organisation has person accounts from now on.
+
+        Accounts with a LastName are people, with a Contact of their own.
+        """
+        person_accounts.enable(self._server.schema)
+        self._server.schema_has_changed()
 
     def soap_login_disabled(self, disabled: bool = True) -> None:
         """SOAP login is off in this organisation, as it is by default in new ones."""

@@ -12,8 +12,9 @@ from collections.abc import Callable
 from datetime import date
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from . import person_accounts, recurrence
 from .errors import Failure
-from .schema import SObject
+from .schema import ChildRelationship, SObject
 from .store import Row
 from .values import add_minutes, moment
 
@@ -44,6 +45,19 @@ STAGES: tuple[tuple[str, int, str, bool, bool], ...] = (
 """Stage, default probability, forecast category, closed, won: the set of a new organisation."""
 
 Hook: TypeAlias = "Callable[[Records, Row, Row | None, dict[str, Any], Actor], None]"
+
+
+def prepare(sobject: SObject, row: Row) -> None:
+    """Fill what required fields may be computed from, before they are checked."""
+    if sobject.name == "Account" and "LastName" in sobject.fields:
+        person_accounts.name_person(row)
+
+
+def goes_with(row: Row, kid: ChildRelationship, dependent: Row) -> bool:
+    """Whether a dependent row is deleted together with a row."""
+    if kid.field == "RecurrenceActivityId":
+        return bool(row.get("IsRecurrence")) and dependent["Id"] != row["Id"]
+    return kid.cascade
 
 
 def before_save(
@@ -86,6 +100,19 @@ def after_delete(records: Records, sobject: SObject, row: Row, actor: Actor) -> 
 
 def _person_name(records: Records, row: Row, old: Row | None, given: dict[str, Any], actor: Actor) -> None:
     row["Name"] = " ".join(part for part in (row.get("FirstName"), row.get("LastName")) if part)
+
+
+def _account(records: Records, row: Row, old: Row | None, given: dict[str, Any], actor: Actor) -> None:
+    if row.get("IsPersonAccount"):
+        person_accounts.name_person(row)
+
+
+def _after_account(records: Records, row: Row, old: Row | None, given: dict[str, Any], actor: Actor) -> None:
+    person_accounts.after_account(records, row)
+
+
+def _after_contact(records: Records, row: Row, old: Row | None, given: dict[str, Any], actor: Actor) -> None:
+    person_accounts.after_contact(records, row)
 
 
 def _lead(records: Records, row: Row, old: Row | None, given: dict[str, Any], actor: Actor) -> None:
@@ -371,7 +398,11 @@ _SHARED = (
 
 
 def _after_event(records: Records, row: Row, old: Row | None, given: dict[str, Any], actor: Actor) -> None:
-    if old is None or not row["IsGroupEvent"] or row["IsChild"]:
+    if old is None:
+        if row["IsRecurrence"]:
+            recurrence.expand(records, row)
+        return
+    if not row["IsGroupEvent"] or row["IsChild"]:
         return
     for child in _invitations(records, row["Id"]):
         shared = {name: row[name] for name in _SHARED}
@@ -442,6 +473,7 @@ def _case(records: Records, row: Row, old: Row | None, given: dict[str, Any], ac
 
 
 _BEFORE: dict[str, Hook] = {
+    "Account": _account,
     "Contact": _person_name,
     "Lead": _lead,
     "User": _user,
@@ -453,6 +485,8 @@ _BEFORE: dict[str, Hook] = {
     "Case": _case,
 }
 _AFTER: dict[str, Hook] = {
+    "Account": _after_account,
+    "Contact": _after_contact,
     "Opportunity": _after_opportunity,
     "OpportunityContactRole": _after_contact_role,
     "OpportunityLineItem": _after_line_item,

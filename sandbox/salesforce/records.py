@@ -87,7 +87,6 @@ class Settings:
     trim_text: bool = True
     empty_string_is_null: bool = True
     hidden_field_code: str = "INVALID_FIELD"
-    person_accounts: bool = False
     default_record_types: dict[str, str] = field(default_factory=dict)
 
 
@@ -187,6 +186,7 @@ class Records:
         row: Row = {f.name: None for f in sobject.fields.values() if f.type not in COMPOUND_TYPES and f.formula is None}
         self._defaults(sobject, row, actor)
         row.update(given)
+        behaviour.prepare(sobject, row)
         for f in sobject.fields.values():
             if row.get(f.name) is None and f.type == "boolean":
                 row[f.name] = str(f.default).lower() == "true" if f.default is not None else False
@@ -539,7 +539,7 @@ class Records:
             child = self.schema.object(kid.child)
             assert child is not None
             for dependent in self.store.find(kid.child, kid.field, row["Id"]):
-                if kid.cascade:
+                if behaviour.goes_with(row, kid, dependent):
                     self._delete(child, dependent, actor, at, root)
                 elif child.fields[kid.field].nillable:
                     cleared = (*dependent.get("_cleared", ()), (kid.field, row["Id"]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -54,7 +55,7 @@ class Caller:
         self.server = server
         self.version = version
         self.base = f"/services/data/v{version}"
-        verify: Any = str(server.ca_file) if server.ca_file else True
+        verify = ssl.create_default_context(cafile=server.ca_file) if server.ca_file else True
         self.http = httpx.Client(base_url=server.url, trust_env=False, timeout=60, verify=verify)
         self.token = server.connection_info()["session_id"]
 
