@@ -599,6 +599,7 @@ def test_a_cursor_of_another_mailbox_is_refused(office: Office) -> None:
     _, cursor = read(connector, CALENDAR)
     with pytest.raises(CursorExpired):
         read(connector, Stream("calendar", BOB), cursor)
+    assert office.calls() == 1  # nobody was asked
 
 
 def test_no_access_to_one_mailbox_is_told_by_name_and_stops_no_other(server: ExchangeServer, office: Office) -> None:
@@ -1015,6 +1016,17 @@ def test_a_token_service_that_is_down_is_unavailable(office: Office, app: dict[s
     office.server.faults.add("status", path="*token*", status=503)
     with pytest.raises(Unavailable, match="HTTP 503"):
         read(office.connect(**app), CALENDAR)
+
+
+def test_a_token_that_cannot_be_renewed_now_is_renewed_later(office: Office, app: dict[str, Any]) -> None:
+    connector = office.connect(**app)
+    _, cursor = read(connector, CALENDAR)
+    office.server.clock.move(hours=2)
+    office.server.faults.add("status", path="*token*", status=503, count=2)
+    for _ in range(2):
+        with pytest.raises(Unavailable, match="token service"):
+            read(connector, CALENDAR, cursor)
+    assert read(connector, CALENDAR, cursor)[0] == {}
 
 
 def test_logs_carry_neither_secrets_nor_requests(
