@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from sidefeed.cli import imports, output, practice, server
+from sidefeed.cli import imports, maps, output, practice, server
 from sidefeed.cli.output import ATTENTION, EXIT_CODES, STOPPED, UNREACHABLE, USAGE
 from sidefeed.cli.shared import JsonOption, ProjectOption, SystemsArgument, errors
 
@@ -354,6 +354,7 @@ app.command()(server.up)
 app.command()(server.down)
 app.add_typer(imports.app, name="import")
 app.add_typer(practice.app, name="sandbox")
+maps.register(app)
 
 
 def main() -> None:

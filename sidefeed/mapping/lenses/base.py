@@ -16,7 +16,7 @@ Lenses are built once from the mapping file and immutable. Third parties add one
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -115,6 +115,14 @@ class Lens:
 
     def _same(self, sent: Any, seen: Any) -> bool:
         return bool(sent == seen)
+
+    def says(self, *, reads: bool, writes: bool) -> Iterator[str]:
+        """Sentences for people about what becomes of values on the way in and out; none where nothing does."""
+        return iter(())
+
+    def pairs(self) -> dict[str, list[str]]:
+        """Workspace value -> the system's values read as it, the one written first; empty where there is no table."""
+        return {}
 
     def references_in(self, raw: Raw) -> Iterable[tuple[str, str]]:
         return ()

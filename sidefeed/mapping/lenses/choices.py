@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, model_validator
@@ -61,6 +62,21 @@ class Choice(Scalar):
         self.inward = {raw: key for key, each in table.items() for raw in _listed(each)}
         self.unknown = options.unknown or "refuse"
 
+    def pairs(self) -> dict[str, list[str]]:
+        written = {key: [_key(raw)] for key, raw in self.outward.items()}
+        for raw, key in self.inward.items():
+            if raw not in written[key]:
+                written[key].append(raw)
+        return written
+
+    def says(self, *, reads: bool, writes: bool) -> Iterator[str]:
+        yield {
+            "refuse": "A value in neither column is reported, and the field stays as it is.",
+            "ignore": "A value in neither column leaves the field as it is, silently.",
+            "keep": "A value in neither column crosses as it is.",
+            "default": f"A value in neither column counts as {self.options.default}.",
+        }[self.unknown]
+
     def _in(self, raw: Any) -> Any:
         if raw is None or raw == "":
             return None
@@ -111,6 +127,19 @@ class Lookup(Scalar):
     Options = LookupOptions
     example = 'status: {lens: lookup, field: IsCancelled, table: {"true": cancelled}, unknown: ignore}'
 
+    def pairs(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for raw, key in self.options.table.items():
+            found.setdefault(key, []).append(raw)
+        return found
+
+    def says(self, *, reads: bool, writes: bool) -> Iterator[str]:
+        yield {
+            "refuse": "A value not in the table is reported, and the field stays as it is.",
+            "ignore": "A value not in the table says nothing.",
+            "keep": "A value not in the table crosses as it is.",
+        }[self.options.unknown]
+
     def _in(self, raw: Any) -> Any:
         if raw is None or raw == "":
             return None
@@ -137,6 +166,10 @@ class Boolean(Scalar):
     types = frozenset({"boolean"})
     Options = BooleanOptions
     example = "active: {field: archived, invert: true, direction: read}"
+
+    def says(self, *, reads: bool, writes: bool) -> Iterator[str]:
+        if self.options.invert:
+            yield f"Yes in {self.field} is no here."
 
     def _in(self, raw: Any) -> Any:
         if raw is None or raw == "":
@@ -170,6 +203,13 @@ class Set(Scalar):
     def __init__(self, options: Any, spec: FieldSpec) -> None:
         super().__init__(options, spec)
         self.inward = {raw: key for key, raw in (options.values or {}).items()}
+
+    def pairs(self) -> dict[str, list[str]]:
+        return {key: [raw] for key, raw in (self.options.values or {}).items()}
+
+    def says(self, *, reads: bool, writes: bool) -> Iterator[str]:
+        if self.options.separator is not None:
+            yield f"{self.field} holds one text with {self.options.separator!r} between the values."
 
     def _in(self, raw: Any) -> Any:
         if self.options.separator is not None and isinstance(raw, str):

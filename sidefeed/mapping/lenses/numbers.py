@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, Context, Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -46,6 +47,12 @@ def _rounded(number: Decimal, scale: int, rounding: str = ROUND_HALF_UP) -> Deci
     return number.quantize(Decimal(1).scaleb(-scale), rounding=rounding, context=_EXACT)
 
 
+def _precision(field: str, scale: int | None, too_precise: str) -> Iterator[str]:
+    if scale is not None:
+        kept = "is rounded" if too_precise == "round" else "is refused and reported"
+        yield f"{field} holds {scale} decimal places; a value with more {kept}."
+
+
 def _rounds_to(sent: str, seen: str, scale: int | None) -> bool:
     """Did the system round what we sent: to a double, or to its own scale by either of the two usual rules?"""
     if float(sent) == float(seen):
@@ -63,6 +70,12 @@ class Number(Scalar):
     types = frozenset({"number"})
     Options = NumberOptions
     example = "probability: {field: Probability, scale: 0, direction: read}"
+
+    def says(self, *, reads: bool, writes: bool) -> Iterator[str]:
+        if self.options.percent:
+            yield f"{self.field} holds the fraction: 0.2 there is 20 here."
+        if writes:
+            yield from _precision(self.field, self.options.scale, self.options.too_precise)
 
     def _in(self, raw: Any) -> Any:
         if not self.options.percent:
@@ -144,6 +157,16 @@ class Money(Lens):
         if currency is None:
             raise LensError("no-currency", f"{self.amount} is {number} without a currency: set {self.currency}")
         return {"amount": number, "currency": currency}
+
+    def says(self, *, reads: bool, writes: bool) -> Iterator[str]:
+        if self.currency is not None:
+            default = f"; {self.default} where it is blank" if self.default else ""
+            yield f"The currency stands in {self.currency}{default}."
+        else:
+            yield f"Amounts there are in {self.default}" + (
+                "; one in another currency is refused and reported, never written." if writes else ".")
+        if writes:
+            yield from _precision(self.amount, self.options.scale, self.options.too_precise)
 
     def write(self, value: Value, refs: Refs) -> dict[str, Any]:
         if value is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, model_validator
@@ -44,6 +44,14 @@ class Reference(Scalar):
         super().__init__(options, spec)
         self.entity: str = options.entity or spec.entity or ""
         self.prefix: str = options.prefix or ""
+
+    def says(self, *, reads: bool, writes: bool) -> Iterator[str]:
+        if reads and self.prefix:
+            yield f"Ids that do not begin with {self.prefix} belong to something else and say nothing."
+        if reads:
+            yield f"One that points at a {self.entity} not read yet waits for it; nothing is blanked meanwhile."
+        if writes:
+            yield f"It is written once the {self.entity} is known there; until then the field stays as it is."
 
     def _theirs(self, raw: Any) -> str | None:
         found = _id(raw)
@@ -145,6 +153,14 @@ class Related(Lens):
     def __init__(self, options: Any, spec: FieldSpec) -> None:
         super().__init__(options, spec)
         self.raw = tuple(options.fields.values()) if options.fields else (options.field,)
+
+    def says(self, *, reads: bool, writes: bool) -> Iterator[str]:
+        if self.options.fields is None:
+            kinds = ", ".join(f"{prefix} {entity}" for entity, prefix in self.options.prefixes.items())
+            yield f"The beginning of the id tells the kind: {kinds}; others say nothing."
+        else:
+            yield "The first of these that is filled counts: " + ", ".join(
+                f"{name} ({entity})" for entity, name in self.options.fields.items()) + "."
 
     def _told(self, raw: Raw) -> tuple[str, str] | Unknown | None:
         if self.options.fields is None:

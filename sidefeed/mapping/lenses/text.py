@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
@@ -64,6 +65,14 @@ class Text(Scalar):
             raise LensError("stands-for-blank", f"{shown(written)} stands for a blank in {self.field}")
         return {self.field: written}
 
+    def says(self, *, reads: bool, writes: bool) -> Iterator[str]:
+        limit = self.options.max_length
+        if writes and limit is not None:
+            kept = "is cut there" if self.options.too_long == "truncate" else "is refused and reported"
+            yield f"A text of more than {limit} characters {kept}."
+        if writes and self.blank_as is not None:
+            yield f"A blank is written as {self.blank_as!r}, which is read back as blank."
+
     def image(self, value: Value) -> Value:
         if self.options.max_length is None or self.options.too_long == "refuse" or not isinstance(value, str):
             return value
@@ -121,6 +130,12 @@ class RichText(Scalar):
         parser.close()
         return canonical.text("".join(parser.parts), lines=self.spec.lines)
 
+    def says(self, *, reads: bool, writes: bool) -> Iterator[str]:
+        if reads:
+            yield "Markup is dropped when it is read."
+        if writes:
+            yield "Markup is lost when the text was edited elsewhere, and stays otherwise."
+
     def _out(self, value: Any) -> Any:
         return html.escape(str(value), quote=False).replace("\n", "<br>")
 
@@ -131,6 +146,9 @@ class Email(Scalar):
     name = "email"
     types = frozenset({"email"})
     example = "email: Email"
+
+    def says(self, *, reads: bool, writes: bool) -> Iterator[str]:
+        yield "Addresses are trimmed and in lower case; what is no address is reported."
 
     def _in(self, raw: Any) -> Any:
         return canonical.email(raw)
@@ -150,6 +168,10 @@ class Phone(Scalar):
     types = frozenset({"phone"})
     Options = PhoneOptions
     example = "phone: {field: Phone, region: US}"
+
+    def says(self, *, reads: bool, writes: bool) -> Iterator[str]:
+        region = f"; a number without a country is taken to be in {self.options.region}" if self.options.region else ""
+        yield f"Numbers are kept in E.164 form{region}. What is no number is kept as it is."
 
     def _in(self, raw: Any) -> Any:
         if raw is not None and not isinstance(raw, str):
@@ -177,6 +199,9 @@ class Domain(Scalar):
     two_way = False
     example = "domain: {lens: domain, field: Website}"
 
+    def says(self, *, reads: bool, writes: bool) -> Iterator[str]:
+        yield f"It is taken from the address in {self.field}; a blank address says nothing about it."
+
     def _in(self, raw: Any) -> Any:
         written = canonical.text(raw, lines="one")
         if written is None:
@@ -200,6 +225,12 @@ class FullName(Lens):
     short = None
     Options = NameOptions
     example = "name: {lens: full_name, first: firstName, last: lastName}"
+
+    def says(self, *, reads: bool, writes: bool) -> Iterator[str]:
+        if reads:
+            yield f"It is {self.options.first} and {self.options.last} together."
+        if writes:
+            yield f"The last word is written to {self.options.last}, the rest to {self.options.first}."
 
     def __init__(self, options: Any, spec: FieldSpec) -> None:
         super().__init__(options, spec)

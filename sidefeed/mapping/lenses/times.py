@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
@@ -101,6 +102,11 @@ class Date(Scalar):
         self.zone = _zone(options.zone)
         self.at = time.fromisoformat(options.at)
 
+    def says(self, *, reads: bool, writes: bool) -> Iterator[str]:
+        if self.options.stored == "datetime":
+            yield (f"{self.field} holds a moment: the date is the one in {self.options.zone}"
+                   + (f", and is written as {self.options.at} there." if writes else "."))
+
     def _in(self, raw: Any) -> Any:
         if self.options.stored == "date" or not isinstance(raw, str):
             return canonical.day(raw)
@@ -170,6 +176,14 @@ class When(Lens):
         self.zone = _zone(options.zone)
         named = (options.start, options.end, options.zone_field, options.all_day, options.date, options.minutes)
         self.raw = tuple(dict.fromkeys(name for name in (*named, options.stamp) if name))
+
+    def says(self, *, reads: bool, writes: bool) -> Iterator[str]:
+        names = self.options
+        yield "Start, end, zone and all-day cross together."
+        if names.zone_field is None:
+            yield "The name of the time zone is not kept there; the moments are."
+        if names.all_day is None:
+            yield f"Midnight to midnight in {names.zone} is read as all-day."
 
     def read(self, raw: Raw, refs: Refs) -> Value | Unknown:
         names = self.options
