@@ -12,15 +12,19 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
 from flows.outcome import SHOWN, safe
-from flows.sync import ProjectParameter, project_folder
+from flows.sync import project_folder
 from sidefeed.mapping import MappingErrors
 from sidefeed.project import Project, ProjectError
 from sidefeed.workspace import StoreError
 
 
 @flow(name="forecast", flow_run_name="forecast", persist_result=False)
-def forecast(project: ProjectParameter = None) -> State[Any]:
-    """Open and won by owner, quarter and category from the workspace, beside each system's own total."""
+def forecast(project: str | None = None) -> State[Any]:
+    """Open and won by owner, quarter and category from the workspace, beside each system's own total.
+
+    Args:
+        project: The project folder as the worker sees it; SIDEFEED_PROJECT or the worker's own folder if empty.
+    """
     try:
         found = roll_up(project_folder(project))
     except (ProjectError, MappingErrors, StoreError) as error:

@@ -101,7 +101,7 @@ async def ensure_zombie_automation(client: PrefectClient) -> None:
             expect={"prefect.flow-run.heartbeat", *(f"prefect.flow-run.{name}" for name in names)},
             match={"prefect.resource.id": ["prefect.flow-run.*"]}, for_each={"prefect.resource.id"},
             posture=Posture.Proactive, threshold=1, within=HEARTBEAT_LOST),
-        actions=[ChangeFlowRunState(  # type: ignore[call-arg]  the other fields have defaults
+        actions=[ChangeFlowRunState(  # type: ignore[call-arg]  # the others have defaults
             state=StateType.CRASHED, message="No heartbeat: its process died. The next run finishes its work.")])
     found = await client.read_automations_by_name(ZOMBIES)
     if found:

@@ -32,28 +32,33 @@ PROJECT_VARIABLE = "SIDEFEED_PROJECT"
 LOG_LINES = 150
 """Lines of progress sent to the API in one run; each costs the server about as much as a state change."""
 
-ProjectParameter = Annotated[str | None, Field(
-    description="The project folder as the worker sees it; SIDEFEED_PROJECT or the worker's own folder if empty.")]
-Approve = Annotated[bool, Field(description="Let a run pass that a guard stopped. Look at its artifact first.")]
-ConfirmMapping = Annotated[bool, Field(description="Accept that the mapping changed since the last run.")]
-
-
 @flow(name="sync", flow_run_name="sync-{system}", persist_result=False)
 def sync(
-    system: Annotated[str, Field(min_length=1, description="The system, as sidefeed.toml names it.")],
-    project: ProjectParameter = None,
-    approve: Approve = False,
-    confirm_mapping: ConfirmMapping = False,
+    system: Annotated[str, Field(min_length=1)],
+    project: str | None = None,
+    approve: bool = False,
+    confirm_mapping: bool = False,
 ) -> State[Any]:
-    """Bring one system and the workspace to agreement: read, merge, plan, guard, write."""
+    """Bring one system and the workspace to agreement: read, merge, plan, guard, write.
+
+    Args:
+        system: The system, as sidefeed.toml names it.
+        project: The project folder as the worker sees it; SIDEFEED_PROJECT or the worker's own folder if empty.
+        approve: Let a run pass that a guard stopped. Look at what it would do first.
+        confirm_mapping: Accept that the mapping changed since the last run.
+    """
     return run([system], project, approve=approve, confirm_mapping=confirm_mapping)
 
 
 @flow(name="sync-all", flow_run_name="sync-all", persist_result=False)
-def sync_all(
-    project: ProjectParameter = None, approve: Approve = False, confirm_mapping: ConfirmMapping = False
-) -> State[Any]:
-    """Bring every system and the workspace to agreement in one run, parents before children."""
+def sync_all(project: str | None = None, approve: bool = False, confirm_mapping: bool = False) -> State[Any]:
+    """Bring every system and the workspace to agreement in one run, parents before children.
+
+    Args:
+        project: The project folder as the worker sees it; SIDEFEED_PROJECT or the worker's own folder if empty.
+        approve: Let a run pass that a guard stopped. Look at what it would do first.
+        confirm_mapping: Accept that the mapping changed since the last run.
+    """
     return run(None, project, approve=approve, confirm_mapping=confirm_mapping)
 
 
@@ -121,24 +126,21 @@ class Narrator:
 
     def __init__(self, say: Callable[[str], object]) -> None:
         self.say = say
-        self.counts: dict[str, int] = {}
         self.lines = 0
         self.current = ""
+        self.number = 0
 
     def __call__(self, what: str, number: int) -> None:
         if what != self.current:
-            self._tell()
+            self.finish()
             self.current = what
-        self.counts[what] = self.counts.get(what, 0) + number
+        self.number += number
 
     def finish(self) -> None:
-        self._tell()
-        self.current = ""
-
-    def _tell(self) -> None:
-        if self.counts.get(self.current) and self.lines < LOG_LINES:
+        if self.number and self.lines < LOG_LINES:
             self.lines += 1
-            self.say(f"{self.current}: {self.counts[self.current]}")
+            self.say(f"{self.current}: {self.number}")
+        self.number = 0
 
 
 def _label(outcome: Outcome) -> None:
