@@ -68,6 +68,7 @@ def _feed(om: ObjectMap, live: Sequence[Observation]) -> str:
 
 
 def _verdict(tx: Transaction, one: Observation, internal: frozenset[str]) -> str:
+    declined = one.values.pop("declined", None)
     if (one.values.get("sensitivity") or "normal") != "normal":
         return "private"
     outside = [address for address in addresses(one.values) if domain(address) not in internal]
@@ -79,7 +80,7 @@ def _verdict(tx: Transaction, one: Observation, internal: frozenset[str]) -> str
         return "later"
     if starts is not None and starts < now - PAST:
         return "past"
-    if (one.image or {}).get("MyResponse") == "decline":
+    if declined:
         return "declined"
     if not people(tx, outside) and not accounts(tx, outside):
         return "unmatched"

@@ -72,6 +72,7 @@ class Histories(RuleBasedStateMachine):
         self.tokens = 0
         self.deals: list[str] = []
         self.deal_of: dict[tuple[str, str], str] = {}
+        self.kept: set[str] = set()
 
     def workspace(self) -> str | Path:
         return self.folder / "workspace.db"
@@ -218,6 +219,8 @@ class Histories(RuleBasedStateMachine):
             heads = state.conflicts[name]
             deal = self._deal_of_record(tx, state.id)
             raw = {"amount": "Amount", "name": "Name"}.get(name)
+            if deal and name == DELETED and heads[-1].value is False:
+                self.kept.add(deal)
             if deal and raw:
                 self.ledger.note(deal, raw, heads[-1].value, {head.value for head in heads})
             tx.append([Draft("opportunity", state.id, {name: heads[-1].value}, "rep", "workspace")])
@@ -313,6 +316,7 @@ class Histories(RuleBasedStateMachine):
         assert last.changes == {}, f"an echo was absorbed: {last.changes}"
         self.check_convergence()
         self.check_nothing_lost()
+        self.check_nothing_came_back()
         self.check_base_truth()
 
     def check_convergence(self) -> None:
@@ -353,6 +357,18 @@ class Histories(RuleBasedStateMachine):
                     current = {head.value for head in state.conflicts.get(name, ())} | {state.values.get(name)}
                     lost = self.ledger.lost(deal, raw, current)
                     assert not lost, f"{deal} {name}: {lost} lost; current {current}; {self.ledger.typed[deal]}"
+
+    def check_nothing_came_back(self) -> None:
+        """What a person deleted lives only where people are asked, or where one of them decided that it lives."""
+        deleted = {deal for deal, typed in self.ledger.typed.items() if any(one.field == DELETED for one in typed)}
+        with self.store.read() as tx:
+            for state in tx.each_record("opportunity"):
+                deal = self._deal_of_record(tx, state.id)
+                if deal not in deleted or deal in self.kept or DELETED in state.conflicts:
+                    continue
+                living = [id for system, object, id, _role in tx.roles_of(state.id)
+                          if object == "Deal" and not self.world.systems[system].rows["Deal"][id].deleted]
+                assert living == [], f"{deal} was deleted and lives as {living}"
 
     def check_base_truth(self) -> None:
         with self.store.read() as tx:
@@ -397,6 +413,6 @@ def test_histories(kind: type[Histories]) -> None:
 def test_many_histories_and_they_reach_what_they_are_for(kind: type[Histories]) -> None:
     HAPPENED.clear()
     run_state_machine_as_test(kind, settings=CI)  # type: ignore[no-untyped-call]
-    wanted = ["delete", "merge", "decision", "matched", "conflict", "recovered", "unknown", "crash"]
-    blind = [what for what in (*wanted, *(["stale"] if kind is Histories else [])) if not HAPPENED[what]]
+    wanted = ["delete", "merge", "decision", "matched", "conflict", "unknown", "crash"]
+    blind = [what for what in (*wanted, *(["stale", "recovered"] if kind is Histories else [])) if not HAPPENED[what]]
     assert blind == [], f"no history had one of these: the harness is blind to it; {HAPPENED}"
