@@ -201,6 +201,14 @@ class Histories(RuleBasedStateMachine):
         HAPPENED["delete"] += 1
 
     @rule(system=st.sampled_from("ab"), pick=st.integers(0, 5))
+    def person_restores(self, system: str, pick: int) -> None:
+        rows = self.world.systems[system].rows["Deal"]
+        gone = sorted(id for id, row in rows.items() if row.deleted)
+        if gone:
+            self.world.systems[system].person_restores("Deal", gone[pick % len(gone)])
+            HAPPENED["restore"] += 1
+
+    @rule(system=st.sampled_from("ab"), pick=st.integers(0, 5))
     def person_merges_accounts(self, system: str, pick: int) -> None:
         live = sorted(self.world.systems[system].live("Account"))
         if len(live) >= 2:

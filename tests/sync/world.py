@@ -113,12 +113,14 @@ class FakeSystem:
     def __init__(
         self, name: str, world: World, *, lag: int = 0, coarse: int = 1, conditional: bool = True,
         history: bool = False, overlap: int = 30, page: int = 3, batch: int = 4,
-        normal: Callable[[str, Any], Any] | None = None,
+        normal: Callable[[str, Any], Any] | None = None, unique: bool = True,
     ) -> None:
         self.system = name
         self.world = world
         self.lag, self.coarse, self.overlap, self.page, self.batch = lag, coarse, overlap, page, batch
         self.conditional, self.history = conditional, history
+        self.unique = unique
+        self.hidden: set[str] = set()
         self.normal = normal or (lambda _name, value: value)
         self.rows: dict[str, dict[str, Row]] = {"Account": {}, "Deal": {}}
         self.calls = Calls()
@@ -204,7 +206,8 @@ class FakeSystem:
         since, after = (int(part) for part in (cursor or "-1000000 -1").split())
         upto = self.world.tick
         rows = sorted((row for row in self.rows[stream.object].values()
-                       if row.stamp >= since - self.overlap and row.visible <= self.world.tick),
+                       if row.stamp >= since - self.overlap and row.visible <= self.world.tick
+                       and row.id not in self.hidden),
                       key=lambda row: (row.stamp, row.id))
         chunks = [rows[start:start + self.page] for start in range(0, len(rows), self.page)] or [[]]
         for number, chunk in enumerate(chunks):
@@ -256,7 +259,7 @@ class FakeSystem:
         if write.op == "create":
             taken = [row.id for row in rows.values()
                      if row.values.get("key") == write.external_key and not row.deleted]
-            if taken:
+            if taken and self.unique:
                 return Outcome(write.key, "refused", error=Duplicate("that key is taken", of=taken))
             id = self.person_creates(object, write.values, actor="sidefeed")
             return Outcome(write.key, "done", id, version="1")
@@ -287,7 +290,8 @@ class FakeSystem:
 
     def ids(self, stream: Stream) -> Iterator[tuple[str, str]]:
         self._io("read")
-        yield from ((row.id, str(row.version)) for row in self.rows[stream.object].values() if not row.deleted)
+        yield from ((row.id, str(row.version)) for row in self.rows[stream.object].values()
+                    if not row.deleted and row.id not in self.hidden)
 
     def prepare(self, objects: Sequence[str], *, apply: bool) -> Sequence[str]:
         return []

@@ -1,0 +1,466 @@
+"""Safeguards switched off, one at a time, by the tests alone; each must be caught. ``docs/testing.md`` shows the table.
+
+A mutant that survives means that the harness is blind there, which is worse than a missing test: it looks green.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+import sidefeed.sync.apply as apply_module
+from sidefeed.connector import Write
+from sidefeed.sync import Engine, GuardTripped, absorb, capture, engine, plan
+from sidefeed.sync.plan import content_digest
+from sidefeed.workspace import LeaseHeld, Store, store
+from sidefeed.workspace.store import Transaction
+from tests.sync.test_engine import Office
+from tests.sync.test_histories import Histories, LateHistories, profile
+from tests.sync.test_kill_sweep import a_busy_morning, first_contact, sweep
+from tests.sync.world import FakeSystem, World
+
+Patch = pytest.MonkeyPatch
+DOCS = Path(__file__).resolve().parents[2] / "docs" / "testing.md"
+
+
+# -- what catches: random histories, kill sweeps, and scenes made for one safeguard -----------------------------------
+
+
+def histories(kind: type[Histories] = Histories) -> Callable[[Path], None]:
+    def scenario(_folder: Path) -> None:
+        quick = settings(profile(100), phases=[Phase.generate], report_multiple_bugs=False)
+        run_state_machine_as_test(kind, settings=quick)  # type: ignore[no-untyped-call]
+
+    return scenario
+
+
+class EagerHistories(Histories):
+    """A feed that shows everything at once and stamps to the second: only ``>=`` stands between it and a lost edit."""
+
+    options = {"overlap": 0}
+
+
+def kills(scenario: Any, **options: Any) -> Callable[[Path], None]:
+    return lambda folder: sweep(folder, scenario, options, every=1)
+
+
+def scene(act: Callable[[Office], None], **options: Any) -> Callable[[Path], None]:
+    def scenario(folder: Path) -> None:
+        office = Office(folder, World(**options))
+        try:
+            act(office)
+        finally:
+            office.store.close()
+
+    return scenario
+
+
+def one_deal(office: Office, **values: Any) -> tuple[str, str]:
+    """A deal that lives in both systems; its ids."""
+    office.a.person_creates("Deal", {"Name": "Big", "Amount": "10", **values})
+    office.quiet()
+    (in_a,), (in_b,) = office.a.live("Deal"), office.b.live("Deal")
+    return in_a, in_b
+
+
+def somebody_types_between_reading_and_writing(office: Office) -> None:
+    in_a, in_b = one_deal(office)
+    office.a.person_edits("Deal", in_a, {"Amount": "20"})
+    start = office.world.calls
+
+    def type_in_b(number: int, phase: str, what: str) -> None:
+        if number - start == 5 and phase == "before":
+            office.world.on_call = None
+            office.b.person_edits("Deal", in_b, {"Amount": "30"})
+
+    office.world.on_call = type_in_b
+    office.quiet()
+    assert in_conflict(office) == [{"20", "30"}]
+
+
+def somebody_types_in_the_last_moment(office: Office) -> None:
+    in_a, in_b = one_deal(office)
+    office.a.person_edits("Deal", in_a, {"Amount": "20"})
+
+    def type_in_b(_number: int, phase: str, what: str) -> None:
+        if what == "b write" and phase == "before":
+            office.world.on_call = None
+            office.b.person_edits("Deal", in_b, {"Amount": "30"})
+
+    office.world.on_call = type_in_b
+    office.quiet()
+    assert in_conflict(office) == [{"20", "30"}]
+
+
+def in_conflict(office: Office) -> list[set[str]]:
+    with office.store.read() as tx:
+        return [{head.value for head in state.conflicts["amount"]} for state in tx.conflicted()]
+
+
+def somebody_edits_what_an_unheard_create_made(office: Office) -> None:
+    office.a.person_creates("Deal", {"Name": "Big", "Amount": "10"})
+    office.b.lose_answer = 1
+    office.world.tick += 60
+    real, office.b.find = office.b.find, lambda stream, keys: {}  # type: ignore[method-assign, assignment]
+    office.engine().sync()
+    office.b.find = real  # type: ignore[method-assign]
+    office.b.rows["Deal"]["bD0001"].values["NextStep"] = "call her"
+    office.quiet()
+    assert office.only("b")["NextStep"] == "call her"
+
+
+def a_lost_answer_to_a_create(office: Office) -> None:
+    office.a.person_creates("Deal", {"Name": "Big", "Amount": "10"})
+    office.b.lose_answer = 1
+    office.quiet()
+    assert len(office.b.live("Deal")) == 1
+
+
+def an_account_merged_in_a(office: Office) -> None:
+    one = office.a.person_creates("Account", {"Name": "Acme", "Domain": "acme.test"})
+    two = office.a.person_creates("Account", {"Name": "Acme GmbH", "Domain": "acme.example"})
+    office.quiet()
+    office.a.person_merges("Account", one, two)
+    office.quiet()
+    assert len(office.b.live("Account")) == 2
+
+
+def a_deal_deleted_and_restored(office: Office) -> None:
+    in_a, _in_b = one_deal(office)
+    office.a.person_deletes("Deal", in_a)
+    office.quiet()
+    office.a.person_restores("Deal", in_a)
+    office.quiet()
+    with office.store.read() as tx:
+        assert len(list(tx.each_record("opportunity"))) == 1
+
+
+def an_observation_older_than_our_write(office: Office) -> None:
+    """The inbox still holds what b said before we wrote; only a read by id tells what b holds now."""
+    in_a, in_b = one_deal(office)
+    office.b.next_lag = 10_000
+    with office.store.write() as tx:
+        tx.put_inbox("b", "Deal", {in_b: capture.pack(office.b._remote(office.b.rows["Deal"][in_b]))})
+        later = office.world.now() + timedelta(seconds=90)
+        tx.postpone("b", "Deal", in_b, until=later, waiting_for="its account")
+    office.a.person_edits("Deal", in_a, {"Amount": "20"})
+    office.sync()
+    office.quiet()
+    assert office.only("a")["Amount"] == office.only("b")["Amount"] == "20"
+
+
+def a_value_that_b_refuses(office: Office) -> None:
+    office.b.refuse = lambda _object, write: "Amount" if write.values.get("Amount") == "13" else None
+    office.a.person_creates("Deal", {"Name": "Bad", "Amount": "13"})
+    office.quiet()
+    asked = [write for _object, write in office.b.writes_seen if write.values.get("Amount") == "13"]
+    assert len(asked) == 1
+
+
+def two_runs_at_once(office: Office) -> None:
+    office.a.person_creates("Deal", {"Name": "Big", "Amount": "10"})
+
+    def run_another(_number: int, phase: str, what: str) -> None:
+        if what == "b write" and phase == "before":
+            office.world.on_call = None
+            with pytest.raises(LeaseHeld):
+                Engine(Store.open(office.path, now=office.world.now), office.mappings,
+                       dict(office.world.systems)).sync()
+
+    office.world.on_call = run_another
+    office.quiet()
+    assert len(office.b.live("Deal")) == 1
+
+
+def everything_gone_at_once(office: Office) -> None:
+    for number in range(20):
+        office.a.person_creates("Deal", {"Name": f"Deal {number}"})
+    office.quiet()
+    for id in list(office.a.live("Deal")):
+        office.a.person_deletes("Deal", id)
+    with pytest.raises(GuardTripped):
+        office.sync()
+    assert len(office.b.live("Deal")) == 20
+
+
+def two_that_could_be_meant(office: Office) -> None:
+    office.a.person_creates("Account", {"Name": "Twin one", "Domain": "twin.test"})
+    office.a.person_creates("Account", {"Name": "Twin two", "Domain": "twin.test"})
+    office.b.person_creates("Account", {"Name": "Twin", "Domain": "twin.test", "Phone": "1"})
+    office.quiet()
+    assert [row["Phone"] for row in office.a.live("Account").values()] == [None, None]
+
+
+def another_organisation_answers(office: Office) -> None:
+    one_deal(office)
+    office.b.marker = lambda: "org-sandbox"  # type: ignore[method-assign]
+    office.a.person_creates("Deal", {"Name": "New"})
+    with pytest.raises(GuardTripped):
+        office.sync()
+    assert len(office.b.live("Deal")) == 1
+
+
+def a_system_that_trims(office: Office) -> None:
+    office.b.normal = lambda _name, value: f"{value} " if value else value
+    in_a, _in_b = one_deal(office, NextStep="call")
+    office.a.person_edits("Deal", in_a, {"NextStep": "visit"})
+    office.quiet()
+    assert office.only("a")["NextStep"] == "visit"
+
+
+# -- how each safeguard is switched off -------------------------------------------------------------------------------
+
+
+def field_merge(patch: Patch) -> None:
+    real = store.apply
+
+    def last_writer_wins(state: Any, change: Any, heads_now: Any = None) -> None:
+        real(state, replace(change, base={name: state.heads_of(name) for name in change.fields}), heads_now)
+
+    patch.setattr(store, "apply", last_writer_wins)
+
+
+def version_check(patch: Patch) -> None:
+    patch.setattr(apply_module, "Write", lambda *args, **options: Write(*args, **{**options, "version": ""}))
+
+
+def read_before_write(patch: Patch) -> None:
+    patch.setattr(apply_module, "_read_first", lambda _om, _plan, _connector, batch: (batch, []))
+
+
+def look_back(patch: Patch) -> None:
+    patch.setattr(apply_module, "_look_back", lambda *_args: None)
+
+
+def key_lookup(patch: Patch) -> None:
+    patch.setattr(FakeSystem, "find", lambda _self, _stream, keys: {key: [] for key in keys})
+
+
+def intent_before_create(patch: Patch) -> None:
+    real = apply_module._open_intents
+
+    class Forgetful:
+        def __init__(self, store: Store) -> None:
+            self.store = store
+
+        @contextmanager
+        def write(self) -> Iterator[Transaction]:
+            with self.store.read() as tx:
+                yield tx
+
+    patch.setattr(apply_module, "_open_intents", lambda store, *args: real(Forgetful(store), *args))  # type: ignore[arg-type]
+
+
+def blind_upsert(patch: Patch) -> None:
+    key_lookup(patch)
+    real = FakeSystem._one
+
+    def upsert(self: FakeSystem, object: str, write: Write) -> Any:
+        if write.op == "create":
+            for row in self.rows[object].values():
+                if row.values.get("key") == write.external_key and not row.deleted:
+                    blank = {name: None for name in row.values if name not in write.values}
+                    self._write(row, {**blank, **write.values}, "sidefeed")
+                    return apply_module.Outcome(write.key, "done", row.id, version=str(row.version))
+        return real(self, object, write)
+
+    patch.setattr(FakeSystem, "_one", upsert)
+
+
+def overlap(patch: Patch) -> None:
+    patch.setattr(FakeSystem, "overlap", property(lambda _self: 0, lambda _self, _value: None), raising=False)
+
+
+def racy_stamp(patch: Patch) -> None:
+    patch.setattr(FakeSystem, "overlap", property(lambda _self: -1, lambda _self, _value: None), raising=False)
+
+
+def tombstone(patch: Patch) -> None:
+    real = Transaction.remember
+
+    def forget(self: Transaction, system: str, object: str, external_id: str, *rest: Any) -> None:
+        if rest[-1] == "gone":
+            self._flush_links()
+            self.connection.exec_driver_sql(
+                "DELETE FROM remote WHERE system = ? AND external_id = ?", (system, external_id))
+        else:
+            real(self, system, object, external_id, *rest)
+
+    patch.setattr(Transaction, "remember", forget)
+
+
+def deletion_stays(patch: Patch) -> None:
+    patch.setattr(plan, "_restored", lambda _state, _link: True)
+    patch.setattr(plan.RecordState, "deleted", property(lambda _self: False))
+
+
+def merge_is_no_deletion(patch: Patch) -> None:
+    real = absorb._observation
+
+    def plain(item: Any) -> Any:
+        one = real(item)
+        one.merged_into = None
+        return one
+
+    patch.setattr(absorb, "_observation", plain)
+
+
+def inbox_with_cursor(patch: Patch) -> None:
+    real = Transaction.put_inbox
+    later: list[tuple[Any, ...]] = []
+
+    def put_later(self: Transaction, *args: Any) -> None:
+        later.append(args)
+
+    def read_feed(place: Store, *args: Any) -> int:
+        later.clear()
+        with pytest.MonkeyPatch.context() as inner:
+            inner.setattr(Transaction, "put_inbox", put_later)
+            count = feed(place, *args)
+        with place.write() as tx:
+            for told in later:
+                real(tx, *told)
+        return count
+
+    feed = capture._read_feed
+    patch.setattr(capture, "_read_feed", read_feed)
+
+
+def by_id_read(patch: Patch) -> None:
+    patch.setattr(Transaction, "forget_payloads", lambda *_args: None)
+
+
+def refusal_memory(patch: Patch) -> None:
+    patch.setattr(Transaction, "refusals", lambda *_args: {})
+    patch.setattr(apply_module, "content_digest", lambda content: content_digest([content, "never again"]))
+
+
+def lease(patch: Patch) -> None:
+    patch.setattr(Store, "lease", lambda *_args, **_options: nullcontext())
+
+
+def mass_delete_guard(patch: Patch) -> None:
+    patch.setattr(engine, "check_inbox", lambda *_args: [])
+    patch.setattr(engine, "check_plan", lambda *_args: [])
+
+
+def uniqueness_of_keys(patch: Patch) -> None:
+    real = Transaction.by_natural_keys
+    patch.setattr(Transaction, "by_natural_keys",
+                  lambda self, entity, keys: {key: found[:1] for key, found in real(self, entity, keys).items()})
+
+
+def marker_check(patch: Patch) -> None:
+    patch.setattr(Transaction, "marker", lambda _self, _system: None)
+
+
+def recovery(patch: Patch) -> None:
+    patch.setattr(engine, "recover", lambda *_args: None)
+
+
+def base_follows_remote(patch: Patch) -> None:
+    real = absorb._Batch._settle
+
+    def keep_old(self: Any, edit: Any) -> None:
+        with pytest.MonkeyPatch.context() as inner:
+            if edit.link.version != "1":
+                inner.setattr(Transaction, "save_base", lambda *_args: None)
+            real(self, edit)
+
+    patch.setattr(absorb._Batch, "_settle", keep_old)
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A safeguard, how the tests switch it off, and what notices."""
+
+    safeguard: str
+    off: Callable[[Patch], None]
+    how: str
+    catcher: str
+    scenario: Callable[[Path], None]
+
+
+MUTANTS = [
+    Mutant("field merge", field_merge, "every change claims to have seen everything: the last writer wins",
+           "random histories", histories()),
+    Mutant("version check", version_check, "writes carry no version", "random histories", histories()),
+    Mutant("read before write", read_before_write, "a system without conditions is written to unseen",
+           "scene: somebody types between reading and writing",
+           scene(somebody_types_between_reading_and_writing, conditional=False)),
+    Mutant("look back into history", look_back, "what was overwritten in the last moment is not read back",
+           "scene: somebody types in the last moment",
+           scene(somebody_types_in_the_last_moment, conditional=False, history=True)),
+    Mutant("key lookup", key_lookup, "`find` finds nothing, in a system without unique keys",
+           "scene: a lost answer to a create", scene(a_lost_answer_to_a_create, unique=False)),
+    Mutant("intent before create", intent_before_create, "the intent and the link being created are not stored",
+           "kill sweep, without unique keys", kills(first_contact, unique=False)),
+    Mutant("no blind re-upsert", blind_upsert, "a create whose answer was lost is sent again as an upsert",
+           "scene: somebody edits what an unheard create made", scene(somebody_edits_what_an_unheard_create_made)),
+    Mutant("overlap", overlap, "the feed's window does not reach back over its lag", "random histories, late feeds",
+           histories(LateHistories)),
+    Mutant("racy stamp", racy_stamp, "the feed asks for `>` the last stamp, not `>=`",
+           "random histories, eager feeds", histories(EagerHistories)),
+    Mutant("tombstone", tombstone, "the id of a deleted object is forgotten", "scene: a deal deleted and restored",
+           scene(a_deal_deleted_and_restored)),
+    Mutant("a deletion stays", deletion_stays, "a deleted record is created again where it is missing",
+           "random histories", histories()),
+    Mutant("a merge is no deletion", merge_is_no_deletion, "the surviving id is not looked at",
+           "scene: an account merged in a", scene(an_account_merged_in_a)),
+    Mutant("inbox and cursor in one commit", inbox_with_cursor, "the cursor is stored first, the inbox after it",
+           "kill sweep", kills(first_contact)),
+    Mutant("read by id after a write", by_id_read, "the inbox keeps what was seen before our own write",
+           "scene: an observation older than our write", scene(an_observation_older_than_our_write)),
+    Mutant("refusal memory", refusal_memory, "what a system refused is asked again", "scene: a value that b refuses",
+           scene(a_value_that_b_refuses)),
+    Mutant("lease", lease, "two runs may be at work at once", "scene: two runs at once", scene(two_runs_at_once)),
+    Mutant("mass-delete guard", mass_delete_guard, "guards are not asked", "scene: everything gone at once",
+           scene(everything_gone_at_once)),
+    Mutant("ambiguity asks", uniqueness_of_keys, "of several candidates the first is taken",
+           "scene: two that could be meant", scene(two_that_could_be_meant)),
+    Mutant("marker", marker_check, "another organisation is not noticed", "scene: another organisation answers",
+           scene(another_organisation_answers)),
+    Mutant("recovery", recovery, "open intents of a dead run are not looked at", "kill sweep",
+           kills(a_busy_morning, conditional=False)),
+    Mutant("base follows the remote", base_follows_remote, "the base keeps an old image after it was absorbed",
+           "random histories", histories()),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda one: one.safeguard)
+def test_a_safeguard_switched_off_is_caught(mutant: Mutant, tmp_path: Path, monkeypatch: Patch) -> None:
+    mutant.off(monkeypatch)
+    try:
+        mutant.scenario(tmp_path)
+    except (AssertionError, pytest.fail.Exception, GuardTripped, BaseExceptionGroup):
+        return
+    finally:
+        shutil.rmtree(tmp_path, ignore_errors=True)
+    raise AssertionError(f"{mutant.safeguard} was off, and nobody noticed")
+
+
+@pytest.mark.parametrize("mutant", [one for one in MUTANTS if one.catcher.startswith("scene")],
+                         ids=lambda one: one.safeguard)
+def test_the_scenes_hold_while_every_safeguard_is_on(mutant: Mutant, tmp_path: Path) -> None:
+    mutant.scenario(tmp_path)
+
+
+def test_eager_feeds_hold_while_every_safeguard_is_on() -> None:
+    run_state_machine_as_test(EagerHistories, settings=settings(  # type: ignore[no-untyped-call]
+        profile(6), phases=[Phase.generate]))
+
+
+def test_the_table_of_mutants_is_current() -> None:
+    text = DOCS.read_text(encoding="utf-8")
+    missing = [row for one in MUTANTS if (row := f"| {one.safeguard} | {one.how} | {one.catcher} |") not in text]
+    assert missing == [], "docs/testing.md lacks these rows"
