@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sidefeed.mapping import ObjectMap
-from sidefeed.workspace import Transaction
+from sidefeed.workspace import RecordState, Transaction
 
 
 class BatchRefs:
@@ -34,12 +34,8 @@ def inward(tx: Transaction, om: ObjectMap, images: Iterable[Mapping[str, Any]]) 
             wanted.setdefault(entity, set()).add(external_id)
     found = {(entity, id): record for entity, ids in wanted.items()
              for id, record in tx.records_known_as(om.system, entity, ids).items()}
-    survivors = tx.records(list(found.values()))
-    for key, record in found.items():
-        state = survivors.get(record)
-        while state is not None and state.merged_into:
-            found[key] = state.merged_into
-            state = tx.record(state.merged_into)
+    survivor = _survivors(tx, set(found.values()))
+    found = {key: survivor.get(record, record) for key, record in found.items()}
     return BatchRefs(found, {})
 
 
@@ -49,5 +45,22 @@ def outward(tx: Transaction, om: ObjectMap, records: Iterable[Mapping[str, Any]]
     for values in records:
         for entity, record in om.references_out(values):
             wanted.setdefault(entity, set()).add(record)
-    return BatchRefs({}, {(entity, record): external for entity, ids in wanted.items()
-                          for record, external in tx.external_ids(om.system, ids).items()})
+    survivor = _survivors(tx, {record for records in wanted.values() for record in records})
+    found = {}
+    for entity, records in wanted.items():
+        external = tx.external_ids(om.system, {survivor.get(record, record) for record in records})
+        for record in records:
+            if (id := external.get(survivor.get(record, record))) is not None:
+                found[(entity, record)] = id
+    return BatchRefs({}, found)
+
+
+def _survivors(tx: Transaction, records: set[str]) -> dict[str, str]:
+    """Record -> the record it was merged into, for those that were."""
+    found: dict[str, str] = {}
+    for record, state in tx.records(records).items():
+        last: RecordState | None = state
+        while last is not None and last.merged_into:
+            found[record] = last.merged_into
+            last = tx.record(last.merged_into)
+    return found
