@@ -96,7 +96,7 @@ class Call:
             raise EwsError("ErrorCannotUseItemIdForFolderId")
         folder = self.world.folders.get(ref.serial)
         if folder is None:
-            raise EwsError("ErrorFolderNotFound")
+            raise EwsError("ErrorItemNotFound")
         self.check(self.world.mailbox_of(folder), write=write)
         return folder
 
@@ -273,6 +273,10 @@ def refused(operation: str, request: Element, error: EwsError) -> Element:
     for _ in range(max(len(inputs) if inputs is not None else 1, 1)):
         holder.append(error_message(f"{M}{operation}ResponseMessage", error, container))
     return root
+
+
+MISSING = ("ErrorFolderNotFound", "ErrorItemNotFound")
+"""Codes of a folder that is not there: by its distinguished name, by its id."""
 
 
 def required(node: Element, name: str) -> Element:

@@ -43,9 +43,9 @@ def complete_name(item: Item) -> dict[str, str]:
 
 
 def file_as(item: Item) -> str:
-    """FileAs: as stored, or by its mapping, or "Last, First", or the display name."""
+    """FileAs: as it was set, or by its mapping, or "Last, First", or the display name."""
     stored, mapping = item.get("contacts:FileAs"), item.get("contacts:FileAsMapping")
-    if stored and (mapping in (None, "None")):
+    if stored:
         return str(stored)
     if mapping == "DisplayName":
         return str(item.get("contacts:DisplayName") or "")

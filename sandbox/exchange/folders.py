@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from . import extended
-from .calls import Call, attribute, first_child, required
+from .calls import MISSING, Call, attribute, first_child, required
 from .errors import EwsError, schema_violation
 from .properties import V2013, effective_rights, field_uri
 from .restrictions import Reader, Searcher, paginate
@@ -93,6 +93,8 @@ def render(call: Call, folder: Folder, shape: FolderShape) -> Element:
 
 
 def _mirror(folder: Folder, key: PropertyKey) -> str | None:
+    if key.tag == 0x0E08:
+        return str(1024 + sum(item.size for item in folder.items.values()))
     return {0x3001: folder.name, 0x3613: folder.folder_class or None, 0x3602: str(len(folder.items))}.get(key.tag or 0)
 
 
@@ -159,7 +161,7 @@ def create_folder(call: Call, request: Element) -> Element:
         try:
             parent = call.target_folder(holder)
         except EwsError as error:
-            raise EwsError("ErrorParentFolderNotFound") if error.code == "ErrorFolderNotFound" else error from None
+            raise EwsError("ErrorParentFolderNotFound") if error.code in MISSING else error from None
         name = (text_of(node, "DisplayName") or "").strip()
         if not name:
             raise EwsError("ErrorFolderSavePropertyError", "The folder must have a display name.")
@@ -224,6 +226,8 @@ def _update(call: Call, folder: Folder, update: Element) -> None:
             _refuse_twin(call, parent, text, folder)
         folder.name = text
     elif uri == "folder:FolderClass":
+        if not text.startswith(CLASSES[folder.element]):
+            raise EwsError("ErrorObjectTypeChanged")
         folder.folder_class = text
     else:
         raise EwsError("ErrorInvalidPropertySet", path=path)

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, NoReturn
 
 from . import attachments, calendar, extended, ids, meetings
-from .calls import Call, attribute, required
-from .errors import EwsError, schema_violation
+from .calls import MISSING, Call, attribute, required
+from .errors import EwsError, not_implemented, schema_violation
 from .properties import (
     BY_TAG,
     BY_URI,
@@ -134,7 +134,7 @@ def _folder_for(call: Call, saved: Element | None, kind: str, default: str = "")
         try:
             folder = call.target_folder(saved)
         except EwsError as error:
-            raise EwsError("ErrorSavedItemFolderNotFound") if error.code == "ErrorFolderNotFound" else error from None
+            raise EwsError("ErrorSavedItemFolderNotFound") if error.code in MISSING else error from None
     else:
         folder = call.world.folder(call.own(), default or _HOMES.get(kind, "drafts"))
     wanted, code = _CLASSES.get(kind, ("", ""))
@@ -157,10 +157,9 @@ def read_draft(node: Element, kind: str, view: View) -> Draft:
             one = BY_TAG[kind].get(name)
             if one is None:
                 _refuse_unknown(kind, name, part)
-                continue
             if not one.writable:
                 raise EwsError("ErrorInvalidPropertySet", path=element("FieldURI", {"FieldURI": one.uri}))
-            draft.values[one.uri] = one.codec.read(part, view)
+            draft.values[one.uri] = _read_new(one, part, view)
     if draft.values.get("item:MimeContent") and kind == "CalendarItem":
         from . import icalendar
 
@@ -168,9 +167,19 @@ def read_draft(node: Element, kind: str, view: View) -> Draft:
     return draft
 
 
-def _refuse_unknown(kind: str, name: str, part: Element) -> None:
-    if any(uri.endswith(f":{name}") for uri in KNOWN_UNFILLED):
-        return
+def _read_new(one: Field, part: Element, view: View) -> Any:
+    try:
+        return one.codec.read(part, view)
+    except EwsError as error:
+        if error.code == "ErrorPropertyUpdate":
+            raise EwsError("ErrorItemSavePropertyError", error.message) from None
+        raise
+
+
+def _refuse_unknown(kind: str, name: str, part: Element) -> NoReturn:
+    known = next((uri for uri in sorted(KNOWN_UNFILLED) if uri.endswith(f":{name}")), None)
+    if known is not None:
+        raise not_implemented(f"Setting {known}")
     raise schema_violation(
         f"The element '{kind}' in namespace 'http://schemas.microsoft.com/exchange/services/2006/types' has invalid "
         f"child element '{name}' in namespace 'http://schemas.microsoft.com/exchange/services/2006/types'.",
@@ -348,6 +357,8 @@ def save(call: Call, edit: Edit) -> Item:
         _settle_edit(edit)
     if item.master is not None:
         return _save_occurrence(call, edit)
+    if "contacts:FileAsMapping" in edit.changed and "contacts:FileAs" not in edit.changed:
+        edit.values["contacts:FileAs"] = None
     read_only = edit.changed == {"message:IsRead"}
     made = replace(
         item,
@@ -442,6 +453,8 @@ def _apply(edit: Edit, update: Element, view: View) -> None:
 
 def _field(edit: Edit, path: Element, code: str) -> Field:
     uri = field_uri(path)
+    if uri in KNOWN_UNFILLED:
+        raise not_implemented(f"Setting {uri}")
     one = BY_URI[edit.item.kind].get(uri)
     if one is None:
         raise EwsError("ErrorInvalidPropertySet" if code == "ErrorInvalidPropertySet" else code, path=path)
@@ -524,6 +537,8 @@ def _delete(edit: Edit, path: Element) -> None:
             entries.pop(index, None)
         edit.values[whole] = entries
         edit.changed.add(whole)
+        return
+    if field_uri(path) in KNOWN_UNFILLED:
         return
     one = _field(edit, path, "ErrorInvalidPropertyDelete")
     if edit.item.master is not None and one.uri == "calendar:Recurrence":

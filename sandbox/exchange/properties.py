@@ -90,7 +90,7 @@ class Field:
         return self.default if value is None else value
 
 
-_text, _long_text, _bool, _int, _time = v.Text(), v.Text(), v.Boolean(), v.Integer(), v.DateTime()
+_text, _name_part, _bool, _int, _time = v.Text(), v.Text(limit=255), v.Boolean(), v.Integer(), v.DateTime()
 SENSITIVITY = v.Choice("Normal", "Personal", "Private", "Confidential")
 IMPORTANCE = v.Choice("Low", "Normal", "High")
 FREE_BUSY = v.Choice("Free", "Tentative", "Busy", "OOF", "WorkingElsewhere", "NoData")
@@ -321,7 +321,7 @@ def _duration(item: Item, view: View) -> str | None:
 
 
 def _reminder_due(item: Item, view: View) -> datetime | None:
-    due: datetime | None = item.get("item:ReminderDueBy") or item.get("calendar:Start")
+    due: datetime | None = item.get("calendar:Start") or item.get("item:ReminderDueBy")
     return due
 
 
@@ -409,7 +409,7 @@ ITEM: tuple[Field, ...] = (
     Field("item:ItemId", "ItemId", v.Custom(_write_id), lambda i, w: i),
     Field("item:ParentFolderId", "ParentFolderId", v.Custom(_write_folder_id), lambda i, w: w.world.folders[i.folder]),
     Field("item:ItemClass", "ItemClass", _text, lambda i, w: item_class(i), writable=True),
-    Field("item:Subject", "Subject", v.Text(255), lambda i, w: subject_of(i), writable=True),
+    Field("item:Subject", "Subject", v.Text(cut=255), lambda i, w: subject_of(i), writable=True),
     Field("item:Sensitivity", "Sensitivity", SENSITIVITY, writable=True, default="Normal", deletable=False),
     Field("item:Body", "Body", v.BodyCodec(), _body_field, writable=True, found=False),
     Field("item:Attachments", "Attachments", v.Custom(_write_attachments), _attached, found=False),
@@ -452,7 +452,7 @@ ITEM: tuple[Field, ...] = (
 _START = Field("calendar:Start", "Start", v.DateTime(naive=True), writable=True, deletable=False)
 _END = Field("calendar:End", "End", v.DateTime(naive=True), writable=True, deletable=False)
 _RULE = Field("calendar:Recurrence", "Recurrence", v.RecurrenceCodec(), _rule, writable=True, found=False)
-_LOCATION = Field("calendar:Location", "Location", v.Text(255), writable=True)
+_LOCATION = Field("calendar:Location", "Location", _text, writable=True)
 _LOCATED = Field(
     "calendar:EnhancedLocation", "EnhancedLocation", v.Custom(_write_location), lambda i, w: i.get("calendar:Location"),
     since=V2013, found=False, listed=False,
@@ -529,7 +529,7 @@ MESSAGE: tuple[Field, ...] = (
     Field("message:ConversationIndex", "ConversationIndex", v.Base64(), lambda i, w: mime.conversation(i)),
     Field("message:ConversationTopic", "ConversationTopic", _text, lambda i, w: mime.topic(i)),
     Field("message:From", "From", v.PersonCodec(), writable=True),
-    Field("message:InternetMessageId", "InternetMessageId", _text, lambda i, w: mime.message_id(i)),
+    Field("message:InternetMessageId", "InternetMessageId", _text, lambda i, w: mime.message_id(i), writable=True),
     Field("message:IsRead", "IsRead", _bool, writable=True, default=True),
     Field("message:IsResponseRequested", "IsResponseRequested", _bool, writable=True, default=False),
     Field("message:References", "References", _text, writable=True),
@@ -563,9 +563,9 @@ CONTACT: tuple[Field, ...] = (
     Field("contacts:FileAs", "FileAs", _text, _file_as, writable=True),
     Field("contacts:FileAsMapping", "FileAsMapping", v.Choice(*FILE_AS_MAPPINGS), writable=True),
     Field("contacts:DisplayName", "DisplayName", _text, writable=True),
-    Field("contacts:GivenName", "GivenName", _text, writable=True),
+    Field("contacts:GivenName", "GivenName", _name_part, writable=True),
     Field("contacts:Initials", "Initials", _text, writable=True),
-    Field("contacts:MiddleName", "MiddleName", _text, writable=True),
+    Field("contacts:MiddleName", "MiddleName", _name_part, writable=True),
     Field("contacts:Nickname", "Nickname", _text, writable=True),
     Field("contacts:CompleteName", "CompleteName", v.Parts(), _complete_name),
     Field("contacts:CompanyName", "CompanyName", _text, writable=True),
@@ -588,7 +588,7 @@ CONTACT: tuple[Field, ...] = (
     Field("contacts:PostalAddressIndex", "PostalAddressIndex", v.Choice("None", "Home", "Business", "Other"), writable=True, default="None"),
     Field("contacts:Profession", "Profession", _text, writable=True),
     Field("contacts:SpouseName", "SpouseName", _text, writable=True),
-    Field("contacts:Surname", "Surname", _text, writable=True),
+    Field("contacts:Surname", "Surname", _name_part, writable=True),
     Field("contacts:WeddingAnniversary", "WeddingAnniversary", _time, writable=True),
     Field("contacts:HasPicture", "HasPicture", _bool, lambda i, w: any(a.contact_photo for a in i.attachments), since=V2010),
     Field("contacts:PhoneticFullName", "PhoneticFullName", _text, since=V2010_SP2, listed=False),

@@ -62,7 +62,6 @@ class Codec:
     """Text; the base of the others."""
 
     sortable = True
-    textual = False
 
     def write(self, parent: Element, tag: str, value: Any, view: View) -> None:
         """Append the element of a value."""
@@ -90,12 +89,13 @@ def Element_with_text(text: str) -> Element:  # noqa: N802 - reads as the constr
 
 
 class Text(Codec):
-    """xs:string, cut in FindItem replies."""
+    """xs:string, cut in FindItem replies.
 
-    textual = True
+    `cut` is the length beyond which Exchange drops the rest without a word, `limit` the one beyond which it refuses.
+    """
 
-    def __init__(self, limit: int | None = None) -> None:
-        self.limit = limit
+    def __init__(self, *, cut: int | None = None, limit: int | None = None) -> None:
+        self.cut, self.limit = cut, limit
 
     def write(self, parent: Element, tag: str, value: Any, view: View) -> None:
         text = self.text(value)
@@ -104,8 +104,8 @@ class Text(Codec):
     def read(self, node: Element, view: View) -> str:
         text = node.text or ""
         if self.limit is not None and len(text) > self.limit:
-            raise EwsError("ErrorPropertyValidationFailure", f"{local(node)} is longer than {self.limit} characters.")
-        return text
+            raise EwsError("ErrorPropertyUpdate", f"{local(node)} is longer than {self.limit} characters.")
+        return text[: self.cut]
 
 
 class Boolean(Codec):
@@ -212,6 +212,9 @@ class BodyCodec(Codec):
             raise schema_violation("The required attribute 'BodyType' is missing or invalid.", node.sourceline)
         return Body(node.text or "", kind)
 
+    def constant(self, text: str, view: View) -> Any:
+        return text
+
 
 def to_text(html: str) -> str:
     """HTML as plain text, well enough for a practice server."""
@@ -241,6 +244,9 @@ class Strings(Codec):
 
     def read(self, node: Element, view: View) -> tuple[str, ...]:
         return tuple(part.text or "" for part in node if local(part) == "String")
+
+    def constant(self, text: str, view: View) -> Any:
+        return text
 
 
 class Base64(Codec):
