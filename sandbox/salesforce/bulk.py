@@ -450,9 +450,10 @@ class Bulk:
         delimiter, ending = self._format(body)
         self._check_query(text)
         result = self._server.engine.run(text, user=call.session.user, everything=operation == "queryAll")
-        if result.columns is None:
+        columns = result.columns()
+        if columns is None:
             raise Failure(400, "API_ERROR", "Function or aggregate expressions not supported in Bulk Query")
-        if any(found.type in COMPOUND_TYPES for _, found, _ in result.columns):
+        if any(found.type in COMPOUND_TYPES for _, found, _ in columns):
             raise Failure(400, "API_ERROR", "Selecting compound data not supported in Bulk Query")
         key = self._server.store.next_id_of("750")
         name = self._server.schema.object(parse(text).sources[0].path.text)
@@ -468,7 +469,7 @@ class Bulk:
             ending,
             state="UploadComplete",
             query=text,
-            columns=result.columns,
+            columns=columns,
             rows=result.rows,
         )
         self._begin(job)

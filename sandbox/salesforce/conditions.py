@@ -6,13 +6,15 @@ observed: a comparison with a blank is false, except `= null`, `!=` and NOT IN.
 
 from __future__ import annotations
 
+import math
 import operator
 import re
 from collections.abc import Callable, Iterable
+from datetime import date
 from typing import Any, TypeAlias
+from zoneinfo import ZoneInfo
 
 from . import dates
-from .errors import NotImplementedHere
 from .ids import to18
 from .paths import Getter, Resolver
 from .schema import TEXT_TYPES, Field, SObject
@@ -31,10 +33,11 @@ from .soql import (
     Query,
 )
 from .store import Row, Table
-from .values import parse_datetime, stamp
+from .values import moment, parse_datetime, stamp
 
 Test: TypeAlias = Callable[[Row], bool]
 Operand: TypeAlias = "tuple[Field, Getter]"
+EARTH_KM, KM_PER_MILE = 6371.0, 1.609344
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
 }  # fmt: skip
@@ -100,9 +103,31 @@ class Conditions:
             labels = {v.value: v.label for v in found.values}
             label = Field(found.name, "string", found.label, filterable=True)
             return label, lambda row: labels.get(get(row), get(row))
-        if call.name in ("distance", "format"):
-            raise NotImplementedHere(f"the SOQL function {call.spelt}()")
+        if call.name == "distance":
+            return self._distance(call)
+        if call.name == "format" and len(call.args) == 1 and isinstance(call.args[0], FieldPath):
+            found, get = self._names.value(self._sobject, call.args[0])
+            zone = self._names.zone.zone
+            made = Field(found.name, "string", found.label)
+            return made, lambda row: shown_in_english(found, get(row), zone)
         raise self._names.fail(call.at, f"unexpected token: '{call.spelt}'")
+
+    def _distance(self, call: Call) -> Operand:
+        place, point, unit = call.args if len(call.args) == 3 else (None, None, None)
+        wrong = self._names.fail(call.at, f"unexpected token: '{call.spelt}'")
+        if not isinstance(place, FieldPath) or not isinstance(point, Call) or not isinstance(unit, Literal):
+            raise wrong
+        numbers = [one.value for one in point.args if isinstance(one, Literal) and one.kind == "number"]
+        if point.name != "geolocation" or len(numbers) != 2 or unit.value not in ("mi", "km"):
+            raise wrong
+        if not -90 <= numbers[0] <= 90 or not -180 <= numbers[1] <= 180:
+            raise self._names.fail(point.at, "latitude is within -90 and 90, longitude within -180 and 180")
+        found, get = self._names.value(self._sobject, place)
+        if not found.query_by_distance:
+            raise self._names.fail(place.at, f"field '{found.name}' is not a location", "INVALID_FIELD")
+        radius = EARTH_KM if unit.value == "km" else EARTH_KM / KM_PER_MILE
+        made = Field(found.name, "double", found.label, filterable=True, sortable=True)
+        return made, lambda row: _great_circle(get(row), numbers[0], numbers[1], radius)
 
     def _date_function(self, call: Call) -> Operand:
         zone = None
@@ -332,6 +357,32 @@ class Conditions:
             return None
         parts = self._names.expand(self._sobject, condition.operand)
         return self._sobject.field(parts[0]) if len(parts) == 1 else None
+
+
+def _great_circle(place: dict[str, Any] | None, latitude: float, longitude: float, radius: float) -> float | None:
+    if not place or place.get("latitude") is None or place.get("longitude") is None:
+        return None
+    here, there = math.radians(place["latitude"]), math.radians(latitude)
+    turn = math.radians(longitude - place["longitude"])
+    chord = math.sin((there - here) / 2) ** 2 + math.cos(here) * math.cos(there) * math.sin(turn / 2) ** 2
+    return 2 * radius * math.asin(min(1.0, math.sqrt(chord)))
+
+
+def shown_in_english(found: Field, value: Any, zone: ZoneInfo) -> str | None:
+    """What FORMAT() makes of a value for a user of locale en_US. The real forms by locale are not verified."""
+    if value is None:
+        return None
+    if found.type == "date":
+        day = date.fromisoformat(value)
+        return f"{day.month}/{day.day}/{day.year}"
+    if found.type == "datetime":
+        at = moment(value).astimezone(zone)
+        return f"{at.month}/{at.day}/{at.year}, {at.hour % 12 or 12}:{at.minute:02d} {'AM' if at.hour < 12 else 'PM'}"
+    if found.type in _NUMBERS:
+        number = f"{abs(value):,.{found.scale}f}"
+        shown = f"${number}" if found.type == "currency" else f"{number}%" if found.type == "percent" else number
+        return f"-{shown}" if value < 0 else shown
+    return str(value)
 
 
 def _folds(found: Field) -> bool:

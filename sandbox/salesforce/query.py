@@ -18,7 +18,7 @@ from .paths import HINT, Getter, Resolver, Zone, follower, generic_reader, reade
 from .records import Records
 from .results import Result, View, attributes, sort_key, sort_rows
 from .schema import Field, SObject
-from .soql import Call, FieldPath, Order, Position, Query, Selected, TypeOf, parse
+from .soql import Call, FieldPath, Order, Position, Query, Selected, TypeOf, parse, parse_by_shape
 from .store import Row, Table
 
 FIELDS_LIMIT = 200
@@ -65,7 +65,12 @@ class Engine:
 
     def run(self, text: str, *, user: str = "", everything: bool = False) -> Result:
         """The result of a query; `everything` (queryAll) includes deleted and archived rows. Raises Failure."""
-        query = parse(text)
+        try:
+            return self._run(parse_by_shape(text), text, user, everything=everything)
+        except Failure:
+            return self._run(parse(text), text, user, everything=everything)  # again, for the places in the refusal
+
+    def _run(self, query: Query, text: str, user: str, *, everything: bool) -> Result:
         if query.all_rows:
             raise Failure(400, "MALFORMED_QUERY", "ALL ROWS not allowed in this context")
         names = Resolver(self._records, text, self._zone(user), user, everything=everything)
@@ -103,7 +108,7 @@ class _Run:
             return grouped_result(self.names, self.root, query, self.conditions, self._matching(test))
         shape = self._shape()
         rows = self._ordered(test)
-        return Result(len(rows), rows, lambda row, view: _show(shape, row, view), self._columns(shape))
+        return Result(len(rows), rows, lambda row, view: _show(shape, row, view), self._columns)
 
     def _check(self) -> None:
         query = self.query
@@ -275,7 +280,8 @@ class _Run:
         key = item.alias
         if key is None:
             parts = [arg for arg in call.args if isinstance(arg, FieldPath)]
-            key = found.name if parts else call.spelt
+            calls = sum(1 for known in shape.entries if known.startswith("expr"))
+            key = found.name if parts and call.name != "distance" else f"expr{calls}"
         if key in shape.entries:
             raise self.names.fail(call.at, f"duplicate field selected: {key}")
         shape.entries[key] = get
@@ -354,7 +360,7 @@ class _Run:
         run.prepare()
         shape.entries[kid.name] = _Children(run.of)
 
-    def _columns(self, shape: _Shape) -> list[tuple[str, Field, Getter]] | None:
+    def _columns(self) -> list[tuple[str, Field, Getter]] | None:
         if not all(isinstance(s, Selected) and isinstance(s.what, FieldPath) for s in self.query.select):
             return None
         columns = []

@@ -26,7 +26,7 @@ class Result:
     total: int
     rows: list[Any]
     show: Callable[[Any, View], dict[str, Any]]
-    columns: list[tuple[str, Field, Getter]] | None = None
+    columns: Callable[[], list[tuple[str, Field, Getter]] | None] = lambda: None
     """Flat columns of a plain select, for Bulk results; None when there are functions, child lists or TYPEOF."""
 
 

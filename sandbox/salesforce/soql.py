@@ -5,7 +5,8 @@ Source: SOQL and SOSL Reference. A tree says nothing about whether names exist; 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import re
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -40,6 +41,10 @@ _ESCAPES = {
     "'": "'",
     "\\": "\\",
 }
+
+_VARYING = re.compile(
+    r"'(?:\\.|[^'\\])*'|\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d)", re.DOTALL | re.I
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +217,86 @@ def parse(text: str) -> Query:
         raise
     assert isinstance(query, Query)
     return query
+
+
+def parse_by_shape(text: str) -> Query:
+    """Like `parse`, but quick for a text that differs from an earlier one only in its strings and date-times.
+
+    Positions are those of the earlier text: whoever means to refuse the query must `parse` it. Raises Failure.
+    """
+    values: list[str] = []
+
+    def stand_in(found: re.Match[str]) -> str:
+        values.append(found[0])
+        place = len(values) - 1
+        return f"'\0{place}'" if found[0][0] == "'" else f"2000-01-01T00:00:00.{place:06d}Z"
+
+    if "\0" in text:
+        return parse(text)
+    shape = _VARYING.sub(stand_in, text)
+    return _Filler(text, values).query(_parse_shape(shape))
+
+
+@lru_cache(maxsize=2048)
+def _parse_shape(shape: str) -> Query:
+    return parse.__wrapped__(shape)
+
+
+class _Filler:
+    """Puts the strings and date-times of one text into the tree of another of the same shape."""
+
+    def __init__(self, text: str, values: list[str]) -> None:
+        self._text = text
+        self._values = values
+
+    def query(self, query: Query) -> Query:
+        return replace(
+            query,
+            select=[self._selected(one) for one in query.select],
+            where=self._condition(query.where) if query.where is not None else None,
+            having=self._condition(query.having) if query.having is not None else None,
+            group_by=[self._operand(one) for one in query.group_by],
+            order_by=[replace(one, what=self._operand(one.what)) for one in query.order_by],
+        )
+
+    def _selected(self, one: Any) -> Any:
+        if isinstance(one, Query):
+            return self.query(one)
+        if isinstance(one, Selected) and isinstance(one.what, Call):
+            return replace(one, what=self._operand(one.what))
+        return one
+
+    def _operand(self, what: Any) -> Any:
+        if not isinstance(what, Call):
+            return what
+        args = (self._literal(a, raw=True) if isinstance(a, Literal) else self._operand(a) for a in what.args)
+        return replace(what, args=tuple(args))
+
+    def _condition(self, one: Condition) -> Condition:
+        if isinstance(one, Junction):
+            return Junction(one.operator, tuple(self._condition(term) for term in one.terms))
+        if isinstance(one, Negation):
+            return Negation(self._condition(one.term))
+        if isinstance(one, Comparison):
+            value = self._literal(one.value, raw=one.operator == "like")
+            return Comparison(self._operand(one.operand), one.operator, value)
+        if isinstance(one, Membership) and isinstance(one.values, Query):
+            return Membership(self._operand(one.operand), one.negated, self.query(one.values))
+        assert not isinstance(one.values, Query)
+        values = tuple(self._literal(value) for value in one.values)
+        if isinstance(one, Membership):
+            return Membership(self._operand(one.operand), one.negated, values)
+        return Multi(self._operand(one.operand), one.negated, values)
+
+    def _literal(self, literal: Literal, *, raw: bool = False) -> Literal:
+        if literal.kind == "string":
+            written = self._values[int(literal.value[1:])]
+            made = Literal("string", written[1:-1], literal.at, written)
+            return made if raw else Literal("string", unescape(self._text, made), literal.at, written)
+        if literal.kind == "datetime":
+            written = self._values[int(literal.value.partition(".")[2][:-1])]
+            return Literal("datetime", written.upper(), literal.at, written)
+        return literal
 
 
 @lru_cache(maxsize=1)

@@ -250,6 +250,24 @@ def test_fields_stands_for_all_standard_or_custom_fields(org: Caller) -> None:
     assert set(custom) == {"Sidefeed_Key__c", "Legacy__c", "Languages__c"}
 
 
+def test_format_shows_values_for_people(org: Caller) -> None:
+    row = org.rows(
+        "SELECT FORMAT(Amount) a, FORMAT(CloseDate) d, FORMAT(CreatedDate) c, FORMAT(Probability) p FROM Opportunity WHERE Name = 'Deal 1'"
+    )
+    assert row == [{"a": "$250.50", "d": "10/1/2026", "c": "11/18/2026, 4:00 AM", "p": "100%"}]
+
+
+def test_distances_filter_sort_and_show(org: Caller) -> None:
+    place = {"BillingLatitude": 48.8566, "BillingLongitude": 2.3522}
+    paris = org.make("Account", Name="Paris", **place)
+    to_london = "DISTANCE(BillingAddress, GEOLOCATION(51.5074, -0.1278), 'km')"
+    assert org.column(f"SELECT Id FROM Account WHERE {to_london} < 400") == [paris]
+    assert org.column(f"SELECT Id FROM Account WHERE {to_london} < 300") == []
+    shown = org.rows(f"SELECT {to_london} away FROM Account ORDER BY {to_london} NULLS LAST LIMIT 1")
+    assert round(shown[0]["away"]) == 344
+    org.request("DELETE", f"sobjects/Account/{paris}")
+
+
 def test_labels_replace_codes(org: Caller) -> None:
     assert org.rows("SELECT toLabel(ForecastCategory) FROM Opportunity LIMIT 1") == [{"ForecastCategory": "Pipeline"}]
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from sandbox.salesforce import Failure
-from sandbox.salesforce.soql import parse
+from sandbox.salesforce.soql import parse, parse_by_shape
 
 from .salesforce_caller import Caller, organisation
 
@@ -130,7 +131,6 @@ def test_meaningless_queries_are_refused_with_their_reason(org: Caller, text: st
     ("text", "what"),
     [
         ("SELECT Title FROM Note WITH DATA CATEGORY Geo__c AT usa__c", "WITH DATA CATEGORY"),
-        ("SELECT FORMAT(Amount) FROM Opportunity", "FORMAT()"),
         ("SELECT Id FROM Account USING SCOPE team", "USING SCOPE team"),
     ],
 )
@@ -138,3 +138,36 @@ def test_what_is_not_implemented_says_so(org: Caller, text: str, what: str) -> N
     status, code, message = org.refusal(text)
     assert (status, code) == (501, "NOT_IMPLEMENTED")
     assert what in message
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "SELECT Id FROM Account WHERE Name = {} AND Site LIKE {} LIMIT 5",
+        "SELECT Id, (SELECT Id FROM Contacts WHERE LastName IN ({}, {})) FROM Account",
+        "SELECT Name, COUNT(Id) FROM Account WHERE (NOT Name = {}) GROUP BY Name HAVING MIN(Name) > {}",
+        "SELECT Id FROM Contact WHERE Languages__c INCLUDES ({}, {})",
+        "SELECT Id FROM Account WHERE Id IN (SELECT AccountId FROM Contact WHERE LastName = {} OR Email = {})",
+    ],
+)
+def test_texts_that_differ_in_their_strings_only_share_a_shape_and_nothing_else(pattern: str) -> None:
+    def without_places(tree: object) -> str:
+        return re.sub(r"Position\(row=\d+, column=\d+\)", "", repr(tree))
+
+    for first, second in (
+        ("'a'", "'b'"),
+        (r"'it\'s'", "'x y'"),
+        ("''", r"'50\\% \"off\"'"),
+        ("'2026-01-01T00:00:00Z'", "'{}'"),
+    ):
+        text = pattern.format(first, second)
+        assert without_places(parse_by_shape(text)) == without_places(parse(text))
+    dated = "SELECT Id FROM Account WHERE CreatedDate > {} AND SystemModstamp <= {}"
+    text = dated.format("2026-11-18t12:00:00+01:00", "2026-11-18T12:00:00.123Z")
+    assert without_places(parse_by_shape(text)) == without_places(parse(text))
+
+
+def test_refusals_point_into_the_text_at_hand_not_into_one_of_its_shape(org: Caller) -> None:
+    for name in ("x", "a much longer name"):
+        text = f"SELECT Id FROM Account WHERE Name = '{name}' AND Nope = 'y'"
+        assert f"Column:{text.index('Nope') + 1}\n" in org.refusal(text)[2]
