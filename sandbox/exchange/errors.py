@@ -225,13 +225,13 @@ class RequestFault(EwsError):
         self.headers = list(headers)
 
 
-def schema_violation(violation: str, line: int | None = None, position: int = 1) -> RequestFault:
-    """The fault with which Exchange refuses a request that its schema does not allow.
+class SchemaViolation(RequestFault):
+    """The request is not one that the schema allows. Its values are elements of the MessageXml, not t:Value."""
 
-    Its MessageXml holds LineNumber, LinePosition and Violation in place of t:Value elements; the server writes them
-    from the values of the same names.
-    """
-    return RequestFault(
+
+def schema_violation(violation: str, line: int | None = None, position: int = 1) -> SchemaViolation:
+    """The fault with which Exchange refuses a request that its schema does not allow."""
+    return SchemaViolation(
         "ErrorSchemaValidation",
         f"The request failed schema validation: {violation}",
         values=[("LineNumber", str(line or 0)), ("LinePosition", str(position)), ("Violation", violation)],

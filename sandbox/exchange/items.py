@@ -24,6 +24,7 @@ from .properties import (
     View,
     field_uri,
     indexed_uri,
+    is_meeting,
     read_shape,
     render,
 )
@@ -314,7 +315,7 @@ def update_item(call: Call, request: Element) -> Element:
 
 
 def _in_bin(call: Call, item: Item) -> bool:
-    return call.world.folders[item.folder].distinguished == "deleteditems" and meetings.is_meeting(item)
+    return call.world.folders[item.folder].distinguished == "deleteditems" and is_meeting(item)
 
 
 def _check_key(call: Call, item: Item, node: Element, conflict: str) -> None:

@@ -232,7 +232,7 @@ _NOT_SEARCHABLE = {
     "item:Culture", "calendar:UID", "calendar:IsResponseRequested", "contacts:Companies", "message:ConversationIndex",
     "task:Status",
 }  # fmt: skip
-"""Properties that Exchange refuses in a restriction although they are plain values; found by an SDK's own test suite."""
+"""Properties that Exchange refuses in a restriction although they are plain values; as SDKs found."""
 _NEVER_MATCHING = {"item:ReminderDueBy", "calendar:AllowNewTimeProposal", "task:PercentComplete"}
 """Properties that Exchange accepts in a restriction, and for which no item is ever found; same source."""
 _LISTS = {"item:Categories", "contacts:Children", "task:Companies", "task:Contacts"}

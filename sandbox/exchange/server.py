@@ -32,14 +32,13 @@ from . import (
 )
 from .auth import Application, Authenticator, Principal
 from .calls import INPUTS, Call, refused
-from .errors import EwsError, RequestFault, not_implemented, schema_violation
+from .errors import TEXTS, EwsError, RequestFault, SchemaViolation, not_implemented, schema_violation
 from .properties import LATEST, VERSIONS
 from .soap import (
     MAX_BODY,
     BadXml,
     Element,
     S,
-    T,
     add,
     child,
     envelope,
@@ -318,14 +317,11 @@ class ExchangeServer(api.PythonApi, PracticeServer):
         }
 
     def _fault_response(self, error: RequestFault) -> Response:
-        values: list[tuple[str, str]] = error.values
-        extra = []
-        if error.code == "ErrorSchemaValidation":
-            from .soap import element
-
-            extra = [element(f"{T}{name}", None, text) for name, text in values]
-            values = []
-        content = envelope(fault(error.code, error.message, values, extra), self.version_info())
+        if isinstance(error, SchemaViolation):
+            made = fault(error.code, error.message, brief=TEXTS[error.code], named=error.values)
+        else:
+            made = fault(error.code, error.message, error.values)
+        content = envelope(made, self.version_info())
         return Response(error.status, content, [("Content-Type", "text/xml; charset=utf-8"), *error.headers])
 
     # -- faults ---------------------------------------------------------------------------------------------------

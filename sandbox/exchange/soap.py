@@ -6,7 +6,7 @@ Source: EWS reference (SOAP 1.1 envelope, ServerVersionInfo, faults with Respons
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lxml import etree
@@ -117,20 +117,29 @@ def message_root(tag: str) -> Element:
     return etree.Element(tag, nsmap={"m": MESSAGES, "t": TYPES, "xsi": XSI})
 
 
-def fault(code: str, message: str, values: Iterable[tuple[str, str]] = (), extra: Iterable[Element] = ()) -> Element:
-    """An s:Fault. `values` become t:Value elements of the MessageXml, `extra` further children of it."""
+def fault(
+    code: str,
+    message: str,
+    values: Sequence[tuple[str, str]] = (),
+    *,
+    brief: str | None = None,
+    named: Sequence[tuple[str, str]] = (),
+) -> Element:
+    """An s:Fault. In its MessageXml, `values` become t:Value elements and `named` elements of their own names.
+
+    `brief` is the e:Message where Exchange says less there than in the faultstring.
+    """
     made = etree.Element(f"{S}Fault", nsmap={"s": SOAP})
     name = etree.SubElement(made, "faultcode", nsmap={"a": TYPES})
     name.text = f"a:{code}"
     add(made, "faultstring", clean(message), {f"{{{XML}}}lang": "en-US"})
     detail = add(made, "detail")
-    for tag, text in (("ResponseCode", code), ("Message", clean(message))):
+    for tag, text in (("ResponseCode", code), ("Message", clean(message if brief is None else brief))):
         etree.SubElement(detail, f"{E}{tag}", nsmap={"e": ERRORS}).text = text
-    values, extra = list(values), list(extra)
-    if values or extra:
+    if values or named:
         holder = etree.SubElement(detail, f"{T}MessageXml", nsmap={"t": TYPES})
-        for node in extra:
-            holder.append(node)
+        for key, value in named:
+            add(holder, f"{T}{key}", clean(value))
         for key, value in values:
             add(holder, f"{T}Value", value, {"Name": key})
     return made

@@ -1,7 +1,7 @@
 """Windows time zones: ids of the EWS wire, IANA zones behind them, and zone definitions as Exchange writes them.
 
-`windows_zones.json` maps each Windows id to IANA names, the default territory first (Unicode CLDR windowsZones).
-The rules themselves come from the tz database. Display names are composed here; Windows has its own wording.
+`windows_zones.json` maps each Windows id to IANA names, the default territory first (Unicode CLDR windowsZones), and
+to the display name that Windows gives it; a name missing there is composed. The rules come from the tz database.
 """
 
 from __future__ import annotations
@@ -35,9 +35,16 @@ class Zone:
 
 
 @cache
+def _data() -> dict[str, dict[str, str]]:
+    made: dict[str, dict[str, str]] = json.loads(
+        resources.files(__package__).joinpath("windows_zones.json").read_text("utf-8")
+    )
+    return made
+
+
+@cache
 def _table() -> dict[str, list[str]]:
-    text = resources.files(__package__).joinpath("windows_zones.json").read_text("utf-8")
-    return {windows: names.split() for windows, names in json.loads(text).items()}
+    return {windows: names.split() for windows, names in _data()["zones"].items()}
 
 
 @cache
@@ -169,6 +176,9 @@ def _changes(rules: tzinfo, year: int) -> list[tuple[datetime, int]]:
 
 @cache
 def _display_name(windows: str, rules: tzinfo | None) -> str:
+    known = _data()["names"].get(windows)
+    if known is not None:
+        return known
     minutes = _standard_offset(rules) if rules is not None else 0
     sign = "-" if minutes < 0 else "+"
     cities = [name.rpartition("/")[2].replace("_", " ") for name in _table()[windows][:3]]

@@ -547,7 +547,8 @@ def test_a_request_against_the_schema_is_a_fault_with_line_and_violation(ews: Ew
     assert (caught.value.status, caught.value.code) == (500, "ErrorSchemaValidation")
     details = caught.value.root.find(f".//{T}MessageXml")
     assert names(details) == ["LineNumber", "LinePosition", "Violation"]
-    assert caught.value.root.findtext(f".//{E}Message").startswith("The request failed schema validation")
+    assert caught.value.root.findtext(f".//{E}Message") == "The request failed schema validation."
+    assert details.findtext(f"{T}Violation") in caught.value.text
 
 
 def test_what_is_not_implemented_is_said_by_name(ews: Ews) -> None:
