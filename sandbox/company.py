@@ -158,7 +158,8 @@ class _Founder:
         title = ("Plant manager", "Head of purchasing", "Engineer")[index]
         if "salesforce" in account:
             ids["salesforce"] = self._sf("Contact", self.users[rep], FirstName=person[0], LastName=person[1],
-                                         Email=mail, Title=title, AccountId=account["salesforce"], OwnerId=self.users[rep])
+                                         Email=mail, Title=title, AccountId=account["salesforce"],
+                                         OwnerId=self.users[rep])
         if "hubspot" in account and not (len(account) == 2 and index == 2):
             ids["hubspot"] = self._hs("contacts", firstname=person[0], lastname=person[1], email=mail.upper()
                                       if number % 5 == 0 else mail, phone=f"+4930555{number:02d}{index}0",

@@ -159,7 +159,7 @@ def test_duplicate_e_mails_are_put_to_a_person(desk: Desk) -> None:
     for name in ("One", "Two"):
         desk.sf("Contact", LastName=name, Email="shared@acme.example")
     desk.hubspot.call(lambda: desk.hubspot.create("contacts", lastname="Shared", email="shared@acme.example"))
-    code, report = desk("sync")
+    _code, report = desk("sync")
     assert report["counts"]["ambiguous"] == 2
     assert desk.hs_names("contacts", "lastname") == ["Shared"]
     _code, status = desk("status")

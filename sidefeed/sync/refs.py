@@ -45,13 +45,13 @@ def outward(tx: Transaction, om: ObjectMap, records: Iterable[Mapping[str, Any]]
     for values in records:
         for entity, record in om.references_out(values):
             wanted.setdefault(entity, set()).add(record)
-    survivor = _survivors(tx, {record for records in wanted.values() for record in records})
+    survivor = _survivors(tx, {id for ids in wanted.values() for id in ids})
     found = {}
-    for entity, records in wanted.items():
-        external = tx.external_ids(om.system, {survivor.get(record, record) for record in records})
-        for record in records:
-            if (id := external.get(survivor.get(record, record))) is not None:
-                found[(entity, record)] = id
+    for entity, ids in wanted.items():
+        external = tx.external_ids(om.system, {survivor.get(id, id) for id in ids})
+        for id in ids:
+            if (there := external.get(survivor.get(id, id))) is not None:
+                found[(entity, id)] = there
     return BatchRefs({}, found)
 
 

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.test_command_line import Desk
 
 from sandbox.exchange import ExchangeServer
 from sandbox.hubspot import HubSpotServer
 from sandbox.salesforce import SalesforceServer
 from sidefeed.project import Project
 from sidefeed.sync import Report
+from tests.test_command_line import Desk
 
 ANN, BOB = "ann.lee@ours.example", "bob.ruiz@ours.example"
 GUEST = "ito@acme.example"
