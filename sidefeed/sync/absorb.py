@@ -177,11 +177,15 @@ class _Batch:
 
     def _identify(self, live: list[Observation]) -> None:
         known = self.tx.known_as(self.om.system, self.stream.name, [one.id for one in live])
+        stamps = {one.id: stamp for one in live if one.id not in known and (stamp := self._stamp(one))}
+        stamped = [record for record, _generation in stamps.values()]
+        self.tx.records([*(record for record, _role in known.values()), *stamped])
+        links = self.tx.links(self.om.system, self.stream.name, stamped)
         unknown = []
         for one in live:
             if one.id in known:
                 one.record = self._survivor(known[one.id][0])
-            elif (record := self._by_stamp(one)) is not None:
+            elif one.id in stamps and (record := self._by_stamp(*stamps[one.id], links)) is not None:
                 one.record = record
                 self._remember(one, "primary")
                 self.tx.answer(self.om.system, self.stream.name, one.id, record)
@@ -196,16 +200,20 @@ class _Batch:
             state = self.tx.record(record)
         return record
 
-    def _by_stamp(self, one: Observation) -> str | None:
-        """Our key on a remote object proves identity, unless the object is a copy of one that is linked already."""
+    def _stamp(self, one: Observation) -> tuple[str, str] | None:
+        """Record and generation of our key on a remote object."""
         stamp = (one.image or {}).get(self.om.key_field) if self.om.key_field else None
         if not isinstance(stamp, str) or ":" not in stamp:
             return None
         record, _, generation = stamp.rpartition(":")
+        return record, generation
+
+    def _by_stamp(self, record: str, generation: str, links: Mapping[str, Link]) -> str | None:
+        """Our key proves identity, unless the object is a copy of one that is linked already."""
         state = self.tx.record(record)
         if state is None or state.entity != self.om.entity:
             return None
-        link = self.tx.links(self.om.system, self.stream.name, [record]).get(record)
+        link = links.get(record)
         if link is None or str(link.generation) != generation or link.state not in ("creating", "wanted"):
             return None
         return self._survivor(record)

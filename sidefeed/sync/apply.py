@@ -209,6 +209,7 @@ def _settle(
 ) -> bool:
     states = tx.records([write.record for write in batch])
     bases = tx.bases(om.system, object, [write.record for write in batch if write.op == "update"])
+    forgiven = tx.refusals(om.system, object, [write.record for write in batch]).keys()
     settled: dict[str, tuple[str, Any]] = {}
     again = False
     for planned in batch:
@@ -220,6 +221,8 @@ def _settle(
         if outcome.status == "done":
             _done(tx, om, object, planned, link, outcome, values, states[planned.record],
                   bases.get(planned.record, {}), report)
+            if planned.record in forgiven:
+                tx.forgive(om.system, object, planned.record, ["", *planned.after])
         elif outcome.status == "refused":
             again |= _refused(tx, om, object, planned, link, outcome, values, report)
         else:
@@ -228,7 +231,7 @@ def _settle(
                 del settled[key]  # it stays open: recovery looks for the key before anything is created again
         tx.save_link(link)
     if settled:
-        tx.settle_intents(report.run, settled)
+        tx.settle_intents(report.run, om.system, object, settled)
     return again
 
 
@@ -237,7 +240,6 @@ def _done(
     values: Mapping[str, Any], state: Any, image: Mapping[str, Any], report: Report,
 ) -> None:
     report.wrote(om.system, object, planned.op)
-    tx.forgive(om.system, object, planned.record, ["", *planned.after])
     if planned.op == "delete":
         tx.remember(om.system, object, planned.external_id or "", om.entity, planned.record, "gone")
         link.state, link.due, link.sent, link.digest = "gone", False, None, None
@@ -361,7 +363,7 @@ def recover(store: Store, om: ObjectMap, connector: Connector, stream: Any, repo
                 outcome = ("nothing", None)
             if link is not None:
                 tx.save_link(link)
-            tx.settle_intents(row["run"], {row["key"]: outcome})
+            tx.settle_intents(row["run"], om.system, stream.name, {row["key"]: outcome})
 
 
 def _adopt(tx: Transaction, om: ObjectMap, object: str, link: Link, row: Mapping[str, Any], ids: list[str]) -> None:

@@ -31,6 +31,10 @@ CLOCK_TOLERANCE = timedelta(minutes=5)
 _IN = 500
 """Ids per IN list: below every database's limit on bound parameters."""
 
+_DUE = sa.literal_column("link.due")
+_OPEN = sa.literal_column("intent.state") == sa.literal_column("'open'")
+"""Written as the partial indexes are: a bound parameter would make the database read the whole table."""
+
 NaturalKeys = Callable[[str, Mapping[str, Any]], Iterable[str]]
 
 
@@ -421,12 +425,24 @@ class Transaction:
         """External id -> record, over every object of a system that holds this entity: how references travel in."""
         found = {key[2]: row["record"] for key, row in self._remotes.items()
                  if key[0] == system and row["entity"] == entity and key[2] in external_ids and row["role"] != "gone"}
-        for chunk in _chunks([id for id in set(external_ids) if id not in found]):
+        missing = [id for id in set(external_ids) if id not in found]
+        objects = self._objects_of(system) if missing else []
+        for chunk in _chunks(missing):
+            # Naming the objects lets the primary key answer; without them every id of the system would be looked at.
             rows = self.connection.execute(
-                sa.select(t.remote.c.external_id, t.remote.c.record)
-                .where(t.remote.c.system == system, t.remote.c.entity == entity, t.remote.c.external_id.in_(chunk)))
+                sa.select(t.remote.c.external_id, t.remote.c.record).where(
+                    t.remote.c.system == system, t.remote.c.object.in_(objects), t.remote.c.external_id.in_(chunk),
+                    t.remote.c.entity == entity))
             for row in rows:
                 found[row.external_id] = row.record
+        return found
+
+    def _objects_of(self, system: str) -> list[str]:
+        """Every object of a system that ids are known of: one index probe each, however many ids there are."""
+        found: list[str] = []
+        while (following := self.connection.execute(sa.select(sa.func.min(t.remote.c.object)).where(
+                t.remote.c.system == system, t.remote.c.object > (found[-1] if found else ""))).scalar()) is not None:
+            found.append(following)
         return found
 
     def external_ids(self, system: str, records: Collection[str]) -> dict[str, str]:
@@ -483,7 +499,7 @@ class Transaction:
     def due(self, system: str, object: str) -> list[str]:
         """Records whose link has work left from an earlier run."""
         return list(self.connection.execute(sa.select(t.link.c.record).where(
-            t.link.c.system == system, t.link.c.object == object, t.link.c.due)).scalars())
+            t.link.c.system == system, t.link.c.object == object, _DUE)).scalars())
 
     def linked(self, system: str, object: str) -> list[str]:
         """Records with a live link in one feed."""
@@ -647,19 +663,23 @@ class Transaction:
         now = utc_text(self.store.now())
         self.connection.execute(t.intent.insert(), [{**row, "state": "open", "at": now} for row in rows])
 
-    def settle_intents(self, run: str, outcomes: Mapping[str, tuple[str, Any]]) -> None:
-        """Key -> (state, outcome) of intents of one run."""
-        self.connection.execute(
-            t.intent.update().where(t.intent.c.run == run, t.intent.c.key == sa.bindparam("of_key"),
-                                    t.intent.c.state == "open")
-            .values(state=sa.bindparam("new_state"), outcome=sa.bindparam("new_outcome", type_=t.Json)),
-            [{"of_key": key, "new_state": state, "new_outcome": outcome}
-             for key, (state, outcome) in outcomes.items()])
+    def settle_intents(
+        self, run: str, system: str, object: str, outcomes: Mapping[str, tuple[str, Any]]
+    ) -> None:
+        """Key -> (state, outcome) of open intents that one run has in one feed."""
+        open_now = self.connection.execute(sa.select(t.intent.c.id, t.intent.c.key, t.intent.c.run).where(
+            t.intent.c.system == system, t.intent.c.object == object, _OPEN))
+        rows = [{"of_id": row.id, "new_state": outcomes[row.key][0], "new_outcome": outcomes[row.key][1]}
+                for row in open_now if row.run == run and row.key in outcomes]
+        if rows:
+            self.connection.execute(
+                t.intent.update().where(t.intent.c.id == sa.bindparam("of_id"))
+                .values(state=sa.bindparam("new_state"), outcome=sa.bindparam("new_outcome", type_=t.Json)), rows)
 
     def unsettled(self, system: str, object: str) -> list[dict[str, Any]]:
         """Writes whose outcome was never learnt: the process died, or the answer was lost."""
         return [dict(row) for row in self.connection.execute(sa.select(t.intent).where(
-            t.intent.c.system == system, t.intent.c.object == object, t.intent.c.state == "open",
+            t.intent.c.system == system, t.intent.c.object == object, _OPEN,
         ).order_by(t.intent.c.id)).mappings()]
 
     def refusals(self, system: str, object: str, records: Collection[str]) -> dict[str, dict[str, str]]:
