@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -55,6 +55,15 @@ class SystemSettings(BaseModel):
         return dict(self.__pydantic_extra__ or {})
 
 
+class PersonSettings(BaseModel):
+    """One ``[people."ann.lee@example.com"]`` table: what this person sees of the pages, and who leads them."""
+
+    model_config = ConfigDict(extra="forbid")
+    role: Literal["rep", "manager", "director", "ops"]
+    name: str = ""
+    manager: str = ""
+
+
 class Settings(BaseModel):
     """What ``sidefeed.toml`` may hold."""
 
@@ -64,6 +73,7 @@ class Settings(BaseModel):
     timezone: str = "UTC"
     systems: dict[str, SystemSettings] = Field(default_factory=dict)
     guards: dict[str, GuardSettings] = Field(default_factory=dict)
+    people: dict[str, PersonSettings] = Field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -110,9 +120,13 @@ class Project:
     def systems(self) -> tuple[str, ...]:
         return tuple(self.settings.systems)
 
+    @property
+    def mapping_folder(self) -> Path:
+        return self.folder / self.settings.mappings
+
     def mappings(self) -> Mappings:
         """The compiled mapping files. Raises MappingErrors naming file, line and column."""
-        return load(self.folder / self.settings.mappings)
+        return load(self.mapping_folder)
 
     def store(self) -> Store:
         place = self.settings.workspace

@@ -98,3 +98,80 @@ def _print_field(story: FieldStory) -> None:
             output.out.print(f"\n[bold]{escape(f'{side.system} {side.object}')}[/bold]")
             for sentence in side.says:
                 output.out.print(f"  {escape(sentence)}")
+
+
+# --- golden tests ----------------------------------------------------------------------------------------------------
+
+
+@commands.command("test")
+def test_goldens(
+    project: ProjectOption = Path(),
+    json: JsonOption = False,
+    accept: Annotated[bool, typer.Option(
+        "--accept", help="Write what the mapping makes of the tests that differ into their files.")] = False,
+) -> None:
+    """Run the golden tests in `mappings/tests`: a record in, the workspace record and each system's writes out.
+
+    Asks no system and needs no secrets. Ends with 2 where a test differs. With `--accept` the files are changed
+    instead; read the changes before you commit them.
+    """
+    from sidefeed.mapping import golden
+    from sidefeed.project import Project
+
+    with errors(json):
+        opened = Project.load(project, secrets=False)
+        outcomes = list(golden.run(opened.mappings(), golden.read(opened.mapping_folder)))
+    failed = [each for each in outcomes if not each.ok]
+    changed = golden.accept(failed) if accept else []
+    if json:
+        output.print_json({"ok": not failed or accept, "tests": len(outcomes), "changed": list(map(str, changed)),
+                           "differ": [each.as_json() for each in failed]})
+    else:
+        for each in failed:
+            output.out.print(escape(str(each)))
+        for path in changed:
+            output.out.print(f"changed {escape(str(path))}; read it before you commit it.")
+        output.out.print(f"{len(outcomes)} golden tests, {len(failed)} differ." if outcomes else
+                         "There are no golden tests in mappings/tests; `sidefeed map golden RECORD` makes one.")
+    if failed and not accept:
+        raise typer.Exit(USAGE)
+
+
+@commands.command("golden")
+def make_golden(
+    record: Annotated[str, typer.Argument(help="A record's id, a remote id, or part of its name.")],
+    system: Annotated[str | None, typer.Option("--from", help="The system whose record it starts from.")] = None,
+    to: Annotated[Path | None, typer.Option("--to", help="The file of tests; default: `mappings/tests/<entity>.yaml`.")
+                  ] = None,
+    name: Annotated[str | None, typer.Option("--name", help="What the test shows, in words.")] = None,
+    plain: Annotated[bool, typer.Option("--plain", help="Keep names, addresses and amounts as they are.")] = False,
+    project: ProjectOption = Path(),
+    json: JsonOption = False,
+) -> None:
+    """Turn a real record into a golden test: as a system was last seen to hold it, without the people in it.
+
+    Words, addresses, numbers to call and amounts become others of the same shape; dates and picklist values stay.
+    What the mapping makes of the record today is what the test expects from then on.
+    """
+    from sidefeed.cli.golden_records import NoGolden, case_of
+    from sidefeed.mapping import golden
+    from sidefeed.mapping.redact import Redactor
+    from sidefeed.project import Project
+
+    with errors(json):
+        opened = Project.load(project, secrets=False)
+        mappings = opened.mappings()
+        store = opened.store()
+        try:
+            case = case_of(store, mappings, record, system=system, name=name, redactor=None if plain else Redactor())
+        except NoGolden as error:
+            output.fail(str(error), USAGE, json=json)
+        finally:
+            store.close()
+        path = to or opened.mapping_folder / golden.FOLDER / f"{case.pop('_entity')}.yaml"
+        case.pop("_entity", None)
+        golden.write_case(path, case)
+    if json:
+        output.print_json({"ok": True, "file": str(path), "test": case})
+    else:
+        output.out.print(escape(f"{path} has the test {case['name']!r} now. Read it before you commit it."))

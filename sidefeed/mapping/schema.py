@@ -17,16 +17,18 @@ from pydantic.fields import FieldInfo
 from pydantic.json_schema import models_json_schema
 
 from .files import EntitiesFile, EntityFile, FieldFile, ObjectFile, SystemFile
+from .golden import Given, GoldenCase, GoldenFile, Written
 from .lenses import DEFAULT, Lens, Options, WriterOptions, library
 
 BEGIN, END = "<!-- generated: {} -->", "<!-- end of generated: {} -->"
 
 
 def schema() -> dict[str, Any]:
-    """JSON Schema (2020-12) of a mapping file: ``entities.yaml`` or a system's file, told apart by their top key."""
+    """JSON Schema (2020-12) of a mapping file: ``entities.yaml``, a system's file or golden tests, told apart by their
+    top key."""
     lenses = library()
     options = {lens.Options.__name__: lens.Options for lens in lenses.values()}
-    models: list[Any] = [(each, "validation") for each in (EntitiesFile, SystemFile, *options.values())]
+    models: list[Any] = [(each, "validation") for each in (EntitiesFile, SystemFile, GoldenFile, *options.values())]
     _, made = models_json_schema(models, by_alias=True)
     definitions = made["$defs"]
     definitions["MappedField"] = _mapped_field(lenses, definitions)
@@ -37,7 +39,11 @@ def schema() -> dict[str, Any]:
         "type": "object",
         "if": {"required": ["entities"]},
         "then": {"$ref": "#/$defs/EntitiesFile"},
-        "else": {"$ref": "#/$defs/SystemFile"},
+        "else": {
+            "if": {"required": ["tests"]},
+            "then": {"$ref": "#/$defs/GoldenFile"},
+            "else": {"$ref": "#/$defs/SystemFile"},
+        },
         "$defs": dict(sorted(definitions.items())),
     }
 
@@ -86,6 +92,9 @@ def tables() -> dict[str, str]:
         "options": _keys(Options, "Beside every lens"),
         "writes": _keys(WriterOptions, "Under `writes`"),
         "types": _types(),
+        "golden": "\n".join([
+            _keys(GoldenCase), _keys(Given, "Under `given`"), _keys(Written, "Under each of `writes`"),
+        ]),
         "findings": _findings(),
         "lenses": "\n".join(_lens(name, lens, shared) for name, lens in library().items() if name == lens.name),
     }
