@@ -6,6 +6,7 @@ Every method acts as the owner of the mailbox, as if from Outlook. From a test, 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
@@ -15,7 +16,7 @@ from .calls import Call
 from .extended import PROPERTY_SETS
 from .properties import BY_URI
 from .soap import clean
-from .store import Account, Attendee, Body, Extended, Folder, Item, Mail, Mailbox, Person, PropertyKey, World
+from .store import Account, Attendee, Body, Delegate, Extended, Folder, Item, Mail, Mailbox, Person, PropertyKey, World
 from .timezones import UTC_ZONE, Zone, named
 
 if TYPE_CHECKING:
@@ -92,7 +93,9 @@ class PythonApi:
 
     def grant(self, mailbox: str, delegate: str, level: str = "Editor") -> None:
         """Give a delegate access to a mailbox: Reviewer, Author, Editor or FullAccess."""
-        self.mailbox(mailbox).delegates[delegate.lower()] = level
+        box = self.mailbox(mailbox)
+        known = box.delegates.get(delegate.lower(), Delegate())
+        box.delegates[delegate.lower()] = replace(known, level=level, folders={})
 
     def add_room_list(self, address: str, rooms: Iterable[str]) -> None:
         """Make mailboxes the rooms of a room list."""

@@ -131,7 +131,7 @@ def _find(call: Call, node: Element, *, write: bool = False) -> tuple[Item, Atta
     attachment = next((one for one in item.attachments if one.number == ref.part), None) if item is not None else None
     if item is None or attachment is None:
         raise EwsError("ErrorItemNotFound")
-    call.check(call.world.mailbox_of(call.world.folders[item.folder]), write=write)
+    call.check_item(item, write=write)
     return item, attachment
 
 

@@ -110,7 +110,7 @@ def _allowed(call: Call, mailbox: Mailbox, view: str) -> str:
     if not view.startswith("Detailed"):
         return view
     try:
-        call.check(mailbox)
+        call.check(mailbox, folder=call.world.folder(mailbox, "calendar"))
     except EwsError:
         return view.replace("Detailed", "FreeBusy")
     return view

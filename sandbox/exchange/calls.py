@@ -56,8 +56,14 @@ class Call:
         """The name written into LastModifiedName."""
         return self.mailbox.name if self.mailbox is not None else self.principal.login
 
-    def check(self, mailbox: Mailbox, *, write: bool = False) -> Mailbox:
-        """Refuse access that the caller does not have. Raises `EwsError` ErrorAccessDenied."""
+    def check(
+        self, mailbox: Mailbox, *, write: bool = False, folder: Folder | None = None, hidden: str = "ErrorAccessDenied"
+    ) -> Mailbox:
+        """Refuse access that the caller does not have.
+
+        What may not even be read answers `hidden` (a folder or item "not found"), what may not be written
+        ErrorAccessDenied. Source: "Handling delegation-related errors in EWS".
+        """
         if mailbox.denied:
             raise EwsError("ErrorAccessDenied")
         if self.mailbox is not None and self.mailbox.number == mailbox.number:
@@ -65,8 +71,16 @@ class Call:
         if "*" in self.principal.full_access or mailbox.address.lower() in self.principal.full_access:
             return mailbox
         caller = self.mailbox.address.lower() if self.mailbox is not None else self.principal.login.lower()
-        level = mailbox.delegates.get(caller, "")
-        if level not in (WRITERS if write else READERS):
+        delegate = mailbox.delegates.get(caller)
+        if delegate is None:
+            raise EwsError(hidden)
+        root = self.world.permission_root(folder) if folder is not None else ""
+        if not root and not write:
+            return mailbox
+        level = delegate.level_of(root)
+        if level not in READERS:
+            raise EwsError(hidden)
+        if write and level not in WRITERS:
             raise EwsError("ErrorAccessDenied")
         return mailbox
 
@@ -97,7 +111,7 @@ class Call:
         folder = self.world.folders.get(ref.serial)
         if folder is None:
             raise EwsError("ErrorItemNotFound")
-        self.check(self.world.mailbox_of(folder), write=write)
+        self.check(self.world.mailbox_of(folder), write=write, folder=folder, hidden="ErrorFolderNotFound")
         return folder
 
     def _distinguished(self, node: Element, *, write: bool) -> Folder:
@@ -109,7 +123,6 @@ class Call:
                 raise EwsError("ErrorNonExistentMailbox")
         else:
             mailbox = self.own()
-        self.check(mailbox, write=write)
         identifier = (node.get("Id") or "").lower()
         if identifier not in KNOWN_DISTINGUISHED:
             raise schema_violation(
@@ -117,7 +130,9 @@ class Call:
                 f"datatype 'DistinguishedFolderIdNameType' - The Enumeration constraint failed.",
                 node.sourceline,
             )
-        return self.world.folder(mailbox, identifier)
+        folder = self.world.folder(mailbox, identifier)
+        self.check(mailbox, write=write, folder=folder, hidden="ErrorFolderNotFound")
+        return folder
 
     def item(self, node: Element, *, write: bool = False) -> Item:
         """The item of a t:ItemId, t:OccurrenceItemId or t:RecurringMasterItemId. Raises `EwsError`."""
@@ -130,11 +145,16 @@ class Call:
             item = self._master(node)
         else:
             raise schema_violation(f"The element has invalid child element '{name}'.", node.sourceline)
-        self.check(self.world.mailbox_of(self.world.folders[item.folder]), write=write)
+        self.check_item(item, write=write)
         key = node.get("ChangeKey")
         if key:
             ids.read_change_key(key)
         return item
+
+    def check_item(self, item: Item, *, write: bool) -> None:
+        """Refuse access to an item that the caller does not have."""
+        folder = self.world.folders[item.folder]
+        self.check(self.world.mailbox_of(folder), write=write, folder=folder, hidden="ErrorItemNotFound")
 
     def item_by_id(self, text: str | None) -> Item:
         """The item or occurrence of an id. Raises `EwsError`."""

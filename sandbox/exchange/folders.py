@@ -100,7 +100,7 @@ def _mirror(folder: Folder, key: PropertyKey) -> str | None:
 
 def _may_write(call: Call, folder: Folder) -> bool:
     try:
-        call.check(call.world.mailbox_of(folder), write=True)
+        call.check(call.world.mailbox_of(folder), write=True, folder=folder)
     except EwsError:
         return False
     return True

@@ -261,6 +261,21 @@ class OutOfOffice:
     external: str = ""
 
 
+@dataclass(frozen=True)
+class Delegate:
+    """What somebody else may do in a mailbox: a level for everything; levels of single folders go before it."""
+
+    level: str = ""
+    folders: Mapping[str, str] = field(default_factory=dict)
+    receive_copies: bool = False
+    view_private: bool = False
+
+    def level_of(self, folder: str) -> str:
+        """The permission level in a distinguished folder; "" for none."""
+        level = self.folders.get(folder, self.level)
+        return "" if level == "None" else level
+
+
 class Mailbox:
     """One mailbox with its account: address, password, zone, rights given to others, automatic replies."""
 
@@ -273,7 +288,8 @@ class Mailbox:
         self.guid = str(uuid.UUID(bytes=hashlib.md5(address.lower().encode()).digest()))
         self.aliases: tuple[str, ...] = ()
         self.folders: dict[str, int] = {}
-        self.delegates: dict[str, str] = {}
+        self.delegates: dict[str, Delegate] = {}
+        self.deliver_requests = "DelegatesAndMe"
         self.oof = OutOfOffice()
         self.room_list = ""
         self.work_days = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday")
@@ -410,6 +426,15 @@ class World:
         if serial is None:
             raise EwsError("ErrorFolderNotFound")
         return self.folders[serial]
+
+    def permission_root(self, folder: Folder) -> str:
+        """The distinguished folder whose permissions a folder shares; "" for those above all of them."""
+        at: Folder | None = folder
+        while at is not None:
+            if at.distinguished and at.distinguished not in ("root", "msgfolderroot"):
+                return at.distinguished
+            at = self.folders.get(at.parent) if at.parent is not None else None
+        return ""
 
     def subfolders(self, folder: Folder) -> list[Folder]:
         """Direct children, in order of creation."""

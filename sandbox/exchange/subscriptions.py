@@ -187,6 +187,8 @@ def _make(call: Call, node: Element, *, streaming: bool) -> Subscription:
         found = [call.folder(one) for one in required(node, "FolderIds")]
         if len({folder.mailbox_number for folder in found}) != 1:
             raise EwsError("ErrorInvalidSubscriptionRequest", "A subscription is for the folders of one mailbox.")
+        if call.mailbox is None or call.mailbox.number != found[0].mailbox_number:
+            raise EwsError("ErrorSubscriptionDelegateAccessNotSupported")
         mailbox, folders = found[0].mailbox_number, frozenset(folder.serial for folder in found)
     minutes = 30
     if not streaming:

@@ -12,7 +12,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 
 from . import folders, ids
-from .calls import MISSING, Call, error_message, first_child, required, success_message
+from .calls import Call, error_message, first_child, required, success_message
 from .errors import EwsError, RequestFault, schema_violation
 from .properties import read_shape, render
 from .soap import Element, M, T, add, boolean, child, element, message_root, text_of
@@ -65,7 +65,7 @@ def sync_folder_items(call: Call, request: Element) -> Element:
     except RequestFault:
         raise
     except EwsError as error:
-        if error.code in MISSING:
+        if error.code == "ErrorItemNotFound":
             error = EwsError("ErrorSyncFolderNotFound")
         trailer = [element(f"{M}SyncState"), element(f"{M}IncludesLastItemInRange", None, "true")]
         holder.append(error_message(tag, error, children=trailer))
@@ -160,7 +160,7 @@ def sync_folder_hierarchy(call: Call, request: Element) -> Element:
     except RequestFault:
         raise
     except EwsError as error:
-        if error.code in MISSING:
+        if error.code == "ErrorItemNotFound":
             error = EwsError("ErrorSyncFolderNotFound")
         trailer = [element(f"{M}SyncState"), element(f"{M}IncludesLastFolderInRange", None, "true")]
         holder.append(error_message(tag, error, children=trailer))

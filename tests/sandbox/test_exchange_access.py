@@ -248,14 +248,57 @@ def test_delegates_do_what_they_were_granted(ews: Ews, level: str, read: bool, w
     bens = f'<t:DistinguishedFolderId Id="calendar">{OF.format(BEN)}</t:DistinguishedFolderId>'
     saved = f"<m:SavedItemFolderId>{bens}</m:SavedItemFolderId>"
     creation = f'<m:CreateItem SendMeetingInvitations="SendToNone">{saved}<m:Items>{event()}</m:Items></m:CreateItem>'
-    assert ews.code(CALENDAR.format(mailbox=OF.format(BEN))) == ("NoError" if read else "ErrorAccessDenied")
-    assert ews.code(creation) == ("NoError" if write else "ErrorAccessDenied")
+    assert ews.code(CALENDAR.format(mailbox=OF.format(BEN))) == ("NoError" if read else "ErrorFolderNotFound")
+    expected = "NoError" if write else "ErrorAccessDenied" if read else "ErrorSavedItemFolderNotFound"
+    assert ews.code(creation) == expected
 
 
 def test_items_of_others_are_out_of_reach_by_id_too(ews: Ews) -> None:
     made = ews.server.call(ews.server.create_event, BEN, subject="Secret", start="2026-06-02T09:00")
     body = f'<m:GetItem>{shape()}<m:ItemIds><t:ItemId Id="{ews.server.world.item_id(made)}"/></m:ItemIds></m:GetItem>'
-    assert ews.code(body) == "ErrorAccessDenied"
+    assert ews.code(body) == "ErrorItemNotFound"
+    ews.server.call(ews.server.grant, BEN, ANNA, "Reviewer")
+    assert ews.code(body) == "NoError"
+    assert ews.code(ews.delete(ews.server.world.item_id(made))) == "ErrorAccessDenied"
+
+
+def delegates(ews: Ews, operation: str, inner: str, attributes: str = "") -> list[str]:
+    body = f"<m:{operation} {attributes}><m:Mailbox><t:EmailAddress>{ANNA}</t:EmailAddress></m:Mailbox>{inner}</m:{operation}>"
+    return [str(message.findtext(f"{M}ResponseCode")) for message in ews.messages(body)]
+
+
+def delegate(address: str, calendar: str) -> str:
+    levels = f"<t:DelegatePermissions><t:CalendarFolderPermissionLevel>{calendar}</t:CalendarFolderPermissionLevel></t:DelegatePermissions>"
+    return f"<m:DelegateUsers><t:DelegateUser><t:UserId><t:PrimarySmtpAddress>{address}</t:PrimarySmtpAddress></t:UserId>{levels}</t:DelegateUser></m:DelegateUsers>"
+
+
+def test_delegates_are_added_changed_told_and_removed(ews: Ews) -> None:
+    annas = f'<t:DistinguishedFolderId Id="{{}}">{OF.format(ANNA)}</t:DistinguishedFolderId>'
+    get = "<m:GetFolder><m:FolderShape><t:BaseShape>IdOnly</t:BaseShape></m:FolderShape><m:FolderIds>{}</m:FolderIds></m:GetFolder>"
+    with Ews(ews.server, BEN) as ben:
+        assert ben.code(get.format(annas.format("calendar"))) == "ErrorFolderNotFound"
+        assert delegates(ews, "AddDelegate", delegate(BEN, "Reviewer")) == ["NoError"]
+        assert ben.code(get.format(annas.format("calendar"))) == "NoError"
+        assert ben.code(get.format(annas.format("inbox"))) == "ErrorFolderNotFound"
+        told = ews.call(
+            f'<m:GetDelegate IncludePermissions="true"><m:Mailbox><t:EmailAddress>{ANNA}</t:EmailAddress></m:Mailbox></m:GetDelegate>'
+        )
+        assert told.findtext(f".//{T}CalendarFolderPermissionLevel") == "Reviewer"
+        assert told.findtext(f"{M}DeliverMeetingRequests") == "DelegatesAndMe"
+        assert delegates(ews, "UpdateDelegate", delegate(BEN, "None")) == ["NoError"]
+        assert ben.code(get.format(annas.format("calendar"))) == "ErrorFolderNotFound"
+    user = f"<m:UserIds><t:UserId><t:PrimarySmtpAddress>{BEN}</t:PrimarySmtpAddress></t:UserId></m:UserIds>"
+    assert delegates(ews, "AddDelegate", delegate(BEN, "Editor")) == ["ErrorDelegateAlreadyExists"]
+    assert delegates(ews, "AddDelegate", delegate(ANNA, "Editor")) == ["ErrorDelegateCannotAddOwner"]
+    assert delegates(ews, "AddDelegate", delegate("x@corp.example", "Editor")) == ["ErrorDelegateNoUser"]
+    assert [delegates(ews, "RemoveDelegate", user) for _ in range(2)] == [["NoError"], ["ErrorNotDelegate"]]
+
+
+def test_a_delegate_cannot_subscribe_for_the_owner(ews: Ews) -> None:
+    ews.server.call(ews.server.grant, BEN, ANNA, "Editor")
+    folder = f'<t:DistinguishedFolderId Id="calendar">{OF.format(BEN)}</t:DistinguishedFolderId>'
+    body = f"<m:Subscribe><m:StreamingSubscriptionRequest><t:FolderIds>{folder}</t:FolderIds><t:EventTypes><t:EventType>CreatedEvent</t:EventType></t:EventTypes></m:StreamingSubscriptionRequest></m:Subscribe>"
+    assert ews.code(body) == "ErrorSubscriptionDelegateAccessNotSupported"
 
 
 # -- bad days ----------------------------------------------------------------------------------------------------------------------------
