@@ -7,14 +7,14 @@ The systems' libraries, pandas and Prefect are imported by the commands that nee
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.markup import escape
 
-from sidefeed.cli import imports, maps, output, practice, server
+from sidefeed.cli import imports, maps, output, practice, server, trust
 from sidefeed.cli.output import ATTENTION, EXIT_CODES, STOPPED, UNREACHABLE, USAGE
-from sidefeed.cli.shared import JsonOption, ProjectOption, SystemsArgument, errors
+from sidefeed.cli.shared import JsonOption, ProjectOption, SystemsArgument, calls_of, end_with, errors
 
 app = typer.Typer(
     name="sidefeed", no_args_is_help=True, add_completion=False, rich_markup_mode="markdown",
@@ -44,32 +44,9 @@ def sync(
         opened = Project.load(project)
         with output.progress(quiet=json) as bar, opened.engine(systems, progress=bar) as engine:
             report = engine.sync(systems or None, approve=approve, confirm_mapping=confirm_mapping)
-            calls = {name: {"used": one.calls.used, "minimum": one.calls.minimum}
-                     for name, one in engine.connectors.items()}
+            calls = calls_of(engine)
         opened.close()
-    if json:
-        output.print_json({**report.as_json(), "calls": calls})
-    else:
-        _print_report(report, calls)
-    if report.failed:
-        raise typer.Exit(UNREACHABLE)
-    if report.problems:
-        raise typer.Exit(ATTENTION)
-
-
-def _print_report(report: Any, calls: dict[str, dict[str, int]]) -> None:
-    rows = [(feed, *(ops.get(op, 0) for op in ("create", "update", "delete"))) for feed, ops in report.written.items()]
-    if rows:
-        output.table("Written", ("where", "created", "updated", "deleted"), rows)
-    else:
-        output.out.print("Nothing to write: everything agrees.")
-    if report.changes:
-        output.table("Absorbed", ("from", "changes"), list(report.changes.items()))
-    output.out.print("Calls: " + ", ".join(f"{name} {count['used']}" for name, count in calls.items()))
-    for problem in report.problems:
-        output.out.print(f"[yellow]![/yellow] {escape(str(problem))}")
-    for name, message in report.failed.items():
-        output.out.print(f"[red]x[/red] {escape(f'{name}: {message}')}")
+    end_with(report, calls, json=json)
 
 
 @app.command()
@@ -78,33 +55,37 @@ def plan(
     project: ProjectOption = Path(),
     json: JsonOption = False,
     limit: Annotated[int, typer.Option(help="How many writes to print; --json prints all.")] = 40,
+    out: Annotated[Path | None, typer.Option("--out", help="Save the plan here, for `sidefeed apply`.")] = None,
+    html: Annotated[Path | None, typer.Option("--html", help="Write the plan as one page to look at here.")] = None,
 ) -> None:
     """Show every write that a sync would make, with before, after and reason, without writing anything anywhere."""
+    from sidefeed.cli.plan_page import page
     from sidefeed.project import Project
 
     with errors(json):
         opened = Project.load(project)
         with output.progress(quiet=json) as bar, opened.engine(systems, progress=bar) as engine:
             plans, report = engine.plan(systems or None)
-            calls: dict[str, int] = {}
-            for one in plans:
-                if one.writes:
-                    capabilities = engine.connectors[one.om.system].capabilities(one.om.object)
-                    calls[one.om.system] = calls.get(one.om.system, 0) + one.min_calls(capabilities)
+            saved = engine.save_plan(plans, report, systems)
         opened.close()
+    if out is not None:
+        saved.save(out)
+    if html is not None:
+        html.write_text(page(saved), encoding="utf-8")
     writes = [write for one in plans for write in one.writes]
+    calls = saved.calls
     waiting = {record: why for one in plans for record, why in one.waiting.items()}
     if json:
-        output.print_json({"ok": report.ok, "writes": [write.as_json() for write in writes], "waiting": waiting,
-                           "min_calls": calls, **{key: value for key, value in report.as_json().items()
-                                                  if key in ("counts", "problems", "failed", "parked")}})
+        output.print_json({"ok": report.ok, "writes": saved.writes, "waiting": waiting, "min_calls": calls,
+                           "mails": saved.mails, **{key: value for key, value in report.as_json().items()
+                                                    if key in ("counts", "problems", "failed", "parked")}})
     else:
         counts = report.counts
         output.out.print(
             f"{counts.get('matched', 0)} matched, {counts.get('new_here', 0)} new here, "
             f"{sum(write.op == 'create' for write in writes)} new there ({len(waiting)} more wait for a parent), "
             f"{counts.get('ambiguous', 0)} ambiguous, {sum(write.op == 'update' for write in writes)} updates, "
-            f"{sum(write.op == 'delete' for write in writes)} deletions; 0 messages would be sent")
+            f"{sum(write.op == 'delete' for write in writes)} deletions; {saved.mails} messages would be sent")
         for write in writes[:limit]:
             output.out.print(f"[bold]{write.op}[/bold] {write.system} {write.object} {escape(write.label)}  "
                              f"[dim]{escape(write.reason)}[/dim]")
@@ -355,6 +336,7 @@ app.command()(server.down)
 app.add_typer(imports.app, name="import")
 app.add_typer(practice.app, name="sandbox")
 maps.register(app)
+trust.register(app)
 
 
 def main() -> None:

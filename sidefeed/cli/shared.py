@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 
 from sidefeed.cli import output
-from sidefeed.cli.output import BUSY, STOPPED, UNREACHABLE, USAGE
+from sidefeed.cli.output import ATTENTION, BUSY, STOPPED, UNREACHABLE, USAGE
+
+if TYPE_CHECKING:
+    from sidefeed.sync import Engine, Report
 
 ProjectOption = Annotated[Path, typer.Option("--project", "-C", help="The project folder, made by `sidefeed init`.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
@@ -23,15 +27,15 @@ def errors(json: bool) -> Iterator[None]:
     from sidefeed.connector import AuthenticationFailed, ConnectorError
     from sidefeed.mapping import MappingErrors
     from sidefeed.project import ProjectError
-    from sidefeed.sync import GuardTripped
+    from sidefeed.sync import GuardTripped, WorldMoved
     from sidefeed.workspace import LeaseHeld, StoreError
 
     try:
         yield
     except (ProjectError, MappingErrors) as error:
         output.fail(str(error), USAGE, json=json)
-    except GuardTripped as tripped:
-        output.fail(str(tripped), STOPPED, json=json)
+    except (GuardTripped, WorldMoved) as stopped:
+        output.fail(str(stopped), STOPPED, json=json)
     except LeaseHeld as error:
         output.fail(str(error), BUSY, json=json)
     except StoreError as error:
@@ -40,3 +44,38 @@ def errors(json: bool) -> Iterator[None]:
         output.fail(f"{error.message} Renew the credentials in the project's settings.", UNREACHABLE, json=json)
     except ConnectorError as error:
         output.fail(f"{error.message} [{error.code}]", UNREACHABLE, json=json)
+
+
+Calls = dict[str, dict[str, int]]
+
+
+def calls_of(engine: Engine) -> Calls:
+    """How many requests each system was sent, and the least that the work needed."""
+    return {name: {"used": one.calls.used, "minimum": one.calls.minimum} for name, one in engine.connectors.items()}
+
+
+def end_with(report: Report, calls: Calls, *, json: bool) -> None:
+    """Tell what a run did, and end with the exit code that says whether a person is needed."""
+    if json:
+        output.print_json({**report.as_json(), "calls": calls})
+    else:
+        _print_report(report, calls)
+    if report.failed:
+        raise typer.Exit(UNREACHABLE)
+    if report.problems:
+        raise typer.Exit(ATTENTION)
+
+
+def _print_report(report: Report, calls: Calls) -> None:
+    rows = [(feed, *(ops.get(op, 0) for op in ("create", "update", "delete"))) for feed, ops in report.written.items()]
+    if rows:
+        output.table("Written", ("where", "created", "updated", "deleted"), rows)
+    else:
+        output.out.print("Nothing to write: everything agrees.")
+    if report.changes:
+        output.table("Absorbed", ("from", "changes"), list(report.changes.items()))
+    output.out.print("Calls: " + ", ".join(f"{name} {count['used']}" for name, count in calls.items()))
+    for problem in report.problems:
+        output.out.print(f"[yellow]![/yellow] {escape(str(problem))}")
+    for name, message in report.failed.items():
+        output.out.print(f"[red]x[/red] {escape(f'{name}: {message}')}")

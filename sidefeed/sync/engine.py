@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,15 +22,19 @@ from sidefeed.mapping import ObjectMap
 from sidefeed.sync.absorb import absorb
 from sidefeed.sync.apply import apply, recover
 from sidefeed.sync.capture import Progress, capture
-from sidefeed.sync.guard import GuardTripped, Limits, Trip, check_inbox, check_plan
+from sidefeed.sync.guard import Approval, GuardTripped, Limits, Trip, check_inbox, check_plan, refuse
 from sidefeed.sync.match import natural_keys
 from sidefeed.sync.plan import ObjectPlan, plan_object
 from sidefeed.sync.report import Report
-from sidefeed.workspace import Store
+from sidefeed.sync.saved import SavedPlan, WorldMoved
+from sidefeed.workspace import Store, Transaction
 from sidefeed.workspace.tables import metadata
 
 WAVES = 4
 """How often one run looks again at what moved while it wrote; what is left then waits for the next run."""
+
+Step = Callable[[list[str], Report], None]
+"""Something a run does between reading and writing, with the systems that answered and the report."""
 
 
 @dataclass(slots=True)
@@ -50,7 +54,7 @@ class Engine:
         self.store.natural_keys = natural_keys(match)
 
     def sync(
-        self, systems: Sequence[str] | None = None, *, approve: bool = False, confirm_mapping: bool = False
+        self, systems: Sequence[str] | None = None, *, approve: Approval = False, confirm_mapping: bool = False,
     ) -> Report:
         """Bring the given systems (all, if none are named) and the workspace to agreement.
 
@@ -58,32 +62,59 @@ class Engine:
         than at the last run. Raises GuardTripped (nothing was written) and LeaseHeld; a system that fails is told in
         the report and holds back no other.
         """
+        return self._run("sync", systems, approve=approve, confirm_mapping=confirm_mapping)
+
+    def apply(self, saved: SavedPlan, *, approve: Approval = False) -> Report:
+        """Do exactly what a saved plan says. Raises WorldMoved, naming the differences, before the first write where a
+        sync would now do anything else."""
+        if saved.mapping != self.mappings.fingerprint:
+            raise WorldMoved(["the mapping files changed"])
+
+        def unmoved(live: list[str], report: Report) -> None:
+            with self.store.read() as tx:
+                saved.check(self._plans(tx, live, report))
+
+        return self._run("apply", saved.systems, approve=approve, confirm_mapping=True, before_writing=unmoved,
+                         saved=saved)
+
+    def _run(
+        self, what: str, systems: Sequence[str] | None, *, approve: Approval, confirm_mapping: bool,
+        before_writing: Step | None = None, saved: SavedPlan | None = None,
+    ) -> Report:
         names = list(systems or self.connectors)
         with self.store.write() as tx:
-            run = tx.begin_run("sync " + " ".join(names))
+            run = tx.begin_run(" ".join([what, *names]))
         self.store.run = run
         report = Report(run)
         state = "failed"
+        trips: list[dict[str, Any]] = []
         try:
             with ExitStack() as leases:
                 for name in names:
                     leases.enter_context(self.store.lease(f"sync:{name}", run))
                 live = self._identify(names, report, confirm_mapping=confirm_mapping)
                 self._read(live, report, approve=approve)
-                self._write(live, report, approve=approve)
+                if before_writing is not None:
+                    before_writing(live, report)
+                self._write(live, report, approve=approve, saved=saved)
             state = "done" if report.ok else "incomplete"
         except GuardTripped as tripped:
             report.parked = [trip.message for trip in tripped.trips]
+            trips = [trip.as_json() for trip in tripped.trips]
             state = "parked"
             raise
+        except WorldMoved:
+            state = "moved"
+            raise
         finally:
-            trips = [{"message": message} for message in report.parked]
             with self.store.write() as tx:
                 tx.end_run(run, state, report.counts, {**report.as_json(), "trips": trips})
             self.store.run = None
         return report
 
-    def plan(self, systems: Sequence[str] | None = None) -> tuple[list[ObjectPlan], Report]:
+    def plan(
+        self, systems: Sequence[str] | None = None, *, before_writing: Callable[[Engine], Step] | None = None
+    ) -> tuple[list[ObjectPlan], Report]:
         """Everything a sync would write, computed on a scratch copy of the workspace: nothing is written anywhere.
 
         Records whose parents would be created first are listed as waiting.
@@ -99,12 +130,18 @@ class Engine:
             except GuardTripped as tripped:
                 report.parked = [trip.message for trip in tripped.trips]
                 return [], report
+            if before_writing is not None:
+                before_writing(engine)(live, report)
             with scratch.read() as tx:
-                plans = [plan_object(tx, self.mappings, om, stream, creatable=engine._creatable(om.system))
-                         for om, stream in engine._feeds(live, report)]
+                plans = engine._plans(tx, live, report)
                 trips = [trip for plan in plans for trip in check_plan(tx, plan, self.limits)]
             report.parked = [trip.message for trip in trips]
         return plans, report
+
+    def save_plan(self, plans: Sequence[ObjectPlan], report: Report, systems: Sequence[str] | None = None) -> SavedPlan:
+        """A plan as plain data, to be kept, shown and applied."""
+        return SavedPlan.of(plans, report, self.mappings, self.connectors, list(systems or self.connectors),
+                            self.store.now)
 
     # -- stages -------------------------------------------------------------------------------------------------
 
@@ -151,7 +188,11 @@ class Engine:
                     if om.system not in report.failed and f"{om.system} {stream.name}" not in report.failed:
                         yield om, stream
 
-    def _read(self, live: list[str], report: Report, *, approve: bool) -> None:
+    def _plans(self, tx: Transaction, live: Sequence[str], report: Report) -> list[ObjectPlan]:
+        return [plan_object(tx, self.mappings, om, stream, creatable=self._creatable(om.system))
+                for om, stream in self._feeds(live, report)]
+
+    def _read(self, live: list[str], report: Report, *, approve: Approval) -> None:
         """Recover, capture everything, guard the deletions, then absorb in dependency order."""
         for om, stream in self._feeds(live, report):
             with self._contained(om, stream, report):
@@ -159,25 +200,23 @@ class Engine:
                 report.count("captured", capture(self.store, self.connectors[om.system], om, stream, self.progress))
         self._absorb(live, report, approve=approve)
 
-    def _absorb(self, live: list[str], report: Report, *, approve: bool) -> None:
-        if not approve:
+    def _absorb(self, live: list[str], report: Report, *, approve: Approval) -> None:
+        if approve is not True:
             with self.store.read() as tx:
-                trips = [trip for om, stream in self._feeds(live, report)
-                         for trip in check_inbox(tx, om.system, stream.name, om.entity, self.limits)]
-            if trips:
-                raise GuardTripped(trips)
+                refuse(approve, [trip for om, stream in self._feeds(live, report)
+                                 for trip in check_inbox(tx, om.system, stream.name, om.entity, self.limits)])
         for om, stream in self._feeds(live, report):
             with self._contained(om, stream, report):
                 absorb(self.store, self.mappings, om, stream, self.connectors[om.system], report, self.progress)
 
-    def _write(self, live: list[str], report: Report, *, approve: bool) -> None:
+    def _write(
+        self, live: list[str], report: Report, *, approve: Approval, saved: SavedPlan | None = None
+    ) -> None:
         """Plan and apply in waves: parents before children, and again for what moved meanwhile."""
-        if not approve:
+        if approve is not True:
             with self.store.read() as tx:
-                trips = [trip for om, stream in self._feeds(live, report) for trip in check_plan(
-                    tx, plan_object(tx, self.mappings, om, stream, creatable=self._creatable(om.system)), self.limits)]
-            if trips:
-                raise GuardTripped(trips)
+                refuse(approve, [trip for plan in self._plans(tx, live, report)
+                                 for trip in check_plan(tx, plan, self.limits)])
         for _wave in range(WAVES):
             again = False
             for om, stream in self._feeds(live, report):
@@ -187,6 +226,8 @@ class Engine:
                     connector = self.connectors[om.system]
                     with self.store.read() as tx:
                         plan = plan_object(tx, self.mappings, om, stream, creatable=self._creatable(om.system))
+                    if saved is not None:
+                        saved.hold_to(plan)
                     if plan.looked_at:
                         again |= apply(self.store, plan, connector, report, self.progress)
                     recover(self.store, om, connector, stream, report)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,6 +48,11 @@ class Trip:
     message: str
     items: tuple[dict[str, Any], ...] = ()
 
+    @property
+    def key(self) -> str:
+        """What a person approves: this guard at this feed."""
+        return f"{self.guard} {self.system} {self.object}"
+
     def as_json(self) -> dict[str, Any]:
         return {"guard": self.guard, "system": self.system, "object": self.object, "message": self.message,
                 "items": list(self.items)}
@@ -59,6 +64,20 @@ class GuardTripped(Exception):
     def __init__(self, trips: Sequence[Trip]) -> None:
         super().__init__("; ".join(trip.message for trip in trips))
         self.trips = tuple(trips)
+
+
+Approval = bool | Mapping[str, int]
+"""Whether guards may be passed: all, none, or only those a person saw, with at most as many records as were shown."""
+
+
+def refuse(approved: Approval, trips: Sequence[Trip]) -> None:
+    """Raise GuardTripped for every trip that was not approved."""
+    if approved is True:
+        return
+    shown = approved or {}
+    stopped = [trip for trip in trips if len(trip.items) > shown.get(trip.key, -1)]
+    if stopped:
+        raise GuardTripped(stopped)
 
 
 def check_inbox(tx: Transaction, system: str, object: str, entity: str, limits: Limits) -> list[Trip]:

@@ -51,12 +51,16 @@ class PlannedWrite:
 
 @dataclass(slots=True)
 class ObjectPlan:
-    """The writes to one feed, what waits and why, and links that need no write after all."""
+    """The writes to one feed, what waits and why, and links that need no write after all.
+
+    ``origins`` names the records that are created or wait by an object they live as elsewhere.
+    """
 
     om: ObjectMap
     stream: Stream
     writes: list[PlannedWrite] = field(default_factory=list)
     waiting: dict[str, str] = field(default_factory=dict)
+    origins: dict[str, str] = field(default_factory=dict)
     refused: dict[str, Problem] = field(default_factory=dict)
     settled: list[tuple[Link, list[str]]] = field(default_factory=list)
     idle: list[Link] = field(default_factory=list)
@@ -264,7 +268,9 @@ class _Planner:
         return self.refusals.get(state.id, {}).get(name) == content_digest(content)
 
     def explain(self) -> None:
-        """Name for each field the change that asks for the write."""
+        """Name for each field the change that asks for the write, and for each new object where it comes from."""
+        self.plan.origins = self.tx.origins([write.record for write in self.plan.writes if write.op == "create"]
+                                            + list(self.plan.waiting))
         revs = {rev for write in self.plan.writes for heads in write.fields.values() for rev in heads}
         details = self.tx.head_details(revs)
         for write in self.plan.writes:

@@ -469,6 +469,19 @@ class Transaction:
             sa.select(t.remote.c.system, t.remote.c.object, t.remote.c.external_id, t.remote.c.role)
             .where(t.remote.c.record == record).order_by(t.remote.c.system, t.remote.c.object))]
 
+    def origins(self, records: Collection[str]) -> dict[str, str]:
+        """Record -> ``system object id`` of one object it lives as: a name for it that outlives a scratch copy."""
+        self._flush_links()
+        found: dict[str, str] = {}
+        for chunk in _chunks(records):
+            for row in self.connection.execute(
+                sa.select(t.remote.c.record, t.remote.c.system, t.remote.c.object, t.remote.c.external_id)
+                .where(t.remote.c.record.in_(chunk), t.remote.c.role == "primary")
+                .order_by(t.remote.c.system, t.remote.c.object, t.remote.c.external_id)
+            ):
+                found.setdefault(row.record, f"{row.system} {row.object} {row.external_id}")
+        return found
+
     # -- links --------------------------------------------------------------------------------------------------
 
     def links(self, system: str, object: str, records: Collection[str]) -> dict[str, Link]:
