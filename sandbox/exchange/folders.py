@@ -5,7 +5,7 @@ Source: EWS reference; element order from BaseFolderType and its derived types.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +14,7 @@ from .calls import MISSING, Call, attribute, first_child, required
 from .errors import EwsError, schema_violation
 from .properties import V2013, effective_rights, field_uri
 from .restrictions import Reader, Searcher, paginate
-from .soap import Element, M, T, add, boolean, child, clean, element, flag, local, message_root, text_of
+from .soap import Element, M, T, add, boolean, child, clean, element, flag, local, text_of
 from .store import CALENDAR, CONTACTS, NOTES, TASKS, Folder, Item, PropertyKey
 
 CLASSES = {"Folder": NOTES, "CalendarFolder": CALENDAR, "ContactsFolder": CONTACTS, "TasksFolder": TASKS}
@@ -318,13 +318,3 @@ def _discard(call: Call, item: Item, how: str) -> None:
     from .items import discard
 
     discard(call, item, how)
-
-
-def walk(call: Call, folder: Folder) -> Iterator[Folder]:
-    """A folder's descendants."""
-    return call.world.below(folder)
-
-
-def root_reply(operation: str) -> Element:
-    """An empty reply element, for operations without response messages."""
-    return message_root(f"{M}{operation}Response")

@@ -60,11 +60,6 @@ def read(text: str | None) -> Ref:
     return Ref(kind, serial, None, moment)
 
 
-def guid_of(text: str) -> str:
-    """The mailbox GUID inside a well-formed id."""
-    return base64.b64decode(text)[4:40].decode("ascii")
-
-
 def change_key(element_name: str, serial: int, version: int) -> str:
     """The change key of one state of an object; it changes with every write."""
     prefix = _KEY_PREFIXES.get(element_name, b"\x10") + b"\x00\x00\x00\x16\x00\x00\x00"

@@ -402,8 +402,6 @@ class WallClock(v.DateTime):
         return str(value.isoformat(timespec="seconds"))
 
 
-_reading: dict[str, Any] = {"found": False, "listed": True}
-
 ITEM: tuple[Field, ...] = (
     Field("item:MimeContent", "MimeContent", v.Mime(), lambda i, w: mime.content(i, w), writable=True, found=False, listed=False),
     Field("item:ItemId", "ItemId", v.Custom(_write_id), lambda i, w: i),

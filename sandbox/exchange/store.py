@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -567,8 +567,3 @@ class World:
     def _announce(self, event: str, item: Item, folder: Folder) -> None:
         for subscription in self.subscriptions.values():
             subscription.happened(self, event, item, folder)
-
-    def all_items(self, folders: Iterable[Folder]) -> Iterator[Item]:
-        """The items of some folders."""
-        for folder in folders:
-            yield from folder.items.values()

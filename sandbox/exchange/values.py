@@ -10,12 +10,12 @@ import base64
 import binascii
 import re
 from collections.abc import Callable
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from . import recurrence, timezones
 from .errors import EwsError, schema_violation
-from .soap import Element, T, add, boolean, child, clean, local, text_of
+from .soap import Element, T, add, boolean, child, clean, element, local, text_of
 from .store import Attendee, Body, Person
 
 if TYPE_CHECKING:
@@ -77,15 +77,7 @@ class Codec:
 
     def constant(self, text: str, view: View) -> Any:
         """The value of a t:Constant in a restriction."""
-        node = Element_with_text(text)
-        return self.read(node, view)
-
-
-def Element_with_text(text: str) -> Element:  # noqa: N802 - reads as the constructor it is
-    """A throw-away element, to read a constant the way a field is read."""
-    from .soap import element
-
-    return element(f"{T}Constant", None, text)
+        return self.read(element(f"{T}Constant", None, text), view)
 
 
 class Text(Codec):
@@ -511,8 +503,3 @@ def iso_duration(span: timedelta) -> str:
     time = (f"{hours}H" if hours else "") + (f"{minutes}M" if minutes else "")
     text = "P" + (f"{days}D" if days else "") + (f"T{time}" if time else "")
     return text if text != "P" else "PT0S"
-
-
-def as_date(value: datetime) -> date:
-    """The UTC date of an instant."""
-    return value.astimezone(UTC).date()
