@@ -10,6 +10,7 @@ import copy
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from . import person_accounts
@@ -226,7 +227,7 @@ class BadDays:
         self._records.rules.validation.append(rule)
 
     def duplicate_rule(
-        self, object: str, fields: Sequence[str], allow_save: bool = True, name: str = "Standard_Duplicate_Rule"
+        self, object: str, fields: Sequence[str], allow_save: bool = True, rule: str = "Standard_Duplicate_Rule"
     ) -> None:
         """Saves are refused when another record agrees on all `fields`; with allow_save the client may insist."""
         target = self._object(object)
@@ -236,7 +237,7 @@ class BadDays:
             if found is None:
                 raise ValueError(f"{target.name} has no field {one!r}")
             names.append(found.name)
-        self._records.rules.duplicates.append(DuplicateRule(target.name, tuple(names), allow_save, name))
+        self._records.rules.duplicates.append(DuplicateRule(target.name, tuple(names), allow_save, rule))
 
     def row_lock(self, count: int = 1, object: str | None = None, id: str | None = None) -> None:
         """The next `count` writes (to an object, to a record) fail with UNABLE_TO_LOCK_ROW."""
@@ -335,11 +336,12 @@ class BadDays:
             raise ValueError("an upsert that updates answers 200 or 204")
         self._records.settings.upsert_update_status = status
 
-    def setting(self, name: str, value: Any) -> None:
+    def setting(self, key: str, value: Any) -> None:
         """Set one of `Settings` by name."""
-        if not hasattr(self._records.settings, name):
-            raise ValueError(f"no setting {name!r}; known: {', '.join(sorted(vars(self._records.settings)))}")
-        setattr(self._records.settings, name, value)
+        if not hasattr(self._records.settings, key):
+            raise ValueError(f"no setting {key!r}; known: {', '.join(sorted(vars(self._records.settings)))}")
+        setattr(self._records.settings, key, value)
+        self._server.cursors.life = timedelta(days=self._records.settings.locator_days)
 
     def person_accounts(self) -> None:
         """The organisation has person accounts from now on.

@@ -152,7 +152,7 @@ def _opportunity(records: Records, row: Row, old: Row | None, given: dict[str, A
     if given.get("ForecastCategoryName"):
         row["ForecastCategory"] = CATEGORY_CODES[row["ForecastCategoryName"]]
     row["ForecastCategoryName"] = CATEGORY_NAMES[row["ForecastCategory"]]
-    if old is not None and old.get("HasOpportunityLineItem"):
+    if old is not None and old.get("HasOpportunityLineItem") and records.settings.line_items_lock_amount:
         row["Amount"] = old["Amount"]  # computed from the line items: a given amount is ignored, not refused
     amount, probability = row.get("Amount"), row.get("Probability")
     row["ExpectedRevenue"] = None if amount is None or probability is None else round(amount * probability / 100, 2)
@@ -375,7 +375,7 @@ def _duration(row: Row, old: Row | None, given: dict[str, Any], start: str, shif
 
 
 def _invitations(records: Records, event: str) -> list[Row]:
-    return [row for row in records.store.rows("Event") if row.get("_invitation_to") == event]
+    return records.store.find("Event", "_invitation_to", event)
 
 
 _SHARED = (

@@ -13,6 +13,7 @@ import binascii
 import csv
 import email.policy
 import io
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -24,6 +25,7 @@ import orjson
 
 from sandbox.kit.http import Response
 
+from .collection import duplicate_key
 from .errors import Failure, not_found
 from .ids import to18
 from .paths import Getter
@@ -318,6 +320,7 @@ class Bulk:
             assert sobject is not None
             columns = [_column(sobject, name) for name in header]
             listed = list(rows)
+            twice = self._repeated_keys(job, columns, listed)
         except Failure as failure:
             job.message = failure.message
             return
@@ -336,6 +339,8 @@ class Bulk:
                 )
                 continue
             try:
+                if twice and (value := row[columns.index((job.key_field or "",))]).casefold() in twice:
+                    raise duplicate_key(value, str(job.key_field))
                 key, created = self._write(job, sobject, columns, row, actor)
                 job.succeeded.append([key, str(created).lower(), *row])
             except Failure as failure:
@@ -343,6 +348,14 @@ class Bulk:
                 known = row[place] if place is not None else ""
                 failure.extra = {}
                 job.failed.append([known, failure.bulk(), *row])
+
+    @staticmethod
+    def _repeated_keys(job: Job, columns: list[tuple[str, ...]], rows: list[list[str]]) -> set[str]:
+        if job.operation != "upsert" or not job.key_field:
+            return set()
+        place = columns.index((job.key_field,))
+        counts = Counter(row[place].casefold() for row in rows if len(row) > place and row[place])
+        return {key for key, count in counts.items() if count > 1}
 
     def _check_file(self, job: Job, header: list[str]) -> None:
         body = job.data or b""

@@ -5,6 +5,7 @@ Source: REST API guide "sObject Collections" and its limits; recorded answers.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -58,8 +59,15 @@ class Collections:
         if any(_kind(row).lower() != sobject.name.lower() for row in rows):
             raise Failure(400, "INVALID_INPUT", f"All records of an upsert must be of type {sobject.name}")
 
+        def key_of(row: Mapping[str, Any]) -> Any:
+            return next((v for k, v in row.items() if k.lower() == key_field.name.lower()), None)
+
+        counts = Counter(str(key_of(row)).casefold() for row in rows if key_of(row) not in (None, ""))
+
         def one(row: Mapping[str, Any]) -> dict[str, Any]:
-            value = next((v for k, v in row.items() if k.lower() == key_field.name.lower()), None)
+            value = key_of(row)
+            if counts[str(value).casefold()] > 1:
+                raise duplicate_key(value, key_field.name)
             try:
                 key, created = self._records.upsert(sobject.name, key_field.name, value, row, call.actor)
             except Failure as failure:
@@ -192,6 +200,11 @@ class Collections:
                     for r in results
                 ]
         return Response.of_json(results, records=len(rows))
+
+
+def duplicate_key(value: Any, field: str) -> Failure:
+    """The refusal of each row that shares its key with another row of the same call."""
+    return Failure(400, "DUPLICATE_VALUE", f"Duplicate external id specified: {value}", [field])
 
 
 def _kind(row: Mapping[str, Any]) -> str:

@@ -65,10 +65,13 @@ class Engine:
 
     def run(self, text: str, *, user: str = "", everything: bool = False) -> Result:
         """The result of a query; `everything` (queryAll) includes deleted and archived rows. Raises Failure."""
+        mixed = self._records.settings.mixed_and_or
         try:
-            return self._run(parse_by_shape(text), text, user, everything=everything)
+            return self._run(parse_by_shape(text, mixed=mixed), text, user, everything=everything)
         except Failure:
-            return self._run(parse(text), text, user, everything=everything)  # again, for the places in the refusal
+            return self._run(
+                parse(text, mixed=mixed), text, user, everything=everything
+            )  # again, for the places in the refusal
 
     def _run(self, query: Query, text: str, user: str, *, everything: bool) -> Result:
         if query.all_rows:

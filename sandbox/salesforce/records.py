@@ -85,9 +85,21 @@ class Settings:
     upsert_update_status: int | None = None
     """200 or 204 for an upsert that updates; None: 200 from API 46.0, 204 before."""
     trim_text: bool = True
+    """Leading and trailing space is cut off texts."""
     empty_string_is_null: bool = True
+    """An empty text is stored as null."""
     hidden_field_code: str = "INVALID_FIELD"
+    """Code of a write to a field that field-level security hides."""
+    line_items_lock_amount: bool = True
+    """An opportunity's Amount is ignored on update while it has line items."""
+    mixed_and_or: bool = False
+    """SOQL accepts AND beside OR without parentheses (AND binds closer)."""
+    locator_days: float = 2
+    """Days without use after which a query locator ends."""
+    duplicate_header: str = "Sforce-Duplicate-Rule-Header"
+    """The REST header whose `allowSave=true` overrides a duplicate rule that permits it."""
     default_record_types: dict[str, str] = field(default_factory=dict)
+    """Record type of new records, by object."""
 
 
 @dataclass
@@ -128,6 +140,10 @@ class Records:
         self._clock = now
         self._stamp_override: str | None = None
         self.locked: set[str] = set()
+
+    def __call__(self, name: str) -> list[Row]:
+        """Copies of the live rows of an object: `server.records("Account")`, for tests."""
+        return [dict(row) for row in self.store.rows(self.sobject(name).name)]
 
     # what exists and who may see it
 
@@ -357,7 +373,7 @@ class Records:
     def _value(self, sobject: SObject, f: Field, value: Any) -> Any:
         if f.type == "reference":
             return self._reference(sobject, f, value)
-        return coerce(f, value)
+        return coerce(f, value, trim=self.settings.trim_text, empty_is_null=self.settings.empty_string_is_null)
 
     def _reference(self, sobject: SObject, f: Field, value: Any) -> str | None:
         if value is None or value == "":
@@ -598,8 +614,9 @@ class Records:
             for one in self.schema:
                 if "IsDeleted" not in one.fields:
                     continue
-                for dependent in list(self.store.table(one.name).rows.values()):
-                    if dependent.get("IsDeleted") and dependent.get("_deleted_with") == full:
+                table = self.store.table(one.name)
+                for dependent in [table.rows[key] for key in table.matching("_deleted_with", full)]:
+                    if dependent.get("IsDeleted"):
                         restored = {
                             **dependent,
                             "IsDeleted": False,
@@ -632,7 +649,7 @@ class Records:
             self.delete(name, key, actor)
             full = to18(key)
             for one in self.schema:
-                gone = [r["Id"] for r in self.store.table(one.name).rows.values() if r.get("_deleted_with") == full]
+                gone = list(self.store.table(one.name).matching("_deleted_with", full))
                 for dependent in gone:
                     self.purge(one.name, dependent)
 

@@ -91,7 +91,6 @@ NOT_IMPLEMENTED = (
     "sobjects/{type}/{id}/richTextImageFields/{field}/{image}",
 )
 """Resources of the real system that answer 501 here."""
-CURSOR_LIFE = timedelta(days=2)
 _SEASONS = ("Summer", "Winter", "Spring")
 
 
@@ -107,10 +106,11 @@ class Cursor:
 
 
 class Cursors:
-    """Query locators. They end after two days without use, or at once by command."""
+    """Query locators. They end after a time without use (two days), or at once by command."""
 
     def __init__(self) -> None:
         self.found: dict[str, Cursor] = {}
+        self.life = timedelta(days=2)
         self.page_size: int | None = None
         """Fixed number of rows per page, smaller than clients ask for: the real system may give fewer."""
 
@@ -122,7 +122,7 @@ class Cursors:
     def get(self, key: str, user: str, now: datetime) -> Cursor:
         """An open cursor of a user. Raises Failure INVALID_QUERY_LOCATOR."""
         cursor = self.found.get(key)
-        if cursor is None or cursor.user != user or now - cursor.touched > CURSOR_LIFE:
+        if cursor is None or cursor.user != user or now - cursor.touched > self.life:
             self.found.pop(key, None)
             raise Failure(400, "INVALID_QUERY_LOCATOR", "invalid query locator")
         cursor.touched = now

@@ -133,9 +133,12 @@ class SalesforceServer(PracticeServer):
         """Answer one request of any of the APIs."""
         try:
             self._check_size(request)
-            return self._route(request)
+            response = self._route(request)
         except Failure as failure:
             response = answer(failure)
+        if request.path.startswith("/services/data/v"):
+            usage = f"api-usage={self.quota.used(self.clock.now())}/{self.quota.limit}"
+            response.headers.append(("Sforce-Limit-Info", usage))
         return response
 
     def _check_size(self, request: Request) -> None:
@@ -162,9 +165,6 @@ class SalesforceServer(PracticeServer):
             response = self._call(match, call)
         except Failure as failure:
             response = answer(failure)
-        response.headers.append(
-            ("Sforce-Limit-Info", f"api-usage={self.quota.used(self.clock.now())}/{self.quota.limit}")
-        )
         return response
 
     def _unversioned(self, request: Request) -> Response:
@@ -244,7 +244,7 @@ class SalesforceServer(PracticeServer):
         return session
 
     def _actor(self, request: Request, session: Session, version: int) -> Actor:
-        duplicates = request.headers.get("Sforce-Duplicate-Rule-Header", "")
+        duplicates = request.headers.get(self.records.settings.duplicate_header, "")
         allowed = "allowsave=true" in duplicates.lower().replace(" ", "")
         return Actor(session.user, float(version), allow_duplicates=allowed)
 

@@ -198,15 +198,17 @@ def refuse(text: str, at: Position, reason: str, code: str = "MALFORMED_QUERY") 
 
 
 @lru_cache(maxsize=2048)
-def parse(text: str) -> Query:
+def parse(text: str, *, mixed: bool = False) -> Query:
     """The tree of a SOQL text. Raises Failure (400 MALFORMED_QUERY) with the place of the first wrong word.
+
+    `mixed` lets AND stand beside OR without parentheses; it then binds closer.
 
     Trees are shared between calls: do not change them.
     """
     if not text.strip():
         raise Failure(400, "MALFORMED_QUERY", "A query string has to be specified")
     try:
-        tree = _parser().parse(text)
+        tree = _parser(mixed).parse(text)
     except (UnexpectedToken, UnexpectedEOF, UnexpectedCharacters) as error:
         raise _syntax_error(text, error) from None
     try:
@@ -219,7 +221,7 @@ def parse(text: str) -> Query:
     return query
 
 
-def parse_by_shape(text: str) -> Query:
+def parse_by_shape(text: str, *, mixed: bool = False) -> Query:
     """Like `parse`, but quick for a text that differs from an earlier one only in its strings and date-times.
 
     Positions are those of the earlier text: whoever means to refuse the query must `parse` it. Raises Failure.
@@ -232,14 +234,14 @@ def parse_by_shape(text: str) -> Query:
         return f"'\0{place}'" if found[0][0] == "'" else f"2000-01-01T00:00:00.{place:06d}Z"
 
     if "\0" in text:
-        return parse(text)
+        return parse(text, mixed=mixed)
     shape = _VARYING.sub(stand_in, text)
-    return _Filler(text, values).query(_parse_shape(shape))
+    return _Filler(text, values).query(_parse_shape(shape, mixed))
 
 
 @lru_cache(maxsize=2048)
-def _parse_shape(shape: str) -> Query:
-    return parse.__wrapped__(shape)
+def _parse_shape(shape: str, mixed: bool) -> Query:
+    return parse.__wrapped__(shape, mixed=mixed)
 
 
 class _Filler:
@@ -299,9 +301,12 @@ class _Filler:
         return literal
 
 
-@lru_cache(maxsize=1)
-def _parser() -> Lark:
+@lru_cache(maxsize=2)
+def _parser(mixed: bool) -> Lark:
     grammar = (Path(__file__).parent / "soql.lark").read_text("utf-8")
+    if mixed:
+        grammar = grammar.replace("?condition: and_list | or_list | term", "?condition: or_list | and_list | term")
+        grammar = grammar.replace("or_list: term (OR term)+", "or_list: (and_list | term) (OR (and_list | term))+")
     return Lark(grammar, parser="lalr", lexer="contextual", maybe_placeholders=False, propagate_positions=True)
 
 

@@ -94,7 +94,7 @@ def undecodable(kind: str, value: Any) -> Failure:
     )
 
 
-def coerce(field: Field, value: Any) -> Any:
+def coerce(field: Field, value: Any, *, trim: bool = True, empty_is_null: bool = True) -> Any:
     """What the table keeps for a value given for a field.
 
     None clears. Raises Failure. References are not looked up here.
@@ -103,7 +103,7 @@ def coerce(field: Field, value: Any) -> Any:
         return None
     kind = field.type
     if kind in TEXT_TYPES:
-        return _text(field, value)
+        return _text(field, value, trim=trim, empty_is_null=empty_is_null)
     if isinstance(value, str) and not value.strip():
         return None
     if kind == "boolean":
@@ -134,16 +134,16 @@ def coerce(field: Field, value: Any) -> Any:
     return value
 
 
-def _text(field: Field, value: Any) -> str | None:
+def _text(field: Field, value: Any, *, trim: bool, empty_is_null: bool) -> str | None:
     if isinstance(value, bool):
         value = "true" if value else "false"
     elif isinstance(value, (int, float)):
         value = str(value)
     elif not isinstance(value, str):
         raise undecodable("string", value)
-    text: str | None = value.strip()
+    text: str = value.strip() if trim else value
     if not text:
-        return None
+        return None if empty_is_null else ""
     if field.type == "email":
         if len(text) > field.length:
             raise _too_long(field, text)

@@ -138,6 +138,18 @@ def test_upsert_by_external_id_and_references_by_external_id(org: Caller) -> Non
     assert org.rows("SELECT Account.Name FROM Contact WHERE Sidefeed_Key__c = 'sf-1'")[0]["Account"]["Name"] == "A"
 
 
+def test_rows_that_share_a_key_in_one_file_all_fail(org: Caller) -> None:
+    job = ingest(
+        org, "upsert", "Contact", "Sidefeed_Key__c,LastName\na,x\nb,y\nA,z\n", externalIdFieldName="Sidefeed_Key__c"
+    )
+    failed = results(org, job["id"], "failedResults")
+    assert {row["sf__Error"] for row in failed} == {
+        "DUPLICATE_VALUE:Duplicate external id specified: a:Sidefeed_Key__c --",
+        "DUPLICATE_VALUE:Duplicate external id specified: A:Sidefeed_Key__c --",
+    }
+    assert org.column("SELECT LastName FROM Contact") == ["y"]
+
+
 def test_delete_and_hard_delete(org: Caller) -> None:
     soft, hard = org.make("Account", Name="S"), org.make("Account", Name="H")
     ingest(org, "delete", "Account", f"Id\n{soft}\n")

@@ -455,3 +455,47 @@ def test_the_acting_user_is_recorded(org: Caller) -> None:
     row = org.row("Account", key)
     assert (row["CreatedById"], row["LastModifiedById"]) == (org.server.admin_id, rita)
     assert org.row("Account", org.make("Account", Name="C"))["OwnerId"] == rita
+
+
+# switches for what is not known for sure
+
+
+def test_settings_switch_what_is_not_known_for_sure(org: Caller) -> None:
+    def switch(key: str, value: Any) -> None:
+        org.server.call(lambda: org.server.condition("setting", key=key, value=value))
+
+    switch("trim_text", False)
+    assert org.row("Account", org.make("Account", Name="A", Site=" s "))["Site"] == " s "
+    switch("empty_string_is_null", False)
+    assert org.row("Account", org.make("Account", Name="A", Site=""))["Site"] == ""
+    either = "SELECT Id FROM Account WHERE Name = 'A' AND Site = 'x' OR Name = 'B'"
+    assert org.refusal(either)[1] == "MALFORMED_QUERY"
+    switch("mixed_and_or", True)
+    assert org.query(either)["totalSize"] == 0
+    switch("duplicate_header", "X-Duplicates")
+    org.server.call(org.server.condition, "duplicate_rule", object="Account", fields=["Name"])
+    body = {"Name": "A"}
+    assert org.request("POST", "sobjects/Account", body, headers={"X-Duplicates": "allowSave=true"}).status_code == 201
+    with pytest.raises(ValueError, match="no setting 'colour'"):
+        switch("colour", 1)
+
+
+def test_unknown_conditions_name_the_known_ones(org: Caller) -> None:
+    with pytest.raises(KeyError, match="row_lock"):
+        org.server.condition("weather")
+    with pytest.raises(ValueError, match="no object 'Nope'"):
+        org.server.condition("validation_rule", object="Nope", formula="Id = null", message="x")
+    with pytest.raises(ValueError, match="No such column 'Nope'"):
+        org.server.condition("validation_rule", object="Account", formula="Nope = 1", message="x")
+
+
+def test_python_door_for_tests(org: Caller) -> None:
+    server = org.server
+    user = server.call(server.add_user, "rita@x.example")
+    key = server.call(lambda: server.insert("Account", Name="A", as_user=user))
+    server.call(lambda: server.update("Account", key, Name="B", as_user=user))
+    assert [row["Name"] for row in server.call(server.records, "Account")] == ["B"]
+    assert server.call(lambda: server.upsert("Contact", "Sidefeed_Key__c", "k", LastName="Ito"))[1] is True
+    server.call(server.delete, "Account", key)
+    assert server.call(server.rows, "Account") == []
+    assert [row["IsDeleted"] for row in server.call(lambda: server.rows("Account", deleted=True))] == [True]

@@ -127,6 +127,14 @@ def test_collection_upsert_by_id_inserts_for_null_and_by_email_matches(org: Call
     )
 
 
+def test_rows_that_share_a_key_in_one_upsert_all_fail(org: Caller) -> None:
+    rows = [record("Contact", Sidefeed_Key__c=key, LastName="x") for key in ("a", "b", "A")]
+    results = collection(org, "PATCH", *rows, path="/Contact/Sidefeed_Key__c")
+    assert [r["success"] for r in results] == [False, True, False]
+    assert results[0]["errors"][0]["statusCode"] == "DUPLICATE_VALUE"
+    assert results[0]["errors"][0]["message"] == "Duplicate external id specified: a"
+
+
 def test_rows_are_retrieved_in_order_with_null_for_absent_ones(org: Caller) -> None:
     a, b = org.make("Account", Name="A"), org.make("Account", Name="B")
     org.request("DELETE", f"sobjects/Account/{a}")
