@@ -216,11 +216,14 @@ class Call:
         root = message_root(f"{M}{operation}Response")
         holder = add(root, f"{M}ResponseMessages")
         stop_at = self.state.get("item_busy")
+        failing, code, text = self.state.get("item_error", (None, "", None))
         tag = f"{M}{message or operation + 'ResponseMessage'}"
         for number, one in enumerate(inputs):
             try:
                 if stop_at is not None and number >= stop_at:
                     raise EwsError("ErrorServerBusy") if number == stop_at else _stopped()
+                if number == failing:
+                    raise EwsError(code, text)
                 children = list(handle(one))
             except RequestFault:
                 raise

@@ -146,6 +146,7 @@ class ExchangeServer(api.PythonApi, PracticeServer):
         self.fault_kinds = {
             "busy": self._busy,
             "item_busy": self._item_busy,
+            "item_error": self._item_error,
             "inner_busy": self._inner_busy,
             "soap": self._soap,
         }
@@ -349,6 +350,11 @@ class ExchangeServer(api.PythonApi, PracticeServer):
     def _item_busy(self, request: Request, struck: Fault) -> None:
         """ErrorServerBusy for item `item` (from 0) of the request, ErrorBatchProcessingStopped for those after it."""
         request.state["item_busy"] = int(struck.args.get("item", 0))
+
+    def _item_error(self, request: Request, struck: Fault) -> None:
+        """An error for item `item` (from 0) of the request, which is not carried out; the others are. Args: code, message."""
+        code = str(struck.args.get("code", "ErrorInternalServerError"))
+        request.state["item_error"] = (int(struck.args.get("item", 0)), code, struck.args.get("message"))
 
     def _inner_busy(self, request: Request, struck: Fault) -> Response:
         """HTTP 200 with ErrorInternalServerError whose MessageXml names ErrorServerBusy as the inner error."""

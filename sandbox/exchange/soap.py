@@ -24,6 +24,7 @@ XML = "http://www.w3.org/XML/1998/namespace"
 S, M, T, E = f"{{{SOAP}}}", f"{{{MESSAGES}}}", f"{{{TYPES}}}", f"{{{ERRORS}}}"
 
 _ILLEGAL = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_DECLARATION = b'<?xml version="1.0" encoding="utf-8"?>'
 MAX_BODY = 64 * 1024 * 1024
 """Bytes. On premises the request limit (maxRequestLength of the virtual directory) is 64 MB."""
 
@@ -108,8 +109,8 @@ def envelope(content: Element, version: Mapping[str, str]) -> bytes:
 
 def serialise(root: Element) -> bytes:
     """XML bytes with a declaration."""
-    made: bytes = etree.tostring(root, xml_declaration=True, encoding="utf-8")
-    return made
+    made: bytes = etree.tostring(root, encoding="utf-8")
+    return _DECLARATION + made
 
 
 def message_root(tag: str) -> Element:

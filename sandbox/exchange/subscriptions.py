@@ -346,5 +346,4 @@ def _document(children: Iterable[Element], version: dict[str, str]) -> bytes:
 
 
 def _document_of(root: Element, version: dict[str, str]) -> bytes:
-    text = envelope(root, version)
-    return text.partition(b"?>")[2].lstrip() if text.startswith(b"<?xml") else text
+    return envelope(root, version).partition(b"?>")[2]

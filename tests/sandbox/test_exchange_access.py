@@ -338,6 +338,16 @@ def test_a_batch_is_stopped_at_the_item_that_found_the_server_busy_and_keeps_tho
     assert len(ews.find()) == 2
 
 
+def test_one_item_of_a_batch_fails_and_the_others_do_not(ews: Ews) -> None:
+    ews.server.call(ews.server.faults.add, "item_error", path="EWS CreateItem", item=1, code="ErrorItemCorrupt")
+    items = "".join(event(f"b{number}") for number in range(3))
+    answers = ews.messages(
+        f'<m:CreateItem SendMeetingInvitations="SendToNone"><m:Items>{items}</m:Items></m:CreateItem>'
+    )
+    assert [one.findtext(f"{M}ResponseCode") for one in answers] == ["NoError", "ErrorItemCorrupt", "NoError"]
+    assert [item.findtext(f"{T}Subject") for item in ews.find("item:Subject")] == ["b0", "b2"]
+
+
 def test_an_inner_error_names_the_busy_server(ews: Ews) -> None:
     ews.server.call(ews.server.faults.add, "inner_busy")
     message = ews.messages(MINE)[0]
