@@ -20,6 +20,11 @@ from sidefeed.sync import Report
 from sidefeed.sync.guard import Trip
 
 PARKED, BUSY, ATTENTION = "Parked", "Busy", "Attention"
+RUN = "Workspace run "
+"""What precedes the id of the workspace's run at the end of a state's message, and so leads from one to the other. A
+label on the flow run would say it more neatly, but updating one collides with the server's own writes to SQLite about
+every second time, and each collision costs two seconds."""
+
 SHOWN = 200
 """Lines of a list that an artifact shows; the workspace keeps all of them."""
 
@@ -45,13 +50,13 @@ class Outcome:
         if self.report is None:
             return Failed(message=self.refused or "The run ended without a report.")
         written = f"{self.report.counts.get('written', 0)} written"
+        run = f"{RUN}{self.report.run}"
         if self.report.failed:
             who = "; ".join(f"{name}: {message}" for name, message in self.report.failed.items())
-            return Failed(message=f"{who}. Everything else was synced ({written}).")
+            return Failed(message=f"{who}. Everything else was synced ({written}). {run}")
         if self.report.problems:
-            number = len(self.report.problems)
-            return Completed(name=ATTENTION, message=f"{written}; {number} problem{'s' * (number != 1)} need a person.")
-        return Completed(message=written)
+            return Completed(name=ATTENTION, message=f"{written}; need a person: {len(self.report.problems)}. {run}")
+        return Completed(message=f"{written}. {run}")
 
     def publish(self, key: str) -> None:
         """Leave the counts as a table and, where a person must act, the reasons as a page."""
@@ -97,19 +102,10 @@ class Outcome:
             lines += ["", f"{len(report.waiting)} records wait for another record."]
         return "\n".join(lines)
 
-    def labels(self) -> dict[str, bool | int | float | str]:
-        """What ties the flow run to the workspace's run: its id, and the calls made and needed."""
-        if self.report is None:
-            return {}
-        labels: dict[str, bool | int | float | str] = {"sidefeed.run": self.report.run}
-        for system, count in self.calls.items():
-            labels[f"sidefeed.calls.{system}"] = count["used"]
-            labels[f"sidefeed.minimum.{system}"] = count["minimum"]
-        return labels
-
     def _description(self) -> str:
         assert self.report is not None
-        calls = ", ".join(f"{system} {count['used']}" for system, count in self.calls.items())
+        calls = ", ".join(f"{system} {count['used']} (at least {count['minimum']} were needed)"
+                          for system, count in self.calls.items())
         return f"Workspace run `{self.report.run}`. Calls: {calls or 'none'}."
 
 

@@ -22,16 +22,25 @@ from prefect.automations import AutomationCore, EventTrigger, Posture
 from prefect.cli import app as prefect_command
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolCreate
-from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterTags
+from prefect.client.schemas.filters import (
+    DeploymentFilter,
+    DeploymentFilterTags,
+    FlowRunFilter,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+    WorkPoolFilter,
+    WorkPoolFilterName,
+)
 from prefect.client.schemas.objects import StateType
 from prefect.events.actions import ChangeFlowRunState
 from prefect.exceptions import ObjectAlreadyExists
+from prefect.states import Crashed
 from ruamel.yaml import YAML
 
 from flows.credentials import BLOCKS
 from flows.outcome import ATTENTION, BUSY, PARKED
 from flows.sync import PROJECT_VARIABLE
-from flows.worker import InProcessWorker
+from flows.worker import InProcessWorker, lost
 
 POOL = "sidefeed"
 TAG = "sidefeed"
@@ -70,6 +79,7 @@ async def _before_deployments() -> None:
             await block.register_type_and_schema(client=client)
         await ensure_pool(client)
         await ensure_zombie_automation(client)
+        await bury_orphans(client)
 
 
 async def _after_deployments(folder: Path, *, schedules: bool) -> dict[str, Any]:
@@ -108,6 +118,19 @@ async def ensure_zombie_automation(client: PrefectClient) -> None:
         await client.update_automation(found[0].id, wanted)
     else:
         await client.create_automation(wanted)
+
+
+async def bury_orphans(client: PrefectClient) -> None:
+    """Runs that a worker left behind when it died are Crashed at once, not when their heartbeat is missed: until then
+    each would hold its deployment's only place, and every tick would be dropped."""
+    left = await client.read_flow_runs(
+        flow_run_filter=FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(
+            any_=[StateType.RUNNING, StateType.PENDING, StateType.CANCELLING]))),
+        work_pool_filter=WorkPoolFilter(name=WorkPoolFilterName(any_=[POOL])))
+    for run in left:
+        if lost(run.infrastructure_pid):
+            await client.set_flow_run_state(run.id, Crashed(
+                message="Its worker died. The next run finishes its work."), force=True)
 
 
 def deploy(folder: Path) -> None:

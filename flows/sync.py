@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-from prefect import flow, get_client, get_run_logger, task
+from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.context import FlowRunContext
@@ -67,7 +67,6 @@ def run(systems: Sequence[str] | None, project: str | None, *, approve: bool, co
     folder = project_folder(project)
     outcome = synchronise(folder, systems, approve=approve, confirm_mapping=confirm_mapping)
     outcome.publish("-".join(["sync", *(systems or ["all"])]).replace("_", "-").lower())
-    _label(outcome)
     deployment = f"sync/{systems[0]}" if systems else "sync-all/everything"
     return outcome.state(f"prefect deployment run {deployment} -p approve=true, or sidefeed sync --approve.")
 
@@ -142,11 +141,3 @@ class Narrator:
             self.say(f"{self.current}: {self.number}")
         self.number = 0
 
-
-def _label(outcome: Outcome) -> None:
-    """Tie the flow run to the workspace's run, so that each leads to the other."""
-    context = FlowRunContext.get()
-    if context is None or context.flow_run is None or not outcome.labels():
-        return
-    with get_client(sync_client=True) as client:
-        client.update_flow_run_labels(context.flow_run.id, outcome.labels())

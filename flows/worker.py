@@ -9,6 +9,7 @@ another type and start Prefect's own worker; nothing else changes.
 from __future__ import annotations
 
 import os
+import socket
 from functools import partial
 from typing import Any
 
@@ -41,7 +42,7 @@ class InProcessWorker(BaseWorker[BaseJobConfiguration, BaseVariables, InProcessR
         self,
         flow_run: FlowRun,
         configuration: BaseJobConfiguration,
-        task_status: anyio.abc.TaskStatus[int] | None = None,
+        task_status: anyio.abc.TaskStatus[Any] | None = None,
     ) -> InProcessResult:
         """Run one flow to its end. Raises where the flow cannot be loaded, which Prefect reports as a crash."""
         assert flow_run.deployment_id is not None
@@ -49,13 +50,37 @@ class InProcessWorker(BaseWorker[BaseJobConfiguration, BaseVariables, InProcessR
         assert deployment.entrypoint is not None
         flow: Flow[..., Any] = load_flow_from_entrypoint(deployment.entrypoint)
         if task_status is not None:
-            task_status.started(os.getpid())
+            task_status.started(whereabouts())
         # The thread is not abandoned when the worker is told to stop: the run ends and reports its state first.
         broke_off = await anyio.to_thread.run_sync(partial(_to_the_end, flow, flow_run), abandon_on_cancel=False)
         if broke_off is not None:
             state = await exception_to_crashed_state(broke_off)
             await self._propose_crashed_state(flow_run, state.message or "The run broke off.")
         return InProcessResult(status_code=0, identifier=str(flow_run.id))
+
+
+def whereabouts() -> str:
+    """This process, as a flow run names the one that it runs in."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def lost(infrastructure: str | None) -> bool:
+    """Whether the process that a flow run named has died on this machine. One that has just begun runs nothing yet,
+    so a run that names this very process was its predecessor's."""
+    if infrastructure is None:
+        return True
+    host, _, pid = infrastructure.rpartition(":")
+    if host != socket.gethostname() or not pid.isdigit():
+        return False
+    if int(pid) == os.getpid():
+        return True
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False
 
 
 def _to_the_end(flow: Flow[..., Any], flow_run: FlowRun) -> Exception | None:

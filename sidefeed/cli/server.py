@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import secrets
 import signal
 import socket
@@ -24,6 +25,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sidefeed.cli import output
+from sidefeed.cli.shared import JsonOption, ProjectOption, errors
 
 if TYPE_CHECKING:
     import httpx
@@ -36,11 +38,27 @@ START_SECONDS = 180.0
 """How long the server may take to answer: 12 s on a laptop, of which most is making its database, once."""
 STOP_SECONDS = 45.0
 """How long the worker may take to end the runs it is in before it is killed; the next run finishes what it left."""
+ORPHAN_SECONDS = 5.0
+"""The same where the server is gone: the worker would only wait for it."""
 FINAL = ("COMPLETED", "FAILED", "CANCELLED", "CRASHED")
 
 
 class ServerError(Exception):
     """The local server cannot do what was asked; the message says why and what to do."""
+
+    code = output.USAGE
+
+
+class NotStarted(ServerError):
+    """Server or worker did not come up, or died."""
+
+    code = output.UNREACHABLE
+
+
+class AlreadyAtWork(ServerError):
+    """Another ``up`` or ``down`` is at work on the project."""
+
+    code = output.BUSY
 
 
 class RunFailed(ServerError):
@@ -111,15 +129,13 @@ class LocalServer:
     """
 
     def __init__(
-        self, project: Path | str, *, port: int = 0, schedules: bool | None = False, poll_seconds: float = 1.0
+        self, project: Path | str, *, port: int = 0, schedules: bool | None = False, poll_seconds: float = 0.5
     ) -> None:
         self.folder = Path(project).resolve()
         self.state = self.folder / STATE
         self.port = port
         self.schedules = schedules
         self.poll_seconds = poll_seconds
-        self.calls: dict[str, dict[str, int]] = {}
-        """Calls of the last `sync`, per system: ``used`` and ``minimum``."""
 
     def __enter__(self) -> LocalServer:
         self.start()
@@ -179,12 +195,10 @@ class LocalServer:
         if not self.state.is_dir():
             return []
         with self._alone():
-            stopped: list[str] = []
-            recorded = self._recorded()
-            for name in ("worker", "server"):
-                if name in recorded and recorded[name].alive():
-                    recorded[name].stop(STOP_SECONDS)
-                    stopped.append(name)
+            running = {name: process for name, process in self._recorded().items() if process.alive()}
+            stopped: list[str] = [name for name in ("worker", "server") if name in running]
+            for name in stopped:
+                running[name].stop(STOP_SECONDS if "server" in running else ORPHAN_SECONDS)
             for name in ("server.json", "ready.json"):
                 (self.state / name).unlink(missing_ok=True)
             return stopped
@@ -207,7 +221,7 @@ class LocalServer:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise ServerError(
+                raise AlreadyAtWork(
                     f"another `sidefeed up` or `down` is at work in {self.folder}. Wait for it.") from None
             yield
 
@@ -227,6 +241,7 @@ class LocalServer:
             process = subprocess.Popen(  # noqa: S603  our own interpreter and modules
                 [sys.executable, *arguments], env=self.environment(), cwd=self.folder, stdin=subprocess.DEVNULL,
                 stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
+        process.returncode = 0  # it outlives this object on purpose; `_reap` takes leave of it
         return Process.of(process.pid)
 
     def environment(self) -> dict[str, str]:
@@ -278,10 +293,10 @@ class LocalServer:
         while not ready.exists():
             for name, process in running.items():
                 if not process.alive() and not ready.exists():
-                    raise ServerError(f"the {name} ended while starting. {self._last_words(name)}")
+                    raise NotStarted(f"the {name} ended while starting. {self._last_words(name)}")
             if time.monotonic() > deadline:
-                raise ServerError(f"the server did not come up within {START_SECONDS:.0f} seconds. "
-                                  f"{self._last_words('server')}")
+                raise NotStarted(f"the server did not come up within {START_SECONDS:.0f} seconds. "
+                                 f"{self._last_words('server')}")
             time.sleep(0.05)
         content: dict[str, Any] = json.loads(ready.read_text(encoding="utf-8"))
         if not content["ok"]:
@@ -297,10 +312,11 @@ class LocalServer:
     def _answers(self) -> bool:
         import httpx
 
-        try:
-            return self._client(5.0).get("/health").is_success
-        except httpx.HTTPError:
-            return False
+        with self._client(5.0) as client:
+            try:
+                return client.get("/health").is_success
+            except httpx.HTTPError:
+                return False
 
     # -- what is known ------------------------------------------------------------------------------------------
 
@@ -342,14 +358,11 @@ class LocalServer:
         are wrong, or it crashed.
         """
         run = self.run("sync-all/everything", parameters)
-        labels: dict[str, Any] = run.get("labels") or {}
-        if "sidefeed.run" not in labels:
-            state = run["state"]
-            raise RunFailed(f"flow run {run['name']} ended {state['name']}: {state.get('message')}")
-        self.calls = {name.removeprefix("sidefeed.calls."): {
-            "used": used, "minimum": labels.get(name.replace(".calls.", ".minimum."), 0)}
-            for name, used in labels.items() if name.startswith("sidefeed.calls.")}
-        return self._report(labels["sidefeed.run"])
+        state, message = run["state"]["name"], run["state"].get("message") or ""
+        told = re.search(r"Workspace run (\S+)$", message)
+        if told is None:
+            raise RunFailed(f"flow run {run['name']} ended {state}: {message}")
+        return self._report(told[1])
 
     def run(self, deployment: str, parameters: Mapping[str, Any], *, seconds: float = 600.0) -> dict[str, Any]:
         """Start a run of ``flow/deployment`` and wait for its final state; the run as the API tells it."""
@@ -366,8 +379,8 @@ class LocalServer:
                 if run["state_type"] in FINAL:
                     return run
                 if not all(process.alive() for process in self._recorded().values()):
-                    raise ServerError(f"the worker or the server died during {run['name']}. "
-                                      f"{self._last_words('worker')}")
+                    raise NotStarted(f"the worker or the server died during {run['name']}. "
+                                     f"{self._last_words('worker')}")
                 if time.monotonic() > deadline:
                     raise ServerError(f"flow run {run['name']} is still {run['state_type']} after {seconds:.0f} "
                                       f"seconds; see {self.url}.")
@@ -395,9 +408,6 @@ class LocalServer:
 
 # -- commands -----------------------------------------------------------------------------------------------------
 
-ProjectOption = Annotated[Path, typer.Option("--project", "-C", help="The project folder, made by `sidefeed init`.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
-
 
 def up(
     project: ProjectOption = Path(),
@@ -413,11 +423,12 @@ def up(
     """
     local = LocalServer(project, port=port, schedules=schedules, poll_seconds=5.0)
     waiting = not json and output.err.is_terminal
-    try:
-        with output.err.status("Starting Prefect: about 15 seconds the first time ...") if waiting else nullcontext():
-            status = local.start()
-    except ServerError as error:
-        output.fail(str(error), output.USAGE, json=json)
+    with errors(json):
+        try:
+            with output.err.status("Starting Prefect: about 15 seconds ...") if waiting else nullcontext():
+                status = local.start()
+        except ServerError as error:
+            output.fail(str(error), error.code, json=json)
     if json:
         output.print_json(status.as_json())
         return
@@ -435,7 +446,7 @@ def down(project: ProjectOption = Path(), json: JsonOption = False) -> None:
     try:
         stopped = LocalServer(project).stop()
     except ServerError as error:
-        output.fail(str(error), output.BUSY, json=json)
+        output.fail(str(error), error.code, json=json)
     if json:
         output.print_json({"ok": True, "stopped": stopped})
     else:

@@ -83,6 +83,13 @@ class Office:
         """Ids of Salesforce's deals."""
         return [str(row["Id"]) for row in self.salesforce.call(self.salesforce.rows, "Opportunity")]
 
+    def hubspot_deals(self) -> list[dict[str, Any]]:
+        """HubSpot's deals, read with its own library."""
+        from hubspot import HubSpot
+
+        client = HubSpot(access_token=self.hubspot.connection_info()["access_token"], host=self.hubspot.url)
+        return [dict(row.properties) for row in client.crm.deals.get_all(properties=["dealname"])]
+
     def delete_deals(self, number: int) -> None:
         for id in self.deals()[:number]:
             self.salesforce.call(self.salesforce.delete, "Opportunity", id)
