@@ -352,7 +352,7 @@ class ExchangeServer(api.PythonApi, PracticeServer):
         request.state["item_busy"] = int(struck.args.get("item", 0))
 
     def _item_error(self, request: Request, struck: Fault) -> None:
-        """An error for item `item` (from 0) of the request, which is not carried out; the others are. Args: code, message."""
+        """An error for item `item` (from 0), which is not carried out; the others are. Args: item, code, message."""
         code = str(struck.args.get("code", "ErrorInternalServerError"))
         request.state["item_error"] = (int(struck.args.get("item", 0)), code, struck.args.get("message"))
 
@@ -421,7 +421,7 @@ class ExchangeServer(api.PythonApi, PracticeServer):
         zone: str = "Customized Time Zone",
         all_day: bool = False,
     ) -> str:
-        """An appointment with a zone id that no table knows. Args: mailbox, subject, start, zone, all_day."""
+        """An appointment with a zone id that no table knows, or none. Args: mailbox, subject, start, zone, all_day."""
         return self._odd_zone(mailbox, subject, start, Zone(zone, zone, None), all_day)
 
     def _odd_zone(
@@ -431,6 +431,8 @@ class ExchangeServer(api.PythonApi, PracticeServer):
             mailbox, subject=subject, start=start or self.clock.now() + timedelta(days=1), all_day=all_day
         )
         values = {**item.values, "calendar:StartTimeZone": zone, "calendar:EndTimeZone": zone}
+        if not zone.id:
+            values = {uri: value for uri, value in values.items() if value is not zone}
         return self.world.item_id(self.world.put(replace(item, values=values)))
 
     def _when_unknown_item_type(

@@ -412,7 +412,14 @@ def test_odd_data_is_put_into_a_calendar(ews: Ews) -> None:
     server = ews.server
     custom = server.call(server.condition, "custom_zone", mailbox=ANNA)
     server.call(server.condition, "unknown_zone", mailbox=ANNA, all_day=True)
+    bare = server.call(server.condition, "unknown_zone", mailbox=ANNA, zone="")
     server.call(server.condition, "unknown_item_type", mailbox=ANNA)
+    assert ews.get(bare, "calendar:StartTimeZone", "calendar:EndTimeZone").find(f"{T}StartTimeZone") is None
     zone = ews.get(custom, "calendar:StartTimeZone").find(f"{T}StartTimeZone")
     assert (zone.get("Id"), len(zone)) == ("tzone://Microsoft/Custom", 0)
-    assert names(ews.page("item:Subject").find(f"{T}Items")) == ["CalendarItem", "CalendarItem", "Booking"]
+    assert names(ews.page("item:Subject").find(f"{T}Items")) == [
+        "CalendarItem",
+        "CalendarItem",
+        "CalendarItem",
+        "Booking",
+    ]
