@@ -244,7 +244,7 @@ def check(project: ProjectOption = Path(), json: JsonOption = False, offline: An
 def demo(
     json: JsonOption = False,
     keep: Annotated[Path | None, typer.Option("--keep", help="Keep the project in this folder.")] = None,
-    no_browser: Annotated[bool, typer.Option("--no-browser", help="Open nothing; for scripts.")] = False,
+    no_browser: Annotated[bool, typer.Option("--no-browser", help="Do not open the day as a page at the end.")] = False,
     prefect: Annotated[bool, typer.Option("--prefect", help="Live the day through flow runs on a local server.")
                        ] = False,
 ) -> None:
@@ -254,7 +254,7 @@ def demo(
     """
     import logging
 
-    from sidefeed.cli.demo import run
+    from sidefeed.cli.demo import page, run
 
     logging.disable(logging.WARNING)
     outcome = run((lambda _text: None) if json else lambda text: output.out.print(escape(text)), keep=keep,
@@ -268,6 +268,14 @@ def demo(
             f"{outcome.seconds:.0f} seconds.")
         if keep:
             output.out.print(f"The project stays in {escape(str(keep))}: `sidefeed status -C {escape(str(keep))}`.")
+        if output.out.is_terminal and not no_browser:
+            import tempfile
+            import webbrowser
+
+            place = (keep or Path(tempfile.mkdtemp(prefix="sidefeed-"))) / "demo.html"
+            place.write_text(page(outcome), encoding="utf-8")
+            output.out.print(f"The day as a page: {escape(str(place))}")
+            webbrowser.open(place.as_uri())
     raise typer.Exit(0 if outcome.ok else ATTENTION)
 
 

@@ -256,7 +256,15 @@ class Day:
         self.outcome.calls = self.office.calls
         self.outcome.mailed = self._mailed()
         self.outcome.duplicates = self._duplicates()
+        self.outcome.lost = self._lost()
         return self.outcome
+
+    def _lost(self) -> int:
+        """Deals that one CRM holds and the other does not, the one with the hostile name excepted: it has two names."""
+        in_sf = {row["Name"] for row in self.office.opportunities().values()}
+        in_hs = {row["dealname"] for row in self.office.deals().values()}
+        two_names = {self.story["hostile"]["name"], *(name for name in in_hs if _squeezed(name) == _squeezed(HOSTILE))}
+        return len((in_sf ^ in_hs) - two_names)
 
     def _mailed(self) -> int:
         """Messages sent beyond those that a rep's own Outlook sent."""
@@ -333,6 +341,7 @@ class Day:
 
     def workspace_edit(self) -> tuple[dict[str, Any], dict[str, Any]]:
         name = self.story["moved"]["name"]
+        self.say(f"   Ann moves {name!r} in the workspace: negotiation, 77,500, next step.")
         self._edit(name, {"stage": "negotiation", "money": {"amount": "77500", "currency": "USD"},
                           "next_step": "Send the contract by Friday"})
         self.office.sync()
@@ -348,6 +357,7 @@ class Day:
         office = self.office
         subject = "Contract walk-through"
         start = (datetime.now(UTC) + timedelta(days=1)).replace(hour=13, minute=0, second=0, microsecond=0)
+        self.say("   Ann invites a customer in Outlook, and blocks half an hour for the dentist.")
         self._holds_meeting("ann.lee@brightwater.example", subject, start, self.story["customer"]["email"])
         self.own_mail = len(office.exchange.call(office.exchange.outbox))
         office.sync()
@@ -393,6 +403,7 @@ class Day:
     def split_edit(self) -> tuple[dict[str, Any], dict[str, Any]]:
         deal = self.story["split"]
         closes = (date.fromisoformat(deal["close_date"]) + timedelta(days=30)).isoformat()
+        self.say(f"   {deal['name']!r}: one moves the closing date in Salesforce, another the amount in HubSpot.")
         self.office.sf().Opportunity.update(deal["salesforce"], {"CloseDate": closes})
         self.office.hs().crm.deals.basic_api.update(deal["hubspot"], {"properties": {"amount": "31250"}})
         self.office.sync()
@@ -404,6 +415,7 @@ class Day:
 
     def dispute(self) -> tuple[dict[str, Any], dict[str, Any]]:
         deal = self.story["disputed"]
+        self.say(f"   {deal['name']!r}: 50,000 in Salesforce, 60,000 in HubSpot; later Dana decides for 55,000.")
         self.office.sf().Opportunity.update(deal["salesforce"], {"Amount": 50000})
         self.office.hs().crm.deals.basic_api.update(deal["hubspot"], {"properties": {"amount": "60000"}})
         self.office.sync()
@@ -430,6 +442,7 @@ class Day:
 
     def deletion_and_hostility(self) -> tuple[dict[str, Any], dict[str, Any]]:
         gone, hostile = self.story["deleted"], self.story["hostile"]
+        self.say(f"   {gone['name']!r} is deleted in Salesforce; {hostile['name']!r} is given 400 odd characters.")
         self.office.sf().Opportunity.delete(gone["salesforce"])
         self.office.hs().crm.deals.basic_api.update(hostile["hubspot"], {
             "properties": {"dealname": HOSTILE, "hs_next_step": "Talk to legal"}})
@@ -474,12 +487,12 @@ class Day:
                 {"attributes": {"type": "Opportunity"}, "Name": name, "AccountId": account, "StageName": "Prospecting",
                  "CloseDate": closes, "Amount": 1000 + number}
                 for number, name in enumerate(names[start:start + 20])]})
+        self.say("   Forty new deals in Salesforce; the sync is killed after HubSpot took them, before it hears so.")
         process = self._killed_at("/objects/deals/batch/create")
         arrived = sum(row["dealname"] in names for row in self.office.deals().values())
         self.office.sync()
         self.office.sync()
         copies = Counter(row["dealname"] for row in self.office.deals().values() if row["dealname"] in names)
-        self.outcome.lost = len(names) - len(copies)
         return ({"killed by": -int(signal.SIGKILL), "had arrived before the kill": 40, "duplicates": 0, "missing": 0},
                 {"killed by": process, "had arrived before the kill": arrived,
                  "duplicates": sum(copies.values()) - len(copies), "missing": len(names) - len(copies)})
@@ -518,6 +531,32 @@ class Day:
                      f"won {row['won']:>12,.0f}   difference {row['open_difference']:>+10,.0f}")
         return ({"workspace": by_hand, "salesforce": by_hand, "hubspot": by_hand},
                 {name: totals.get(name) for name in ("workspace", "salesforce", "hubspot")})
+
+
+def page(outcome: Outcome) -> str:
+    """The day as one self-contained page."""
+    from html import escape
+
+    rows = "".join(
+        f"<tr class={'held' if step.ok else 'failed'}><td>{number}</td><td><b>{escape(step.name)}</b></td>"
+        f"<td>{'held' if step.ok else 'failed'}</td><td><dl>" + "".join(
+            f"<dt>{escape(key)}</dt><dd>{escape(str(step.observed.get(key)))}" + (
+                "" if step.observed.get(key) == value else f" <em>expected {escape(str(value))}</em>") + "</dd>"
+            for key, value in step.expected.items()) + "</dl></td></tr>"
+        for number, step in enumerate(outcome.steps, start=1))
+    calls = ", ".join(f"{name} {count['used']} (least possible {count['minimum']})"
+                      for name, count in outcome.calls.items())
+    return (f"<!doctype html><html lang=en><meta charset=utf-8><title>Sidefeed: a company's day</title><style>{_STYLE}"
+            f"</style><h1>A company's day</h1><p>{'Every step held.' if outcome.ok else 'Some steps failed.'} "
+            f"{outcome.duplicates} duplicates, {outcome.lost} lost, {outcome.mailed} messages mailed by us.</p>"
+            f"<table>{rows}</table><p>Calls: {escape(calls)}.</p></html>")
+
+
+_STYLE = ("body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1c2430;"
+          "background:#fff}table{border-collapse:collapse;width:100%}td{border-top:1px solid #d5dbe3;padding:.6rem;"
+          "vertical-align:top}.failed{background:#fdecea}dl{margin:0}dt{color:#5a6675;font-size:.85rem}"
+          "dd{margin:0 0 .3rem;overflow-wrap:anywhere}@media(prefers-color-scheme:dark){body{color:#e6eaf0;"
+          "background:#12161c}td{border-color:#2c3440}dt{color:#9aa7b8}.failed{background:#46211f}}")
 
 
 def _squeezed(text: str) -> str:
