@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 
 from sidefeed.cli import output
-from sidefeed.cli.output import USAGE
+from sidefeed.cli.output import ATTENTION, USAGE
 from sidefeed.cli.shared import JsonOption, ProjectOption, errors
 
 if TYPE_CHECKING:
@@ -98,6 +98,93 @@ def _print_field(story: FieldStory) -> None:
             output.out.print(f"\n[bold]{escape(f'{side.system} {side.object}')}[/bold]")
             for sentence in side.says:
                 output.out.print(f"  {escape(sentence)}")
+
+
+# --- beginning -------------------------------------------------------------------------------------------------------
+
+
+@commands.command("init")
+def begin(
+    system: Annotated[str, typer.Argument(help="The system, as in the settings.")],
+    object: Annotated[str, typer.Argument(help="The system's object, such as `Opportunity` or `deals`.")],
+    entity: Annotated[str | None, typer.Option("--entity", help="The workspace entity; guessed from the name.")] = None,
+    sample: Annotated[int, typer.Option("--sample", min=0, help="How many records to look at; 0 for none.")] = 50,
+    write: Annotated[bool, typer.Option("--write", help="Put it into the mapping files.")] = False,
+    project: ProjectOption = Path(),
+    json: JsonOption = False,
+) -> None:
+    """Write a first mapping of an object from the live schema; what is not certain is marked `doubt:`.
+
+    Guesses by name, label, kind of field and sample values. An object that is like no entity becomes a new one. Nothing
+    is written without `--write`, and never over a mapping that is there.
+    """
+    from sidefeed.cli.first_mapping import NotWritten, first_mapping, put
+    from sidefeed.project import Project
+
+    with errors(json):
+        opened = Project.load(project)
+        try:
+            mappings = opened.mappings()
+            made = first_mapping(opened.connector(system), mappings, system, object, entity=entity, sample=sample)
+            files = put(opened.mapping_folder, system, made, mappings) if write else []
+        except NotWritten as error:
+            output.fail(str(error), USAGE, json=json)
+        finally:
+            opened.close()
+    if json:
+        output.print_json({"ok": True, "entity": made.entity, "new_entity": bool(made.new_entity),
+                           "doubts": made.doubts, "mapped": [line.name for line in made.lines if line.written],
+                           "not_mapped": made.unmapped, "needed": made.needed, "text": made.text(),
+                           "entity_text": made.new_entity, "files": [str(path) for path in files]})
+        return
+    if not write:
+        if made.new_entity:
+            output.out.print("# entities.yaml, under `entities:`", made.new_entity, sep="\n", markup=False)
+        output.out.print(f"# {system}.yaml, under `objects:`", made.text(), sep="\n", markup=False)
+    for path in files:
+        output.out.print(f"changed {escape(str(path))}")
+    output.out.print(f"{sum(bool(line.written) for line in made.lines)} fields mapped, {made.doubts} doubts, "
+                     f"{len(made.unmapped)} fields of {escape(object)} not mapped. Settle the doubts, then "
+                     "`sidefeed check`.", markup=False)
+
+
+# --- comparing -------------------------------------------------------------------------------------------------------
+
+
+@commands.command("diff")
+def diff(
+    before: Annotated[str, typer.Argument(help="A folder of mapping files, or a git revision such as HEAD.")] = "HEAD",
+    after: Annotated[str | None, typer.Argument(help="The same; default: the project's mapping files.")] = None,
+    count: Annotated[bool, typer.Option(help="Count in the workspace how many records each change concerns.")] = True,
+    project: ProjectOption = Path(),
+    json: JsonOption = False,
+) -> None:
+    """Say in words what a change of the mapping files means: what will be written otherwise, and to how many records.
+
+    Ends with 1 where something changed, 0 where nothing did. Asks no system and needs no secrets.
+    """
+    from sidefeed.cli.mapping_versions import NoVersion, counted, mapping_at
+    from sidefeed.mapping.compare import compare
+    from sidefeed.project import Project
+
+    with errors(json):
+        opened = Project.load(project, secrets=False)
+        try:
+            old = mapping_at(before, opened.mapping_folder)
+            new = mapping_at(after, opened.mapping_folder) if after else opened.mappings()
+        except NoVersion as error:
+            output.fail(str(error), USAGE, json=json)
+        changes = counted(compare(old, new), opened) if count else [(each, None) for each in compare(old, new)]
+    if json:
+        output.print_json({"ok": True, "changes": [{**each.as_json(), "records": number} for each, number in changes]})
+    else:
+        for each, number in changes:
+            said = "" if number is None else f" ({number} {'record' if number == 1 else 'records'})"
+            output.out.print(f"[{'yellow' if each.risky else 'default'}]{'!' if each.risky else '-'}[/] "
+                             f"{escape(f'{each.sentence}{said}')}")
+        output.out.print(f"{len(changes)} changes." if changes else "No change of meaning.")
+    if changes:
+        raise typer.Exit(ATTENTION)
 
 
 # --- golden tests ----------------------------------------------------------------------------------------------------

@@ -87,9 +87,9 @@ _NUMBER = frozenset({"number", "int", "double", "currency", "percent", "long"})
 _BOOLEAN = frozenset({"boolean", "bool"})
 _REFERENCE = frozenset({"reference", "id", "association", "string", "enumeration"})
 _LIST = frozenset({"references", "associations", "list", "strings", "set", "categories"})
-_KNOWN = _WORDS | _NUMBER | _BOOLEAN | _LIST | {"date", "datetime", "association", "attendees"}
+KNOWN_KINDS = _WORDS | _NUMBER | _BOOLEAN | _LIST | {"date", "datetime", "association", "attendees"}
 
-_KINDS: dict[str, dict[str, frozenset[str]]] = {
+KINDS: dict[str, dict[str, frozenset[str]]] = {
     "text": {"field": _WORDS},
     "rich_text": {"field": _TEXT},
     "email": {"field": _TEXT},
@@ -197,13 +197,13 @@ class _Check:
     # --- kinds and limits
 
     def _kinds(self, each: FieldMap) -> Iterator[Finding]:
-        for option, kinds in _KINDS.get(each.lens.name, {}).items():
+        for option, kinds in KINDS.get(each.lens.name, {}).items():
             raw = getattr(each.lens.options, option, None)
             if not isinstance(raw, str) or raw not in self.fields:
                 continue
             schema = self.fields[raw]
             fits = _fitting(each.lens, option, kinds)
-            if schema.type not in _KNOWN or schema.type in fits:
+            if schema.type not in KNOWN_KINDS or schema.type in fits:
                 continue
             if isinstance(each.lens, Reference) and schema.references:
                 continue
@@ -212,7 +212,7 @@ class _Check:
             yield self._finding(
                 "field-type", ("fields", each.name),
                 f"{raw!r} is {schema.type}, and the lens {each.lens.name!r} of {each.name!r} translates "
-                f"{', '.join(sorted(fits & _KNOWN))}.",
+                f"{', '.join(sorted(fits & KNOWN_KINDS))}.",
                 _remedy_for_kind(each.lens, schema), value=raw,
             )  # fmt: skip
 

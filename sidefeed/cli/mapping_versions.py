@@ -1,0 +1,77 @@
+"""Mapping files as they were: in another folder, or at a git revision; and how many records a change concerns."""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from sidefeed.mapping import Mapping, load
+from sidefeed.mapping.compare import NO_VALUE, Change
+from sidefeed.project import Project
+from sidefeed.workspace import RecordState, Store
+
+
+class NoVersion(Exception):
+    """There are no mapping files at this place or revision; the message says what was looked for."""
+
+
+def mapping_at(place: str, folder: Path) -> Mapping:
+    """The mapping in a folder, or the one that ``folder`` held at a git revision. Raises NoVersion, MappingErrors."""
+    if Path(place).is_dir():
+        return load(place)
+    with tempfile.TemporaryDirectory(prefix="sidefeed-") as scratch:
+        target = Path(scratch) / folder.name
+        target.mkdir()
+        names = [name for name in _git(folder, place, "ls-tree", "--name-only", place, "./").splitlines()
+                 if name.endswith(".yaml")]
+        if not names:
+            raise NoVersion(f"{folder} held no mapping files at {place}.")
+        for name in names:
+            (target / name).write_text(_git(folder, place, "show", f"{place}:./{name}"), encoding="utf-8")
+        return load(target)
+
+
+def _git(folder: Path, place: str, *arguments: str) -> str:
+    if place.startswith("-"):
+        raise NoVersion(f"{place!r} is neither a folder nor a git revision.")
+    try:
+        done = subprocess.run(  # noqa: S603  arguments are passed as they are, without a shell
+            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=False)  # noqa: S607
+    except OSError:
+        raise NoVersion(f"{place!r} is no folder, and git is not installed to look for a revision.") from None
+    if done.returncode:
+        said = (done.stderr.strip().splitlines() or ["git failed"])[-1].removeprefix("fatal: ")
+        raise NoVersion(f"{place!r} is neither a folder nor a git revision of {folder}: {said}.")
+    return done.stdout
+
+
+def counted(changes: Sequence[Change], project: Project) -> list[tuple[Change, int | None]]:
+    """Each change with the number of records it concerns; None where there is no workspace to count in."""
+    settings = project.settings.workspace
+    if not changes or ("://" not in settings and not (project.folder / settings).exists()):
+        return [(each, None) for each in changes]
+    store = project.store()
+    try:
+        return [(each, _count(store, each)) for each in changes]
+    finally:
+        store.close()
+
+
+def _count(store: Store, change: Change) -> int:
+    with store.read() as tx:
+        found = [state.id for state in tx.each_record(change.entity) if _concerned(change, state)]
+        if change.system is None or change.object is None:
+            return len(found)
+        return sum(any(link.system == change.system and link.object.partition("/")[0] == change.object
+                       and link.state == "live" for link in tx.links_of(id)) for id in found)
+
+
+def _concerned(change: Change, state: RecordState) -> bool:
+    if state.deleted or state.merged_into is not None:
+        return False
+    if change.field is None or change.code in ("mapping-added", "field-added"):
+        return change.field is None or state.values.get(change.field) is not None
+    value = state.values.get(change.field)
+    return value is not None if change.value is NO_VALUE else value == change.value
