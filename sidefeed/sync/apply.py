@@ -31,7 +31,7 @@ from sidefeed.sync.absorb import catch_up, is_due, rescue
 from sidefeed.sync.capture import Progress, pack
 from sidefeed.sync.plan import ObjectPlan, PlannedWrite, content_digest
 from sidefeed.sync.report import Report
-from sidefeed.workspace import DELETED, Link, Store, Transaction
+from sidefeed.workspace import Link, Store, Transaction
 
 
 def apply(
@@ -243,7 +243,7 @@ def _done(
     if planned.op == "delete":
         tx.remember(om.system, object, planned.external_id or "", om.entity, planned.record, "gone")
         link.state, link.due, link.sent, link.digest = "gone", False, None, None
-        link.exceptions[DELETED] = list(planned.fields[DELETED])
+        link.exceptions.update(planned.fields)
         return
     if planned.op == "create":
         assert outcome.external_id is not None

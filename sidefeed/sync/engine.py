@@ -27,6 +27,7 @@ from sidefeed.sync.match import natural_keys
 from sidefeed.sync.plan import ObjectPlan, plan_object
 from sidefeed.sync.report import Report
 from sidefeed.sync.saved import SavedPlan, WorldMoved
+from sidefeed.sync.undo import Undone, undo
 from sidefeed.workspace import Store, Transaction
 from sidefeed.workspace.tables import metadata
 
@@ -77,9 +78,43 @@ class Engine:
         return self._run("apply", saved.systems, approve=approve, confirm_mapping=True, before_writing=unmoved,
                          saved=saved)
 
+    def undo(
+        self, run: str, *, record: str | None = None, field: str | None = None, actor: str = "ops"
+    ) -> tuple[Undone, Report]:
+        """Take a run back, where nobody touched it since: read what people did, compensate, plan, write.
+
+        Feeds whose mapping changed since the last run take no part: `sync` brings them into line once the new mapping
+        is confirmed. Guards are asked about everything but the undo itself.
+        """
+        found: list[Undone] = []
+        report = self._run(
+            "undo", None, approve=False, confirm_mapping=False, skip_changed=True, writing=True,
+            before_writing=lambda live, report: self._undo(live, report, run, record, field, actor, found))
+        return found[0], report
+
+    def plan_undo(
+        self, run: str, *, record: str | None = None, field: str | None = None, actor: str = "ops"
+    ) -> tuple[Undone, list[ObjectPlan], Report]:
+        """What `undo` would do, computed on a scratch copy: nothing is written anywhere."""
+        found: list[Undone] = []
+        plans, report = self.plan(skip_changed=True, before_writing=lambda engine: lambda live, report: engine._undo(
+            live, report, run, record, field, actor, found))
+        return (found[0] if found else Undone(run)), plans, report
+
+    def _undo(
+        self, live: Sequence[str], report: Report, run: str, record: str | None, field: str | None, actor: str,
+        found: list[Undone],
+    ) -> None:
+        with self.store.read() as tx:
+            refuse(False, [
+                trip for plan in self._plans(tx, live, report) for trip in check_plan(tx, plan, self.limits)])
+        with self.store.write() as tx:
+            found.append(undo(tx, self.mappings, tx.run(run)["id"], actor=actor, record=record, only=field))
+
     def _run(
         self, what: str, systems: Sequence[str] | None, *, approve: Approval, confirm_mapping: bool,
-        before_writing: Step | None = None, saved: SavedPlan | None = None,
+        before_writing: Step | None = None, saved: SavedPlan | None = None, skip_changed: bool = False,
+        writing: Approval | None = None,
     ) -> Report:
         names = list(systems or self.connectors)
         with self.store.write() as tx:
@@ -92,11 +127,11 @@ class Engine:
             with ExitStack() as leases:
                 for name in names:
                     leases.enter_context(self.store.lease(f"sync:{name}", run))
-                live = self._identify(names, report, confirm_mapping=confirm_mapping)
+                live = self._identify(names, report, confirm_mapping=confirm_mapping, skip_changed=skip_changed)
                 self._read(live, report, approve=approve)
                 if before_writing is not None:
                     before_writing(live, report)
-                self._write(live, report, approve=approve, saved=saved)
+                self._write(live, report, approve=approve if writing is None else writing, saved=saved)
             state = "done" if report.ok else "incomplete"
         except GuardTripped as tripped:
             report.parked = [trip.message for trip in tripped.trips]
@@ -113,7 +148,8 @@ class Engine:
         return report
 
     def plan(
-        self, systems: Sequence[str] | None = None, *, before_writing: Callable[[Engine], Step] | None = None
+        self, systems: Sequence[str] | None = None, *, before_writing: Callable[[Engine], Step] | None = None,
+        skip_changed: bool = False,
     ) -> tuple[list[ObjectPlan], Report]:
         """Everything a sync would write, computed on a scratch copy of the workspace: nothing is written anywhere.
 
@@ -124,7 +160,7 @@ class Engine:
             scratch.natural_keys = self.store.natural_keys
             engine = Engine(scratch, self.mappings, self.connectors, self.limits, self.progress)
             report = Report("plan")
-            live = engine._identify(names, report, confirm_mapping=True)
+            live = engine._identify(names, report, confirm_mapping=not skip_changed, skip_changed=skip_changed)
             try:
                 engine._read(live, report, approve=False)
             except GuardTripped as tripped:
@@ -145,7 +181,9 @@ class Engine:
 
     # -- stages -------------------------------------------------------------------------------------------------
 
-    def _identify(self, names: Sequence[str], report: Report, *, confirm_mapping: bool) -> list[str]:
+    def _identify(
+        self, names: Sequence[str], report: Report, *, confirm_mapping: bool, skip_changed: bool = False
+    ) -> list[str]:
         """The systems that answer and are the ones they were at set-up."""
         live, trips = [], []
         for name in names:
@@ -165,12 +203,18 @@ class Engine:
                 changed = [om.object for om in self.mappings.for_system(name)
                            for fingerprint in [tx.setting(f"mapping:{name}:{om.object}")]
                            if fingerprint is not None and fingerprint != om.fingerprint]
-                if changed and not confirm_mapping:
+                if changed and skip_changed:
+                    report.skipped |= dict.fromkeys((f"{name} {object}" for object in changed), (
+                        "its mapping changed since the last run; "
+                        "`sidefeed sync --confirm-mapping` brings it into line"))
+                elif changed and not confirm_mapping:
                     trips.append(Trip("mapping-changed", name, ", ".join(changed), (
                         f"{name}: the mapping of {', '.join(changed)} changed since the last run. Nothing was written. "
                         f"Look at `sidefeed plan`, then run `sidefeed sync --confirm-mapping`.")))
                     continue
                 for om in self.mappings.for_system(name):
+                    if om.object in changed and skip_changed:
+                        continue
                     if om.object in changed:
                         for stream in self.connectors[name].streams(om.object):
                             tx.move_cursor(name, stream.name, position=None, planned_rev=0)
@@ -183,7 +227,7 @@ class Engine:
     def _feeds(self, names: Sequence[str], report: Report) -> Iterator[tuple[ObjectMap, Stream]]:
         """Feeds in dependency order, systems side by side, without those that failed in this run."""
         for om in self.mappings.objects:
-            if om.system in names and om.system in self.connectors:
+            if om.system in names and om.system in self.connectors and f"{om.system} {om.object}" not in report.skipped:
                 for stream in self.connectors[om.system].streams(om.object):
                     if om.system not in report.failed and f"{om.system} {stream.name}" not in report.failed:
                         yield om, stream

@@ -107,6 +107,8 @@ def plan_object(
                 planner.delete(state, link)
             else:
                 planner.update(state, link, bases.get(state.id, {}))
+        elif link.state == "unwanted":
+            planner.retract(state, link)
         elif link.state == "wanted" or (link.state == "gone" and _restored(state, link)):
             planner.create(state, link)
     for id in ids:
@@ -140,7 +142,8 @@ class _Planner:
 
     def update(self, state: RecordState, link: Link, image: Mapping[str, Any]) -> None:
         due = [spec for spec in self.om.fields if is_due(spec, link, state)]
-        if not due:
+        put_back: Mapping[str, Any] = (link.sent or {}).get("put_back", {})
+        if not due and not put_back:
             return
         names, already = [], []
         for spec in due:
@@ -154,6 +157,8 @@ class _Planner:
         raw, blocked_raw = self._without_refused(state, raw, names)
         blocked |= blocked_raw
         names = [name for name in names if name not in blocked]
+        raw.update(self._without_refused(state, put_back, ())[0])
+        again = [spec.name for spec in self.om.fields if put_back.keys() & set(spec.lens.raw)]
         after = {name: value for name, value in raw.items() if name not in image or image[name] != value}
         if already or (names and not after):
             self.plan.settled.append((link, already + ([] if after else names)))
@@ -164,7 +169,8 @@ class _Planner:
         self.plan.writes.append(PlannedWrite(
             self.om.system, self.stream.name, state.id, state.entity, "update", label(state), link.external_id,
             state.rev, {name: image.get(name) for name in after}, after,
-            {name: list(state.heads_of(name)) for name in names}))
+            {name: list(state.heads_of(name)) for name in (*names, *again)},
+            dict.fromkeys(again, "put back by an undo")))
 
     def _held(self, name: str, image: Mapping[str, Any]) -> Any:
         """What the system is known to hold, read back through the lens; `_NOTHING` where that is not known."""
@@ -210,6 +216,13 @@ class _Planner:
             self.om.system, self.stream.name, state.id, state.entity, "create", label(state), None, state.rev,
             {}, kept, {name: list(state.heads_of(name)) for name in names
                        if name not in blocked and name not in blocked_raw}))
+
+    def retract(self, state: RecordState, link: Link) -> None:
+        """Take back an object that we made; its record lives on."""
+        if not self._same_refusal(state, "", {"delete": link.external_id}):
+            self.plan.writes.append(PlannedWrite(
+                self.om.system, self.stream.name, state.id, state.entity, "delete", label(state), link.external_id,
+                state.rev, reason="made by a run that was undone"))
 
     def delete(self, state: RecordState, link: Link) -> None:
         if self.om.deletes == "unlink":
@@ -275,11 +288,11 @@ class _Planner:
         details = self.tx.head_details(revs)
         for write in self.plan.writes:
             for name, heads in write.fields.items():
-                if heads and (change := details.get(heads[-1])) is not None:
+                if heads and name not in write.why and (change := details.get(heads[-1])) is not None:
                     write.why[name] = f"{change.actor} in {change.source}, {change.at[:16]}" + (
                         f" ({change.reason})" if change.reason else "")
             asked_by = "; ".join(sorted(set(write.why.values())))
-            write.reason = f"not in {write.system} yet" if write.op == "create" else asked_by
+            write.reason = f"not in {write.system} yet" if write.op == "create" else asked_by or write.reason
 
 
 _NOTHING = object()

@@ -38,6 +38,7 @@ class Report:
     failed: dict[str, str] = field(default_factory=dict)
     waiting: dict[str, str] = field(default_factory=dict)
     parked: list[str] = field(default_factory=list)
+    skipped: dict[str, str] = field(default_factory=dict)
 
     def count(self, what: str, number: int = 1) -> None:
         if number:
@@ -64,4 +65,5 @@ class Report:
     def as_json(self) -> dict[str, Any]:
         return {"run": self.run, "ok": self.ok, "counts": self.counts, "written": self.written,
                 "absorbed": self.changes, "problems": [asdict(problem) for problem in self.problems],
-                "failed": self.failed, "waiting": self.waiting, "parked": self.parked}
+                "failed": self.failed, "waiting": self.waiting, "parked": self.parked,
+                "skipped": self.skipped}

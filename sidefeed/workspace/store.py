@@ -31,7 +31,7 @@ CLOCK_TOLERANCE = timedelta(minutes=5)
 _IN = 500
 """Ids per IN list: below every database's limit on bound parameters."""
 
-_DUE = sa.literal_column("link.due")
+_DUE: sa.ColumnElement[bool] = sa.literal_column("link.due")
 _OPEN = sa.literal_column("intent.state") == sa.literal_column("'open'")
 """Written as the partial indexes are: a bound parameter would make the database read the whole table."""
 
@@ -345,6 +345,26 @@ class Transaction:
         pending = [_change(row) for row in self._changes
                    if row["record"] == record and (upto is None or row["rev"] <= upto)]
         return stored + pending
+
+    def histories(self, records: Collection[str]) -> dict[str, list[Change]]:
+        """Every change of these records, oldest first."""
+        found: dict[str, list[Change]] = {record: [] for record in records}
+        for chunk in _chunks(records):
+            for row in self.connection.execute(
+                    sa.select(t.change).where(t.change.c.record.in_(chunk)).order_by(t.change.c.rev)).mappings():
+                found[row["record"]].append(_change(row))
+        for pending in self._changes:
+            if pending["record"] in found:
+                found[pending["record"]].append(_change(pending))
+        return found
+
+    def revisions_of_run(self, run: str) -> dict[str, set[int]]:
+        """Record -> the revisions that a run appended."""
+        found: dict[str, set[int]] = {}
+        for rev, record in self.connection.execute(
+                sa.select(t.change.c.rev, t.change.c.record).where(t.change.c.run == run)):
+            found.setdefault(record, set()).add(rev)
+        return found
 
     def head_details(self, revs: Collection[int]) -> dict[int, Change]:
         return {rev: _change(row) for rev, row in self._changes_by_rev(revs).items()}
@@ -666,6 +686,17 @@ class Transaction:
         self.connection.execute(t.run.update().where(t.run.c.id == run).values(
             ended=utc_text(self.store.now()), state=state, counts=dict(counts), detail=detail))
 
+    def run(self, id: str) -> dict[str, Any]:
+        """One run by its id or the start of it. Raises StoreError where there is none or more than one."""
+        begins = t.run.c.id.startswith(id, autoescape=True)
+        found = [dict(row) for row in self.connection.execute(
+            sa.select(t.run).where(begins).order_by(t.run.c.id).limit(2)).mappings()]
+        if len(found) != 1 or not id:
+            latest = ", ".join(f"{run['id']} ({run['what']}, {run['started'][:16]})" for run in self.runs(3))
+            raise StoreError(f"{'several runs begin' if found and id else 'no run begins'} with {id!r}; the latest are "
+                             f"{latest or 'none'}. `sidefeed status` lists them.")
+        return found[0]
+
     def runs(self, limit: int = 20) -> list[dict[str, Any]]:
         """The latest runs, newest first."""
         return [dict(row) for row in self.connection.execute(
@@ -688,6 +719,11 @@ class Transaction:
             self.connection.execute(
                 t.intent.update().where(t.intent.c.id == sa.bindparam("of_id"))
                 .values(state=sa.bindparam("new_state"), outcome=sa.bindparam("new_outcome", type_=t.Json)), rows)
+
+    def intents_of_run(self, run: str) -> list[dict[str, Any]]:
+        """What a run wrote to the systems, as far as its effect is known."""
+        return [dict(row) for row in self.connection.execute(sa.select(t.intent).where(
+            t.intent.c.run == run, t.intent.c.state.in_(("done", "recovered"))).order_by(t.intent.c.id)).mappings()]
 
     def unsettled(self, system: str, object: str) -> list[dict[str, Any]]:
         """Writes whose outcome was never learnt: the process died, or the answer was lost."""
