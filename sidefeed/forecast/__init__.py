@@ -1,8 +1,16 @@
-"""The forecast: what the team expects, beside what each system says, with the difference.
+"""The forecast: what the team expects, beside what each system says, with every difference explained to the cent.
 
-Every function takes and gives DataFrames; amounts are `decimal.Decimal` throughout, never floats.
+Every function takes and gives DataFrames whose columns stand in a schema beside it (`frames.DEALS`, `bridge.BRIDGE`);
+amounts are `decimal.Decimal` throughout, never floats, and sums are exact. ``docs/forecast.md`` has the definitions.
 """
 
-from sidefeed.forecast.rollup import Forecast, deals, forecast, system_deals
+from sidefeed.forecast.bridge import Bridge, DoesNotSum, bridge
+from sidefeed.forecast.frames import DEALS, frame, records, to_bytes
+from sidefeed.forecast.history import deals, deals_as_of
+from sidefeed.forecast.reconcile import reconcile
+from sidefeed.forecast.rollup import Forecast, forecast
+from sidefeed.forecast.scope import Scope, ScopeError, totals
+from sidefeed.forecast.systems import SYSTEM_DEALS, system_deals
 
-__all__ = ["Forecast", "deals", "forecast", "system_deals"]
+__all__ = ["DEALS", "SYSTEM_DEALS", "Bridge", "DoesNotSum", "Forecast", "Scope", "ScopeError", "bridge", "deals",
+           "deals_as_of", "forecast", "frame", "reconcile", "records", "system_deals", "to_bytes", "totals"]

@@ -298,6 +298,8 @@ class _Batch:
         """A second live object of one record in one system: frozen, listed, never written or deleted."""
         assert one.record is not None
         self._remember(one, "duplicate")
+        # The system's own totals count this copy too, so what it holds is kept, apart from the primary's image.
+        self.tx.save_base(self.om.system, self.stream.name, duplicate_key(one.record, one.id), one.image or {})
         self.report.count("duplicates")
         self.done.append(one.id)
 
@@ -451,7 +453,8 @@ class _Batch:
         if state is None:  # a record whose every field was blank or unknown still exists
             self.tx.append([Draft(self.om.entity, link.record, {DELETED: False}, self.om.system, self.source)])
             state = self.tx.records([link.record])[link.record]
-        link.state = "live"
+        if link.state != "unwanted" or edit.fields:  # what is to be taken back stays where somebody worked on it
+            link.state = "live"
         link.external_id = one.id
         link.version = one.version
         link.sent = None
@@ -591,6 +594,11 @@ def rescue(tx: Transaction, om: ObjectMap, stream: Stream, lost: Mapping[str, Ma
                                     reason="written while our own write was under way"))
     tx.append(drafts)
     return len(drafts)
+
+
+def duplicate_key(record: str, external_id: str) -> str:
+    """Under which key the image of a duplicate is kept beside that of its primary."""
+    return f"{record}#{external_id}"
 
 
 def in_sync(link: Link, state: RecordState, name: str) -> bool:
