@@ -13,25 +13,40 @@ HEAD = "0001"
 
 def migrate(engine: Engine) -> None:
     """Do nothing, cheaply, when the tables are current; else run the migrations that are missing."""
-    inspector = sa.inspect(engine)
-    if inspector.has_table("alembic_version"):
-        with engine.connect() as connection:
-            current = connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
-        if current == HEAD:
-            return
-        if current is not None and current > HEAD:
-            from sidefeed.workspace.store import StoreError
+    with engine.connect() as connection:
+        current = _current(connection)
+    if current == HEAD:
+        return
+    if current is not None and current > HEAD:
+        from sidefeed.workspace.store import StoreError
 
-            raise StoreError(
-                f"this workspace was written by a newer Sidefeed (tables {current}, this version knows {HEAD}). "
-                f"Install the newer version, or restore the workspace from before it was opened there.")
+        raise StoreError(
+            f"this workspace was written by a newer Sidefeed (tables {current}, this version knows {HEAD}). "
+            f"Install the newer version, or restore the workspace from before it was opened there.")
+    move(engine, "head")
+
+
+def move(engine: Engine, revision: str) -> None:
+    """Bring the tables up or down to a revision, in one transaction, keeping what they hold."""
     from alembic import command
     from alembic.config import Config
 
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     with engine.begin() as connection:
-        if connection.dialect.name == "postgresql":  # one process migrates; the others find it done
+        # One process migrates; the others wait here and find it done.
+        if connection.dialect.name == "postgresql":
             connection.execute(sa.text("SELECT pg_advisory_xact_lock(7310)"))
+        else:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        if revision == "head" or revision >= (_current(connection) or ""):
+            command.upgrade(config, revision)
+        else:
+            command.downgrade(config, revision)
+
+
+def _current(connection: sa.Connection) -> str | None:
+    if not sa.inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar_one_or_none()

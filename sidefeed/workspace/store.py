@@ -155,7 +155,11 @@ class Store:
             _configure_sqlite(engine)
         else:
             engine = sa.create_engine(url)
-        migrate(engine)
+        try:
+            migrate(engine)
+        except BaseException:
+            engine.dispose()
+            raise
         return cls(engine, now=now)
 
     def close(self) -> None:
