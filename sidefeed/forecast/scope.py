@@ -17,7 +17,7 @@ from sidefeed.forecast.frames import EXACT, Deal, deals_in
 
 STATUSES = ("open", "won", "lost")
 CATEGORIES = ("omitted", "pipeline", "best_case", "commit", "closed")
-MEASURES = ("all", *STATUSES, *CATEGORIES)
+MEASURES = ("all", *STATUSES, "committed", *CATEGORIES)
 
 NO_CURRENCY = "no currency"
 
@@ -33,10 +33,10 @@ class ScopeError(ValueError):
 class Scope:
     """What a number is about.
 
-    ``measure``: ``open``, ``won``, ``lost``, ``all`` (open and won), or a forecast category. ``start`` and ``end``:
-    the first and last close date that count; None is no limit, and a deal without a date counts only where both are
-    None. ``owners``: ids of the owners whose deals count; None is everybody, and ``""`` in it is "nobody".
-    ``convert``: into a reporting currency; None leaves every deal in its own.
+    ``measure``: ``open``, ``won``, ``lost``, ``all`` (open and won), ``committed`` (the categories closed and
+    commit), or a forecast category. ``start`` and ``end``: the first and last close date that count; None is no limit,
+    and a deal without a date counts only where both are None. ``owners``: ids of the owners whose deals count; None is
+    everybody, and ``""`` in it is "nobody". ``convert``: into a reporting currency; None leaves every deal in its own.
     """
 
     measure: str = "open"
@@ -54,6 +54,8 @@ class Scope:
     def measures(self, deal: Deal) -> bool:
         if self.measure == "all":
             return deal.status != "lost"
+        if self.measure == "committed":
+            return deal.category in ("closed", "commit")
         return deal.status == self.measure or (deal.category == self.measure and self.measure in CATEGORIES)
 
     def in_period(self, deal: Deal) -> bool:
