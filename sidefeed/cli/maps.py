@@ -143,9 +143,9 @@ def begin(
         output.out.print(f"# {system}.yaml, under `objects:`", made.text(), sep="\n", markup=False)
     for path in files:
         output.out.print(f"changed {escape(str(path))}")
-    output.out.print(f"{sum(bool(line.written) for line in made.lines)} fields mapped, {made.doubts} doubts, "
-                     f"{len(made.unmapped)} fields of {escape(object)} not mapped. Settle the doubts, then "
-                     "`sidefeed check`.", markup=False)
+    output.out.print(f"Mapped: {sum(bool(line.written) for line in made.lines)} fields. Doubts: {made.doubts}. "
+                     f"Not mapped: {len(made.unmapped)} fields of {object}. "
+                     f"{'Settle the doubts, then run' if made.doubts else 'Run'} `sidefeed check`.", markup=False)
 
 
 # --- comparing -------------------------------------------------------------------------------------------------------

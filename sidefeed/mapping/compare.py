@@ -130,7 +130,7 @@ def _object(old: ObjectMap, new: ObjectMap) -> Iterator[Change]:
     if old.match != new.match:
         yield change(f"{name}: records are recognised by {_keys(new.match)}, not by {_keys(old.match)}; linked records "
                      "stay linked.", "match-changed")
-    if (old.create_when is None) != (new.create_when is None) or repr(old.create_when) != repr(new.create_when):
+    if old.create_when != new.create_when:
         yield change(f"{name}: the conditions for creating a record changed.", "create-when-changed")
     for each in new.fields:
         if each.name not in old:
@@ -147,7 +147,7 @@ def _object(old: ObjectMap, new: ObjectMap) -> Iterator[Change]:
         if writers.get(writer.field) != writer:
             said = repr(writer.constant) if writer.template is None else f"the text {writer.template!r}"
             yield change(f"{name}: {writer.field} will be written as {said}.", "writer-changed")
-    for field in writers.keys() - {each.field for each in new.writers}:
+    for field in sorted(writers.keys() - {each.field for each in new.writers}):
         yield change(f"{name}: {field} is not written any more.", "writer-removed")
 
 

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable
 from collections.abc import Mapping as Map
+from dataclasses import dataclass
 from functools import partial
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -452,11 +453,11 @@ class _Compiler:
         return _Predicate(tuple(tests))
 
 
+@dataclass(frozen=True, slots=True)
 class _Predicate:
     """True where each field named is not blank (None) or holds one of its values."""
 
-    def __init__(self, tests: tuple[tuple[str, frozenset[Any] | None], ...]) -> None:
-        self.tests = tests
+    tests: tuple[tuple[str, frozenset[Any] | None], ...]
 
     def __call__(self, values: Map[str, Value]) -> bool:
         return all(

@@ -133,7 +133,7 @@ def draft(
     kept = {raw: each for raw, each in schema.fields.items() if raw not in set(own)}
     if name is not None and name in entities:
         return _onto(schema, entities[name], kept, sample)
-    return _from_nothing(schema, name or _snake(schema.label or schema.name), kept, sample)
+    return _from_nothing(schema, name or _singular(_snake(schema.label or schema.name)), entities, kept, sample)
 
 
 def entity_of(object: str, entities: Mapping[str, Entity]) -> str | None:
@@ -162,23 +162,20 @@ def _onto(
 
 
 def _from_nothing(
-    schema: ObjectSchema, name: str, kept: Mapping[str, FieldSchema], sample: Sequence[Mapping[str, Any]]
+    schema: ObjectSchema, name: str, entities: Mapping[str, Entity], kept: Mapping[str, FieldSchema],
+    sample: Sequence[Mapping[str, Any]],
 ) -> Draft:
-    """A new entity with a field for each of the object's own fields that hold plain values and may be written."""
+    """A new entity with a field for each of the object's own fields that may be written and hold plain values or refer
+    to a known entity."""
     specs: dict[str, FieldSpec] = {}
     raws: dict[str, str] = {}
     for raw, each in kept.items():
-        kind = _TYPES.get(each.type)
-        if kind is None or not (each.createable or each.updateable):
+        if not (each.createable or each.updateable):
             continue
-        if kind in ("choice", "money") and not each.options:
-            kind = "text" if kind == "choice" else "number"
-        choices = tuple(dict.fromkeys(_snake(option) for option in each.options)) if kind == "choice" else ()
-        if kind == "choice" and len(choices) != len(each.options):
-            kind, choices = "text", ()
-        spec_name = _snake(_QUIET.sub("", raw))
-        specs[spec_name] = FieldSpec(spec_name, kind, choices=choices, label=each.label)
-        raws[spec_name] = raw
+        spec = _declaration(raw, each, entities)
+        if spec is not None:
+            specs[spec.name] = spec
+            raws[spec.name] = raw
     lines = [_line(spec, kept, raws[each], [(1.0, raws[each])], sample, set(raws.values()))
              for each, spec in specs.items()]
     made = [f"  {name}:", f"    label: {schema.label or schema.name}", "    fields:"]
@@ -186,7 +183,28 @@ def _from_nothing(
     return _finished(schema, name, lines, kept, set(raws.values()), "\n".join(made) + "\n")
 
 
+def _declaration(raw: str, each: FieldSchema, entities: Mapping[str, Entity]) -> FieldSpec | None:
+    """What a field of the system would be in a new entity; None where it is nothing that can be told."""
+    name = _snake(_QUIET.sub("", raw))
+    if len(each.references) == 1:
+        target = entity_of(each.references[0], entities)
+        several = each.type in ("references", "associations")
+        name = name.removesuffix("_id")
+        return FieldSpec(name, "refs" if several else "ref", target, (target,), label=each.label) if target else None
+    kind = _TYPES.get(each.type)
+    if kind is None:
+        return None
+    if kind in ("choice", "money") and not each.options:
+        kind = "text" if kind == "choice" else "number"
+    choices = tuple(dict.fromkeys(_snake(option) for option in each.options)) if kind == "choice" else ()
+    if kind == "choice" and (len(choices) != len(each.options) or not all(one[0].isalpha() for one in each.options)):
+        kind, choices = "text", ()
+    return FieldSpec(name, kind, choices=choices, label=each.label)
+
+
 def _declared(spec: FieldSpec) -> str:
+    if spec.entity is not None:
+        return f"{spec.type} {spec.entity}"
     return f"{{type: choice, choices: [{', '.join(spec.choices)}]}}" if spec.choices else spec.type
 
 
@@ -222,7 +240,7 @@ def _guesses(
         if not _kind_fits(spec, each):
             continue
         score = max(_alike(spec.name, raw), _alike(spec.name, each.label) * 0.97, _alike(spec.label, each.label) * 0.97)
-        readable = _readable(spec, raw, sample)
+        readable = _readable(spec, raw, each.type, sample)
         if readable is not None and readable < 0.5:
             score -= 0.3
         if spec.entities and not any(entity_of(other, _named(spec)) for other in each.references):
@@ -268,13 +286,19 @@ def _bare(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", _QUIET.sub("", name).lower())
 
 
+def _singular(name: str) -> str:
+    if name.endswith("ies"):
+        return f"{name.removesuffix('ies')}y"
+    return name.removesuffix("s") if not name.endswith("ss") else name
+
+
 def _snake(name: str) -> str:
     words = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+", _QUIET.sub("", name))
     made = "_".join(word.lower() for word in words) or "field"
     return made if made[0].isalpha() else f"n_{made}"
 
 
-def _readable(spec: FieldSpec, raw: str, sample: Sequence[Mapping[str, Any]]) -> float | None:
+def _readable(spec: FieldSpec, raw: str, kind: str, sample: Sequence[Mapping[str, Any]]) -> float | None:
     """The share of filled sample values that the field's own lens can read; None where nothing can be told."""
     if spec.type not in ("email", "phone", "url", "number", "date", "datetime", "boolean"):
         return None
@@ -282,7 +306,10 @@ def _readable(spec: FieldSpec, raw: str, sample: Sequence[Mapping[str, Any]]) ->
     if len(values) < 3:
         return None
     lens_class = library()[DEFAULT[spec.type]]
-    lens = lens_class(lens_class.Options.model_validate({lens_class.short: raw}), spec)
+    told: dict[str, Any] = {str(lens_class.short): raw}
+    if spec.type == "date" and kind == "datetime":
+        told["as"] = "datetime"
+    lens = lens_class(lens_class.Options.model_validate(told), spec)
     return sum(_reads(lens, raw, value) for value in values) / len(values)
 
 
@@ -320,6 +347,9 @@ def _line(
         options["direction"] = "read"
     elif each.required:
         options["required_on_create"] = "true"
+    if each.createable != each.updateable:
+        when = "when a record is created" if each.createable else "after a record was created"
+        doubts.append(f"{raw} can be written only {when}: add `direction: read`?")
     if options.get("values") == {}:
         return Line(spec.name, {}, [f"perhaps {raw}, of which no value looks like one of ours?", *more])
     key = library()[DEFAULT[spec.type]].short or "field"
@@ -352,7 +382,7 @@ def _options(
         doubts += left
         if len(values) < len(spec.choices):
             options["unknown"] = "ignore"
-    if (readable := _readable(spec, each.name, sample)) is not None and readable < 1:
+    if (readable := _readable(spec, each.name, each.type, sample)) is not None and readable < 1:
         doubts.append(f"{1 - readable:.0%} of the sample values in {each.name} cannot be read as {spec.type}.")
     return options, doubts
 

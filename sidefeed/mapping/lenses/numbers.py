@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class NumberOptions(OneField):
-    scale: int | None = Field(None, ge=0, le=12, description="How many decimal places the system's field holds.")
+    scale: int | None = Field(None, ge=0, le=18, description="How many decimal places the system's field holds.")
     too_precise: Literal["refuse", "round"] = Field(
         "refuse", description="What happens to a value with more decimal places on its way out. Default: refuse."
     )
@@ -111,7 +111,7 @@ class MoneyOptions(Options):
     default_currency: str | None = Field(
         None, pattern="^[A-Z]{3}$", description="The currency where the system names none (ISO 4217)."
     )
-    scale: int | None = Field(None, ge=0, le=12, description="How many decimal places the amount holds.")
+    scale: int | None = Field(None, ge=0, le=18, description="How many decimal places the amount holds.")
     too_precise: Literal["refuse", "round"] = Field(
         "refuse", description="What happens to an amount with more decimal places on its way out. Default: refuse."
     )
