@@ -8,7 +8,7 @@ first; causes are looked for by the second.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Any, Literal
@@ -23,6 +23,9 @@ from sidefeed.workspace.clock import utc_text
 from sidefeed.workspace.merge import replay
 
 Axis = Literal["known", "happened"]
+
+MERGED = "merged into "
+"""How the reason of the change begins that takes a record away because it is another one."""
 
 CATEGORY_OF_STAGE = {"won": "closed", "lost": "omitted"}
 
@@ -62,8 +65,9 @@ def states(
     replayed: set[str] = set()
     for record, changes in _changes_by_record(tx, entity, moment, axis, cutoff):
         replayed.add(record)
-        if not any((change.reason or "").startswith("merged into ") for change in changes):
-            yield replay(changes, record, entity)
+        state = _replayed(changes, record, entity)
+        if state.merged_into is None:
+            yield state
     if cutoff is not None:
         for state in tx.each_record(entity):
             if state.rev <= cutoff and state.id not in replayed and state.merged_into is None:
@@ -183,11 +187,18 @@ def each_state(
             row["rev"], row["hlc"], row["at"], row["actor"], row["source"], row["entity"], row["record"],
             row["fields"], {name: tuple(revs) for name, revs in row["base"].items()}, row["reason"]))
     for record, changes in grouped.items():
-        before = [one for one in changes if one.rev <= first]
-        steps: list[tuple[Change | None, RecordState]] = [(None, replay(before, record, entity))]
-        for number, one in enumerate(changes[len(before):], len(before) + 1):
-            steps.append((one, replay(changes[:number], record, entity)))
-        yield record, steps
+        known = sum(one.rev <= first for one in changes)
+        yield record, [(None, _replayed(changes[:known], record, entity)), *(
+            (one, _replayed(changes[:number], record, entity)) for number, one in enumerate(changes, 1)
+            if number > known)]
+
+
+def _replayed(changes: Sequence[Change], record: str, entity: str) -> RecordState:
+    state = replay(changes, record, entity)
+    for change in changes:
+        if (change.reason or "").startswith(MERGED):
+            state.merged_into = (change.reason or "").removeprefix(MERGED)
+    return state
 
 
 def rebuild(

@@ -144,7 +144,7 @@ def test_a_system_without_deals_is_refused_by_name(office: Office) -> None:
         reconcile(office.store, office.mappings, EVERYTHING, ["c"])
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(seed=st.integers(0, 10**6))
 def test_bridges_of_random_histories_sum_to_the_reconciled_total(
     tmp_path_factory: pytest.TempPathFactory, seed: int
