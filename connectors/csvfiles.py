@@ -41,6 +41,7 @@ from sidefeed.connector import (
     Stream,
     Write,
 )
+from sidefeed.errors import alike
 
 PAGE = 1000
 FIELD_LIMIT = 10_000_000
@@ -65,10 +66,27 @@ class RowProblem:
         return f"{self.file}, line {self.line}: {self.message}"
 
 
+CODES = alike("content", (
+    ("column-missing", "The file lacks a column that the mapping reads.", "ops",
+     "Correct the name in the mapping, or add the column."),
+    ("encoding", "The file is not in the encoding that the settings name.", "ops", "Name its `encoding`."),
+    ("file-missing", "There is no such file.", "ops", "Correct the name, or put the file there."),
+    ("file-unreadable", "The file cannot be opened.", "ops", "Let Sidefeed's user read it."),
+    ("heading", "The first line does not name the columns as it must.", "ops", "Mend the first line."),
+    ("key-blank", "A row has no identity, because its key is blank.", "rep", "Fill the key in and import again."),
+    ("key-repeated", "Two rows have the same key and other values; the first was taken.", "rep",
+     "Remove one, or give them different keys, and import again."),
+    ("not-csv", "A row cannot be read.", "rep", "Mend the line and import again."),
+    ("ragged", "A row has more or fewer cells than the heading.", "rep",
+     "Quote cells that hold the delimiter and import again."),
+))
+
+
 class CsvConnector:
     """CSV files as one system. Settings: ``folder``; ``tables`` (object -> file) where an object is not named as its
     file; ``keys`` (object -> key column, or list of columns); ``delimiter``; ``encoding``; ``system``."""
 
+    codes = CODES
     source = "import"
     """What the history calls the source of these changes: nobody edits a file and expects it to be written to."""
 

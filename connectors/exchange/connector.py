@@ -27,6 +27,7 @@ from sidefeed.connector import (
 
 from . import operations, settings
 from .calendar import Calendar
+from .codes import CODES
 from .contacts import Contacts
 from .values import CALENDAR, CONTACT, LINK_NAME, LINK_SET, MAILBOX, Property
 from .writer import Writer
@@ -80,6 +81,8 @@ class ExchangeConnector:
     ``allow_exchange_online``
         Exchange Online is refused without it: EWS there is allow-list only and ends.
     """
+
+    codes = CODES
 
     settings: settings.Settings
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)

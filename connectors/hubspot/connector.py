@@ -8,6 +8,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from connectors.hubspot import associations, owners, schema
+from connectors.hubspot.codes import CODES
 from connectors.hubspot.feed import Feed
 from connectors.hubspot.portal import BATCH, HISTORY_BATCH, Portal
 from connectors.hubspot.records import MERGEABLE, Reader, Wanted, missing_in
@@ -45,6 +46,7 @@ class HubSpotConnector:
     """
 
     system = "hubspot"
+    codes = CODES
 
     def __init__(self, settings: Settings, *, sleep: Callable[[float], None] = time.sleep) -> None:
         self.calls = Calls()

@@ -106,7 +106,7 @@ def refusal(error: Mapping[str, Any], what: str) -> ConnectorError | None:
     if category == "CONFLICT" or existing_ids(error) or any(p.code == "CONFLICT" for p in problems):
         of = existing_ids(error)
         other = f" It exists as {', '.join(of)}: link or merge the two." if of else " Find the other one and merge it."
-        return Duplicate(f"HubSpot says {what} exists already: {text}{other}", of=of, code="conflict")
+        return Duplicate(f"HubSpot says {what} exists already: {text}{other}", of=of)
     if category in ("VALIDATION_ERROR", "INVALID_ARGUMENT") or problems:
         return invalid(error, what, problems)
     if category in ("MISSING_SCOPES", "FORBIDDEN", "UNAUTHORIZED") or "PERMISSION" in category:
@@ -170,14 +170,14 @@ def of_status(
                 until=now + timedelta(seconds=seconds), code="portal-moving",
             )
         case 414:
-            return Invalid(f"{what}: too many properties for one address", owner="ops", code="too-long")
+            return Invalid(f"{what}: too many properties for one address", owner="ops", code="request-too-long")
         case _ if status >= 500:
             return Unavailable(f"HubSpot could not answer ({status}) for {what}")
     found = refusal(error, what)
     if found is not None:
         return found
     if status == 409:
-        return Duplicate(f"HubSpot says {what} exists already: {text}", code="conflict")
+        return Duplicate(f"HubSpot says {what} exists already: {text}")
     if status == 400:
         return Invalid(f"HubSpot refuses {what}: {text}")
     return ConnectorError(f"HubSpot answered {status} to {what}: {text}", code=f"http-{status}")

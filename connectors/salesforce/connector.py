@@ -26,6 +26,7 @@ from sidefeed.connector import (
 )
 
 from . import schema
+from .codes import CODES
 from .feed import MERGING, WITHOUT_DELETION, Position, Reading, decoder
 from .junctions import Junction
 from .settings import Settings
@@ -46,6 +47,7 @@ class SalesforceConnector:
     """
 
     system = "salesforce"
+    codes = CODES
 
     def __init__(self, settings: Settings, *, sleep: Callable[[float], None] = time.sleep) -> None:
         self.calls = Calls()

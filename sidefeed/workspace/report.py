@@ -38,7 +38,7 @@ def workspace_status(store: Store) -> dict[str, Any]:
             "questions": [{**question, "evidence": question["evidence"]} for question in tx.questions()],
             "refusals": [f"{row['system']} {row['object']} {row['record']}"
                          + (f" {row['field'].lstrip('=')}" if row["field"] else "")
-                         + f": {row['message']} [{row['code']}, for {row['owner']}]" for row in tx.all_refusals()],
+                         + f": {row['message']} [{row['code']}, for {row['owner']}]" for row in tx.refused()],
         }
 
 

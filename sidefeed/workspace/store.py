@@ -28,6 +28,9 @@ from sidefeed.workspace.merge import DELETED, Change, Head, RecordState, apply, 
 CLOCK_TOLERANCE = timedelta(minutes=5)
 """A clock further ahead than this is refused: one wrong laptop must not win every `latest` for years."""
 
+RELEASED = ""
+"""The digest of a refusal that is to be asked again: no content has it."""
+
 _IN = 500
 """Ids per IN list: below every database's limit on bound parameters."""
 
@@ -569,7 +572,7 @@ class Transaction:
         now = utc_text(self.store.now())
         self.upsert(t.inbox, [
             {"system": system, "object": object, "external_id": id, "payload": payload, "first_seen": now,
-             "attempts": 0, "not_before": None, "waiting_for": None}
+             "attempts": 0, "not_before": None, "waiting_for": None, "needs": None}
             for id, payload in items.items()
         ], keep=("first_seen",))
 
@@ -610,17 +613,31 @@ class Transaction:
                 t.inbox.c.system == system, t.inbox.c.object == object, t.inbox.c.external_id.in_(chunk)))
 
     def postpone(
-        self, system: str, object: str, external_id: str, *, until: datetime | None, waiting_for: str
+        self, system: str, object: str, external_id: str, *, until: datetime | None, waiting_for: str,
+        needs: str | None = None,
     ) -> None:
+        """Look at an inbox item again at ``until`` (None: when a person answers), or as soon as the system's object
+        that it ``needs`` (``<entity> <external id>``) is known."""
         self.connection.execute(t.inbox.update().where(
             t.inbox.c.system == system, t.inbox.c.object == object, t.inbox.c.external_id == external_id,
         ).values(attempts=t.inbox.c.attempts + 1, not_before=utc_text(until) if until else "9999",
-                 waiting_for=waiting_for))
+                 waiting_for=waiting_for, needs=needs))
 
-    def wake(self, system: str, object: str | None = None) -> None:
-        """Let everything parked in the inbox be tried again at the next run."""
-        update = t.inbox.update().where(t.inbox.c.system == system).values(not_before=None)
-        self.connection.execute(update if object is None else update.where(t.inbox.c.object == object))
+    def wake(self, system: str, object: str, external_ids: Collection[str]) -> None:
+        """Let parked inbox items be tried again at once."""
+        for chunk in _chunks(external_ids):
+            self.connection.execute(t.inbox.update().where(
+                t.inbox.c.system == system, t.inbox.c.object == object, t.inbox.c.external_id.in_(chunk),
+            ).values(not_before=None))
+
+    def needed(self, system: str, object: str) -> dict[str, list[str]]:
+        """``<entity> <external id>`` -> the parked inbox items of one feed that wait for it."""
+        found: dict[str, list[str]] = {}
+        for row in self.connection.execute(sa.select(t.inbox.c.external_id, t.inbox.c.needs).where(
+                t.inbox.c.system == system, t.inbox.c.object == object, t.inbox.c.needs.is_not(None),
+                t.inbox.c.not_before.is_not(None))):
+            found.setdefault(row.needs, []).append(row.external_id)
+        return found
 
     def forget_payloads(self, system: str, object: str, external_ids: Collection[str]) -> None:
         """What the inbox told of these objects is older than a write of ours: they must be read by id."""
@@ -746,18 +763,64 @@ class Transaction:
         return found
 
     def refuse(
-        self, system: str, object: str, record: str, field: str, *, digest: str, code: str, message: str, owner: str
+        self, system: str, object: str, record: str, field: str, *, digest: str, code: str, message: str, owner: str,
+        kind: str = "", count: int = 1, not_before: datetime | None = None, needs: str | None = None,
     ) -> None:
-        """Remember by content what a system refused, so that it is not asked again until something changes."""
+        """Remember by content what a system refused, so that it is not asked again until something changes, the record
+        that it ``needs`` is there, or ``not_before`` has come."""
         now = utc_text(self.store.now())
         self.upsert(t.refusal, [{
             "system": system, "object": object, "record": record, "field": field, "digest": digest, "code": code,
-            "message": message, "owner": owner, "count": 1, "first_seen": now, "last_seen": now, "direction": "write",
+            "message": message, "owner": owner, "count": count, "first_seen": now, "last_seen": now,
+            "direction": "write", "kind": kind, "not_before": utc_text(not_before) if not_before else None,
+            "needs": needs,
         }], keep=("first_seen",))
 
-    def all_refusals(self) -> list[dict[str, Any]]:
-        return [dict(row) for row in self.connection.execute(
-            sa.select(t.refusal).order_by(t.refusal.c.last_seen.desc())).mappings()]
+    def times_refused(self, system: str, object: str, record: str, field: str, code: str) -> int:
+        """How often this field (or record) was refused for this reason in a row."""
+        return self.connection.execute(sa.select(t.refusal.c.count).where(
+            t.refusal.c.system == system, t.refusal.c.object == object, t.refusal.c.record == record,
+            t.refusal.c.field == field, t.refusal.c.code == code)).scalar_one_or_none() or 0
+
+    def refused(self, system: str | None = None, object: str | None = None) -> list[dict[str, Any]]:
+        """Refusals of one feed, one system, or all, newest first."""
+        query = sa.select(t.refusal).order_by(t.refusal.c.last_seen.desc(), t.refusal.c.record, t.refusal.c.field)
+        for column, value in ((t.refusal.c.system, system), (t.refusal.c.object, object)):
+            if value is not None:
+                query = query.where(column == value)
+        return [dict(row) for row in self.connection.execute(query).mappings()]
+
+    def release(self, system: str, object: str, refusals: Collection[tuple[str, str]]) -> None:
+        """Let refused (record, field) pairs be asked again at the next plan; how often they were refused is kept."""
+        for record, name in refusals:
+            self.connection.execute(t.refusal.update().where(
+                t.refusal.c.system == system, t.refusal.c.object == object, t.refusal.c.record == record,
+                t.refusal.c.field == name).values(digest=RELEASED, not_before=None, needs=None))
+        for link in self.links(system, object, {record for record, _name in refusals}).values():
+            link.due = True
+            self.save_link(link)
+
+    def forgive_released(self, system: str, object: str, records: Collection[str]) -> None:
+        """Forget released refusals of records that turned out to have nothing left to write."""
+        for chunk in _chunks(records):
+            self.connection.execute(t.refusal.delete().where(
+                t.refusal.c.system == system, t.refusal.c.object == object, t.refusal.c.record.in_(chunk),
+                t.refusal.c.digest == RELEASED))
+
+    # -- API calls ----------------------------------------------------------------------------------------------
+
+    def count_calls(self, system: str, calls: int) -> None:
+        """Add to the calls that this workspace sent to a system today (UTC)."""
+        if calls:
+            day = utc_text(self.store.now())[:10]
+            insert: Any = _dialect(self.connection).insert(t.usage)
+            self.connection.execute(insert.values(system=system, day=day, calls=calls).on_conflict_do_update(
+                index_elements=["system", "day"], set_={"calls": t.usage.c.calls + calls}))
+
+    def calls_today(self, system: str) -> int:
+        """Calls that this workspace sent to a system today (UTC)."""
+        return self.connection.execute(sa.select(t.usage.c.calls).where(
+            t.usage.c.system == system, t.usage.c.day == utc_text(self.store.now())[:10])).scalar_one_or_none() or 0
 
     def forgive(self, system: str, object: str, record: str, fields: Collection[str] | None = None) -> None:
         """Forget refusals of one record: these raw fields were written, or (None) a person asked to try again."""

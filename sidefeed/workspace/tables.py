@@ -150,6 +150,7 @@ inbox = Table(
     Column("attempts", Integer, nullable=False, default=0),
     Column("not_before", Text),
     Column("waiting_for", Text),
+    Column("needs", Text),
 )
 
 cursor = Table(
@@ -206,6 +207,9 @@ refusal = Table(
     Column("first_seen", Text, nullable=False),
     Column("last_seen", Text, nullable=False),
     Column("direction", Text, nullable=False, default="write"),
+    Column("kind", Text, nullable=False, default="", server_default=""),
+    Column("not_before", Text),
+    Column("needs", Text),
 )
 
 question = Table(
@@ -235,6 +239,13 @@ lease = Table(
     Column("name", Text, primary_key=True),
     Column("owner", Text, nullable=False),
     Column("expires", Text, nullable=False),
+)
+
+usage = Table(
+    "usage", metadata,
+    Column("system", Text, primary_key=True),
+    Column("day", Text, primary_key=True),
+    Column("calls", Integer, nullable=False),
 )
 
 setting = Table(
