@@ -320,7 +320,7 @@ class BadDays:
 
     def bulk_released(self) -> int:
         """Stuck bulk jobs go on. Answers how many."""
-        return self._server.bulk.release()
+        return self._server.bulk.release() + self._server.bulk_v1.release()
 
     def bulk_fail(
         self, count: int = 1, message: str = "InternalServerError : Unexpected exception encountered when processing"

@@ -29,7 +29,7 @@ from .collection import duplicate_key
 from .errors import Failure, not_found
 from .ids import to18
 from .paths import Getter
-from .records import Actor
+from .records import Actor, Records
 from .schema import COMPOUND_TYPES, Field, SObject
 from .soql import TypeOf, parse
 
@@ -318,7 +318,7 @@ class Bulk:
             self._check_file(job, header)
             sobject = self._server.schema.object(job.object)
             assert sobject is not None
-            columns = [_column(sobject, name) for name in header]
+            columns = [column_of(sobject, name) for name in header]
             listed = list(rows)
             twice = self._repeated_keys(job, columns, listed)
         except Failure as failure:
@@ -393,24 +393,7 @@ class Bulk:
                 data[path[0]] = value
             elif value is not None:
                 data[path[0]] = {**({"attributes": {"type": path[2]}} if len(path) == 3 else {}), path[1]: value}
-        records = self._server.records
-        if job.operation == "insert":
-            return records.create(sobject.name, data, actor), True
-        if job.operation == "update":
-            return records.update(sobject.name, key, data, actor), False
-        if job.operation == "upsert":
-            field_name = job.key_field or "Id"
-            value = key or None if field_name == "Id" else data.get(field_name)
-            try:
-                return records.upsert(sobject.name, field_name, value, data, actor)
-            except Failure as failure:
-                failure.status = 400
-                raise
-        if job.operation == "delete":
-            records.delete(sobject.name, key, actor)
-        else:
-            records.hard_delete(sobject.name, key, actor)
-        return to18(key) or key, False
+        return write_row(self._server.records, job.operation, sobject, job.key_field, key, data, actor)
 
     def ingest_info(self, call: Call, key: str) -> Response:
         job = self._find(key, "ingest")
@@ -461,7 +444,7 @@ class Bulk:
                 400, "INVALIDJOB", "InvalidJob : operation must be query or queryAll, and query must be given"
             )
         delimiter, ending = self._format(body)
-        self._check_query(text)
+        self.check_query(text)
         result = self._server.engine.run(text, user=call.session.user, everything=operation == "queryAll")
         columns = result.columns()
         if columns is None:
@@ -488,7 +471,8 @@ class Bulk:
         self._begin(job)
         return Response.of_json(self._info(job))
 
-    def _check_query(self, text: str) -> None:
+    def check_query(self, text: str) -> None:
+        """Raises Failure for a query that only REST runs."""
         query = parse(text)
         name = query.sources[0].path.text
         if name in NOT_BULK:
@@ -526,7 +510,7 @@ class Bulk:
         rows = job.rows[start : start + size]
         end = start + len(rows)
         locator = base64.b64encode(str(end).encode()).decode().rstrip("=") if end < len(job.rows) else "null"
-        cells = [[_cell(get(row), found) for _, found, get in job.columns] for row in rows]
+        cells = [[cell_text(get(row), found) for _, found, get in job.columns] for row in rows]
         if self.nul_bytes and cells:
             cells[0] = [c[:1] + "\0" + c[1:] if i == len(cells[0]) - 1 else c for i, c in enumerate(cells[0])]
         return self._csv(
@@ -537,7 +521,31 @@ class Bulk:
         )
 
 
-def _column(sobject: SObject, name: str) -> tuple[str, ...]:
+def write_row(
+    records: Records, operation: str, sobject: SObject, key_field: str | None, key: str, data: dict[str, Any],
+    actor: Actor,
+) -> tuple[str, bool]:  # fmt: skip
+    """One row of an ingest job of either Bulk API: its id, and whether it is new. Raises Failure."""
+    if operation == "insert":
+        return records.create(sobject.name, data, actor), True
+    if operation == "update":
+        return records.update(sobject.name, key, data, actor), False
+    if operation == "upsert":
+        field_name = key_field or "Id"
+        value = key or None if field_name == "Id" else data.get(field_name)
+        try:
+            return records.upsert(sobject.name, field_name, value, data, actor)
+        except Failure as failure:
+            failure.status = 400
+            raise
+    if operation == "delete":
+        records.delete(sobject.name, key, actor)
+    else:
+        records.hard_delete(sobject.name, key, actor)
+    return to18(key) or key, False
+
+
+def column_of(sobject: SObject, name: str) -> tuple[str, ...]:
     """A column heading: a field, `Relationship.Key`, or `Type:Relationship.Key`. Raises Failure for any other."""
     kind, _, path = name.rpartition(":")
     if "." in path:
@@ -554,7 +562,8 @@ def _id_place(header: list[str]) -> int | None:
     return next((place for place, name in enumerate(header) if name.lower() == "id"), None)
 
 
-def _cell(value: Any, found: Field) -> str:
+def cell_text(value: Any, found: Field) -> str:
+    """A value as Bulk results write it."""
     if value is None:
         return ""
     if isinstance(value, bool):

@@ -23,6 +23,8 @@ from sandbox.kit.server import PracticeServer
 
 from . import behaviour, bulk, collection, composite, organisation, population, replication, rest, search
 from .bad_days import BadDays
+from .bulk_v1 import BulkV1
+from .bulk_v1 import Job as JobV1
 from .errors import Failure, not_found
 from .oauth import OAuth
 from .paths import Getter, Zone
@@ -90,6 +92,7 @@ class _State:
     quota: Quota
     cursors: dict[str, rest.Cursor]
     jobs: dict[str, bulk.Job]
+    jobs_v1: dict[str, JobV1]
     refresh_tokens: dict[str, tuple[str, str]]
     bad_days: Any
 
@@ -116,6 +119,7 @@ class SalesforceServer(PracticeServer):
         for part in (collection, composite, replication, search):
             part.install(self)
         self.bulk = bulk.install(self)
+        self.bulk_v1 = BulkV1(self, self.bulk)
         self.bad_days = BadDays(self)
         self.conditions = self.bad_days.names()
         self.fault_kinds = {"quota": _quota_fault, "session": _session_fault, "lock": _lock_fault}
@@ -177,24 +181,12 @@ class SalesforceServer(PracticeServer):
         elif path.startswith("/services/Soap/"):
             response = self.soap.handle(request)
         elif path.startswith("/services/async/"):
-            response = self._bulk_v1(request)
+            response = self.bulk_v1.handle(request)
         elif path.startswith("/id/"):
             response = self.oauth.identity(request)
         if response is None:
             raise not_found()
         return response
-
-    def _bulk_v1(self, request: Request) -> Response:
-        """Bulk API 1.0 has its own error shape; its jobs are not implemented."""
-        version = re.match(r"/services/async/(\d+)\.0(?:/|\Z)", request.path)
-        if not version or not OLDEST_VERSION <= int(version[1]) <= NEWEST_VERSION:
-            return _bulk_v1_error(400, "InvalidVersion", "Unsupported API version")
-        session = self.sessions.find(request.headers.get("X-SFDC-Session", ""), self.clock.now())
-        if session is None:
-            return _bulk_v1_error(400, "InvalidSessionId", "Invalid session id")
-        return _bulk_v1_error(
-            501, "FeatureNotEnabled", "The practice server does not implement Bulk API 1.0: use Bulk API 2.0"
-        )
 
     def _call(self, match: Match | None, call: Call) -> Response:
         if match is None:
@@ -277,6 +269,7 @@ class SalesforceServer(PracticeServer):
             copy.deepcopy(self.quota),
             dict(self.cursors.found),
             {key: replace(job) for key, job in self.bulk.jobs.items()},
+            self.bulk_v1.snapshot(),
             dict(self.oauth.refresh_tokens),
             self.bad_days.snapshot(),
         )
@@ -293,6 +286,7 @@ class SalesforceServer(PracticeServer):
         self.quota = copy.deepcopy(snapshot.quota)
         self.cursors.found = dict(snapshot.cursors)
         self.bulk.jobs = {key: replace(job) for key, job in snapshot.jobs.items()}
+        self.bulk_v1.restore(snapshot.jobs_v1)
         self.oauth.refresh_tokens = dict(snapshot.refresh_tokens)
         self.bad_days.restore(snapshot.bad_days)
 
@@ -463,11 +457,6 @@ def answer(failure: Failure) -> Response:
     if matches is not None:
         body = [{k: v for k, v in body[0].items() if k != "matches"}]
     return Response(failure.status, orjson.dumps(body), headers)
-
-
-def _bulk_v1_error(status: int, code: str, message: str) -> Response:
-    body = orjson.dumps({"exceptionCode": code, "exceptionMessage": message})
-    return Response(status, body, [("Content-Type", "application/json;charset=UTF-8")])
 
 
 def _quota_fault(request: Request, fault: Fault) -> Response:

@@ -285,6 +285,10 @@ def salesforce() -> Iterator[Caller]:
             caller.known[placeholder] = caller.ask("POST", f"{V}/sobjects/Account", {"Name": placeholder})["id"]
         job = {"object": "Account", "operation": "insert", "contentType": "CSV", "lineEnding": "LF"}
         caller.known["job"] = caller.ask("POST", f"{V}/jobs/ingest", job)["id"]
+        old = {"object": "Account", "operation": "insert", "contentType": "JSON"}
+        caller.known["v1job"] = caller.ask("POST", "/services/async/62.0/job", old)["id"]
+        batch = f"/services/async/62.0/job/{caller.known['v1job']}/batch"
+        caller.known["v1batch"] = caller.ask("POST", batch, [{"Name": "B"}])["id"]
         server.save_snapshot()
         yield caller
         caller.close()

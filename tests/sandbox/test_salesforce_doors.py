@@ -351,7 +351,8 @@ def test_bulk_1_has_its_own_error_shape(org: Caller) -> None:
     )
     old = org.http.post("/services/async/20.0/job", headers={"X-SFDC-Session": org.token}, json={})
     assert (old.status_code, old.json()["exceptionCode"]) == (400, "InvalidVersion")
-    assert org.http.post(job, headers={"X-SFDC-Session": org.token}, json={}).status_code == 501
+    empty = org.http.post(job, headers={"X-SFDC-Session": org.token}, json={})
+    assert (empty.status_code, empty.json()["exceptionCode"]) == (400, "InvalidJob")
 
 
 # conditional requests
