@@ -172,12 +172,18 @@ def _field(old: ObjectMap, before: FieldMap, new: ObjectMap, after: FieldMap) ->
     if before.create_as != after.create_as:
         yield change(f"{where}: where {name} is blank, a new record gets {after.create_as!r} instead of "
                      f"{before.create_as!r}.", "create-as-changed", risky=False)
+    if before.when != after.when:
+        yield change(f"{where}: {name} is written {_where(after)}, instead of {_where(before)}.", "when-changed")
     yield from _values(where, name, before, after, change)
     for option, (one, other) in _options(before.lens, after.lens).items():
         yield change(f"{where}: {option} of {name} is {other!r}, instead of {one!r}.", "option-changed")
 
 
 _DIRECTIONS = {"both": "read and written", "read": "only read", "write": "only written"}
+
+
+def _where(each: FieldMap) -> str:
+    return f"where {each.when}" if each.when is not None else "always"
 
 
 def _values(where: str, name: str, before: FieldMap, after: FieldMap, change: Any) -> Iterator[Change]:
@@ -206,7 +212,7 @@ def _rewritten(where: str, name: str, key: str, was: str | None, now: str | None
     return f"{where}: {name} {key!r} will now be written as {now!r} instead of {was!r}."
 
 
-_TOLD = {"lens", "direction", "required_on_create", "create_as", "values", "table"}
+_TOLD = {"lens", "when", "direction", "required_on_create", "create_as", "values", "table"}
 
 
 def _options(before: Lens, after: Lens) -> dict[str, tuple[Any, Any]]:

@@ -30,7 +30,7 @@ from .files import (
     nearest,
     read_yaml,
 )  # fmt: skip
-from .lenses import DEFAULT, Choice, Lens, Options, SameIds, Writer, library
+from .lenses import DEFAULT, Choice, Lens, Options, SameIds, Set, Writer, library
 from .model import Entity, FieldMap, FieldSpec, Mapping, ObjectMap, Place, Policy
 from .values import LensError, Value
 
@@ -141,7 +141,7 @@ def _spec(document: Document, path: Path_, name: str, told: str | FieldFile) -> 
             if told.type in _REFERRING
             else f"{name!r} is {told.type} and cannot refer to {', '.join(entities)}.",
         )
-    if (told.type == "choice") != bool(told.choices):
+    if (told.type == "choice") != bool(told.choices) and told.type != "set":
         wrong = "needs `choices`" if told.type == "choice" else f"is {told.type}, without choices"
         document.report(path, f"{name!r} {wrong}.")
     return FieldSpec(
@@ -329,7 +329,9 @@ class _Compiler:
         create_as = told_as if told_as is None or isinstance(told_as, bool) else str(told_as)
         if create_as is not None:
             self._check_create_as(path, built, create_as, direction)
-        return FieldMap(name, built, direction, options.required_on_create, create_as)
+        return FieldMap(name, built, direction, options.required_on_create, create_as,
+                        self._predicate((*path, "when"), options.when, entity), options.only_if_blank,
+                        options.never_blank)
 
     def _check_create_as(self, path: Path_, lens: Lens, value: str | bool, direction: str) -> None:
         here = (*path, "create_as")
@@ -369,7 +371,7 @@ class _Compiler:
 
     def _choices_covered(self, path: Path_, lens: type[Lens], options: Any, spec: FieldSpec) -> bool:
         """A value map must cover every choice and go both ways, or say what happens to the rest."""
-        if lens is not Choice or options.values is None:
+        if not issubclass(lens, Choice | Set) or options.values is None:
             return True
         here = (*path, "values")
         fine = True
@@ -458,6 +460,13 @@ class _Predicate:
     """True where each field named is not blank (None) or holds one of its values."""
 
     tests: tuple[tuple[str, frozenset[Any] | None], ...]
+
+    def __str__(self) -> str:
+        told = []
+        for name, allowed in self.tests:
+            words = sorted("blank" if each is None else str(each) for each in allowed or ())
+            told.append(f"{name} is {' or '.join(words) if allowed is not None else 'not blank'}")
+        return " and ".join(told)
 
     def __call__(self, values: Map[str, Value]) -> bool:
         return all(

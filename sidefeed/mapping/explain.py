@@ -176,6 +176,12 @@ def _side(om: ObjectMap, each: FieldMap) -> Side:
     says = list(each.lens.says(reads=each.reads, writes=each.writes))
     if each.writes and each.required_on_create and each.create_as is None:
         says.append("A new record waits until it is filled.")
+    if each.writes and each.when is not None:
+        says.append(f"It is written only where {each.when}.")
+    if each.writes and each.only_if_blank:
+        says.append("It fills a blank there and never replaces what people entered.")
+    if each.writes and each.never_blank:
+        says.append("A blank is never written over a value there.")
     if each.writes and each.create_as is not None:
         says.append(f"A new record on which it is blank is created with {each.create_as!r}.")
     return Side(om.system, om.object, each.lens.raw, each.direction, each.lens.name, place.file, place.line,

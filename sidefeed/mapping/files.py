@@ -25,7 +25,7 @@ Path_ = tuple[str | int, ...]
 
 FieldType = Literal[
     "text", "number", "money", "date", "datetime", "boolean", "choice", "email", "phone", "url", "ref", "refs",
-    "related", "set", "when", "attendees",
+    "related", "set", "when", "attendees", "address",
 ]  # fmt: skip
 TYPES: tuple[str, ...] = typing.get_args(FieldType)
 
@@ -191,7 +191,9 @@ class FieldFile(Strict):
         None, description="For `ref`, `refs` and `related`: the entity (entities) referred to."
     )
     choices: list[str] | dict[str, str] | None = Field(
-        None, description="For `choice`: the values, in order; as a mapping, each with the label that people see."
+        None,
+        description="For `choice`, and for a `set` with a list: the values, in order; as a mapping, each with the "
+        "label that people see.",
     )
     policy: Literal["latest", "fill", "append", "ask", "never-blank"] | PreferRule = Field(
         "latest",

@@ -181,12 +181,20 @@ class _Refs:
         self.outward = {(entity, record): ids[system] for entity, records in told.items()
                         for record, ids in records.items() if system in ids}
         self.inward = {(entity, id): record for (entity, record), id in self.outward.items()}
+        self.told = told
 
     def record(self, entity: str, external_id: str) -> str | None:
         return self.inward.get((entity, external_id))
 
     def external(self, entity: str, record: str) -> str | None:
         return self.outward.get((entity, record))
+
+    def holder(self, entity: str, field: str, value: str) -> str | None:
+        return next((record for record, told in self.told.get(entity, {}).items() if told.get(field) == value), None)
+
+    def value(self, entity: str, record: str, field: str) -> Any:
+        told = self.told.get(entity, {}).get(record, {}).get(field)
+        return {"true": True, "false": False}.get(str(told), told)
 
 
 class _Run:

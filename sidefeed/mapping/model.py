@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
-from .lenses import Lens, Refs, Writer
+from .lenses import Lens, Owner, Refs, Writer
 from .values import UNKNOWN, LensError, Unresolved, Value
 
 Direction = Literal["both", "read", "write"]
@@ -85,6 +85,9 @@ class FieldMap:
     direction: Direction = "both"
     required_on_create: bool = False
     create_as: Value = None
+    when: Callable[[Map[str, Value]], bool] | None = None
+    only_if_blank: bool = False
+    never_blank: bool = False
 
     @property
     def reads(self) -> bool:
@@ -93,6 +96,15 @@ class FieldMap:
     @property
     def writes(self) -> bool:
         return self.direction != "read"
+
+    def applies(self, values: Map[str, Value]) -> bool:
+        """Whether the field is written to a record that holds these values."""
+        return self.writes and (self.when is None or self.when(values))
+
+    def leaves_alone(self, value: Value, image: Map[str, Any]) -> bool:
+        """Whether the mapping keeps what the system holds rather than writing ``value`` over it."""
+        held = [raw for name in self.lens.raw if (raw := image.get(name)) not in (None, "", [])]
+        return bool(held) and (self.only_if_blank or (self.never_blank and value is None))
 
 
 @dataclass(frozen=True)
@@ -176,6 +188,8 @@ class ObjectMap:
         for each in self._written:
             name = each.name
             value = values.get(name)
+            if each.when is not None and not each.when(values):
+                continue
             if create and value is None:
                 if each.create_as is None and each.lens.blank_says_nothing:
                     continue
@@ -201,6 +215,19 @@ class ObjectMap:
             for each in self.fields
             if each.required_on_create and each.create_as is None and values.get(each.name) is None
         )
+
+    @cached_property
+    def _keyed(self) -> tuple[FieldMap, ...]:
+        return tuple(each for each in self.fields if each.reads and type(each.lens).keys_in is not Lens.keys_in)
+
+    @property
+    def looked_up(self) -> set[tuple[str, str]]:
+        """Every (entity, field) by which reading this object looks other records up."""
+        return {(each.lens.entity, "email") for each in self._keyed if isinstance(each.lens, Owner)}
+
+    def keys_in(self, raw: Map[str, Any]) -> set[tuple[str, str, str]]:
+        """Every (entity, field, value) that reading this record will look up."""
+        return {found for each in self._keyed for found in each.lens.keys_in(raw)}
 
     def references_in(self, raw: Map[str, Any]) -> set[tuple[str, str]]:
         """Every (entity, external id) that reading this record will look up."""

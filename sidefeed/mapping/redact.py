@@ -18,6 +18,8 @@ from . import values as canonical
 from .lenses import Lens
 from .lenses.choices import Boolean, Choice, Lookup
 from .lenses.numbers import Money, Number
+from .lenses.owners import Owner
+from .lenses.places import Country, State
 from .lenses.references import Attendees, Reference, Related
 from .lenses.text import Phone
 from .lenses.times import Date, DateTime, When
@@ -57,6 +59,10 @@ class Redactor:
             return raw
         if isinstance(lens, Choice | Lookup | Boolean | Date | DateTime | When):
             return raw
+        if isinstance(lens, Country | State):
+            return raw
+        if isinstance(lens, Owner) and lens.options.by == "email":
+            return self.email(str(raw))
         if isinstance(lens, Reference | Related):
             return self._ids(raw)
         if isinstance(lens, Number) or (isinstance(lens, Money) and name == lens.amount):

@@ -14,6 +14,7 @@ phone      E.164 (`` ext. 12`` appended where there is one) when it can be parse
 url        ``str`` with a scheme, lower-case scheme and host
 set, refs  sorted list of ``str`` without repeats
 when       ``{"start", "end", "zone", "all_day"}``; all-day: dates, ``end`` exclusive; else datetimes
+address    ``{"street", "city", "state", "postal_code", "country"}``, each text or None, not all of them None
 attendees  list of ``{"address", "name", "role", "response"}`` sorted by address
 =========  ===================================================================================================
 """
@@ -292,6 +293,19 @@ def attendees(raw: Any) -> list[dict[str, str | None]] | None:
             },
         )
     return [found[address] for address in sorted(found)] or None
+
+
+ADDRESS_PARTS: Final = ("street", "city", "state", "postal_code", "country")
+
+
+def address(raw: Any) -> dict[str, str | None] | None:
+    """Every part, cleaned; blank where all are. Only the street may have several lines."""
+    if raw is None:
+        return None
+    if not isinstance(raw, dict) or not raw.keys() <= set(ADDRESS_PARTS):
+        raise LensError("not-an-address", f"{shown(raw)} is not an address of {', '.join(ADDRESS_PARTS)}")
+    parts = {part: text(raw.get(part), lines="many" if part == "street" else "one") for part in ADDRESS_PARTS}
+    return parts if any(parts.values()) else None
 
 
 def zone_named(name: str) -> tzinfo:

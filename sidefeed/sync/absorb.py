@@ -610,8 +610,8 @@ def in_sync(link: Link, state: RecordState, name: str) -> bool:
 
 
 def is_due(spec: FieldMap, link: Link, state: RecordState) -> bool:
-    """Whether this field is to be written to the system: not what it holds, not in conflict, not read-only there."""
-    return spec.writes and spec.name not in state.conflicts and not in_sync(link, state, spec.name)
+    """Whether this field is to be written to the system: not what it holds, not in conflict, its conditions met."""
+    return spec.applies(state.values) and spec.name not in state.conflicts and not in_sync(link, state, spec.name)
 
 
 def catch_up(om: ObjectMap, link: Link, state: RecordState) -> None:

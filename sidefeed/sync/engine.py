@@ -52,6 +52,8 @@ class Engine:
         match: dict[str, list[Sequence[str]]] = {"contact": [("email",)], "account": [("domain",)]}
         for om in self.mappings.objects:
             match.setdefault(om.entity, []).extend(om.match)
+            for entity, field_name in om.looked_up:
+                match.setdefault(entity, []).append((field_name,))
         self.store.natural_keys = natural_keys(match)
 
     def sync(

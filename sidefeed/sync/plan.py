@@ -147,8 +147,8 @@ class _Planner:
             return
         names, already = [], []
         for spec in due:
-            held = self._held(spec.name, image)
-            if held is not _NOTHING and held == spec.lens.image(state.values.get(spec.name)):
+            value, held = state.values.get(spec.name), self._held(spec.name, image)
+            if spec.leaves_alone(value, image) or (held is not _NOTHING and held == spec.lens.image(value)):
                 already.append(spec.name)
             else:
                 names.append(spec.name)
@@ -192,7 +192,7 @@ class _Planner:
                 f"{label(state)} may be there already: a person must say which {self.om.object} it is")
             return
         names = [spec.name for spec in self.om.fields
-                 if spec.writes and spec.name in state.values and spec.name not in state.conflicts]
+                 if spec.applies(state.values) and spec.name in state.values and spec.name not in state.conflicts]
         missing = list(self.om.missing(state.values))
         shown = {name: state.values[name] for name in state.conflicts if name in state.values}
         # A field that must be there is created with the value on show; the rest of a conflict stays unwritten.

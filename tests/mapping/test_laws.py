@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from sidefeed.mapping import UNKNOWN, FieldSpec, Lens, LensError
 from sidefeed.mapping import values as canonical
 from sidefeed.mapping.lenses import BUILT_IN, SameIds, library
+from sidefeed.mapping.lenses.regions import countries, country_code, state_code, states
 
 REFS = SameIds()
 
@@ -135,6 +136,27 @@ stage_raws = one(
 members = st.lists(line, max_size=5).map(canonical.strings).filter(bool)
 id_lists = st.lists(ids, max_size=4)
 
+COUNTRIES = sorted(countries().values())
+countries_told = st.sampled_from([*COUNTRIES, *countries(), "Deutschland", "USA", "usa", "de", "Republic of Korea", "U.K."])
+states_told = st.sampled_from([*states("US").values(), *states("CA"), "new york", "QUEBEC"])
+ADDRESS = {"street": "S", "city": "C", "state": "P", "postal_code": "Z", "country": "L"}
+raw_addresses = st.fixed_dictionaries(
+    {"S": hostile | st.none(), "C": hostile, "P": hostile | st.none(), "Z": hostile, "L": countries_told | hostile})
+addresses_told = st.fixed_dictionaries(
+    {"street": words | st.none(), "city": line | st.none(), "state": line | st.none(), "postal_code": line | st.none(),
+     "country": countries_told | line | st.none()}).map(canonical.address)
+
+
+def country_of(text: str | None) -> str | None:
+    code = country_code(text) if text else None
+    return countries()[code] if code else text
+
+
+def state_of(text: str) -> str:
+    found = [(country, code) for country in ("US", "CA") if (code := state_code(text, country))]
+    return states(found[0][0])[found[0][1]] if found else text
+
+
 CASES = [
     Case("text", lens("text", "text", field="F"), line, one(hostile | st.none() | st.integers())),
     Case("text of many lines", lens("text", "text", spec={"lines": "many"}, field="F"), words, one(hostile)),
@@ -152,6 +174,39 @@ CASES = [
         one(hostile.map(lambda text: text[:7])),
         image=lambda text: text[:7].rstrip() or None,
     ),
+    Case(
+        "text cut off with a sign that it is",
+        lens("text", "text", field="F", max_length=7, too_long="ellipsis"),
+        line,
+        one(hostile.map(lambda text: text[:7])),
+        image=lambda text: text if len(text) <= 7 else f"{text[:6].rstrip()}…",
+    ),
+    Case("country", lens("country", "text", field="F"), countries_told | line, one(countries_told | hostile),
+         image=country_of),
+    Case("country code", lens("country", "text", field="F", **{"as": "code"}), st.sampled_from(COUNTRIES) | line,
+         one(countries_told), image=country_of, accepts=lambda text: text in COUNTRIES),
+    Case("state", lens("state", "text", field="F"), states_told | line, one(states_told | hostile), image=state_of),
+    Case("state code", lens("state", "text", field="F", **{"as": "code"}), states_told, one(states_told | line),
+         image=state_of),
+    Case("state code where two federations share codes",
+         lens("state", "text", field="F", countries=["AU", "US"], **{"as": "code"}),
+         st.sampled_from(["Western Australia", "Victoria", "Ohio", "Washington"]), one(st.sampled_from(["WA", "VIC", "OH"])),
+         accepts=lambda name: name != "Washington"),
+    Case("address", lens("address", "address", **ADDRESS), addresses_told.filter(bool), raw_addresses,
+         image=lambda told: canonical.address({**told, "country": country_of(told["country"])})),
+    Case("address with a country code and no state", lens("address", "address", street="S", city="C", country="L",
+                                                          country_as="code"),
+         addresses_told.filter(lambda told: told and (told["street"] or told["city"] or told["country"])), raw_addresses,
+         image=lambda told: canonical.address(
+             {"street": told["street"], "city": told["city"], "country": country_of(told["country"])})),
+    Case("owner by id", lens("owner", "ref", spec={"entity": "user"}, field="F", prefix="005", fallback="005nobody",
+                             aliases={"005anna": "anna@x.example"}),
+         ids.map(lambda id: f"005{id}") | st.just("anna@x.example"),
+         one(ids | st.sampled_from(["005anna", "005nobody", "00Gqueue", "005x", None, ""]))),
+    Case("owner by e-mail", lens("owner", "ref", spec={"entity": "user"}, field="F", by="email",
+                                 aliases={"A.Lee@Old.example": "ann@x.example"}),
+         addresses.map(canonical.email).filter(lambda told: told != "a.lee@old.example") | st.just("ann@x.example"),
+         one(addresses | st.sampled_from(["a.lee@old.example", "A.LEE@OLD.example", None]))),
     Case(
         "text where blank has a word",
         lens("text", "text", field="F", blank_as="[not provided]"),
@@ -292,6 +347,14 @@ CASES = [
         one(hostile | st.sampled_from(["Apple;Bee", ";Apple", "a;b"])),
         accepts=lambda many: all(";" not in each and each not in ("Apple", "Bee") for each in many),
     ),
+    Case("set that refuses others", lens("set", "set", field="F", separator=";", unknown="refuse",
+                                         values={"a": "Apple", "b": "Bee"}),
+         st.lists(st.sampled_from(["a", "b", "c"]), min_size=1).map(canonical.strings),
+         one(st.sampled_from(["Apple;Bee", "Bee", "Cat;Bee", "", None])), accepts=lambda many: "c" not in many),
+    Case("set that drops others", lens("set", "set", field="F", unknown="ignore", values={"a": "Apple", "b": "Bee"}),
+         st.lists(st.sampled_from(["a", "b", "c"]), min_size=1).map(canonical.strings),
+         one(st.lists(st.sampled_from(["Apple", "Bee"]))),
+         image=lambda many: [each for each in many if each != "c"] or None),
     Case(
         "reference",
         lens("reference", "ref", spec={"entity": "user"}, field="F"),

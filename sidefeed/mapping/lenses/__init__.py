@@ -8,25 +8,28 @@ from typing import Final
 from .base import Lens, OneField, Options, Raw, Refs, SameIds, Scalar
 from .choices import Boolean, Choice, Lookup, Set
 from .numbers import Money, Number
+from .owners import Owner
+from .places import Address, Country, State
 from .references import Attendees, Reference, References, Related
 from .text import Domain, Email, FullName, Phone, RichText, Text, Url
 from .times import Date, DateTime, When
 from .writers import Writer, WriterOptions
 
 __all__ = [
-    "BUILT_IN", "DEFAULT", "Choice", "Lens", "OneField", "Options", "Raw", "Refs", "SameIds", "Scalar", "Writer",
-    "WriterOptions", "library",
+    "BUILT_IN", "DEFAULT", "Choice", "Lens", "OneField", "Options", "Owner", "Raw", "Refs", "SameIds", "Scalar",
+    "Set", "Writer", "WriterOptions", "library",
 ]  # fmt: skip
 
 BUILT_IN: Final[tuple[type[Lens], ...]] = (
     Text, RichText, Email, Phone, Url, Domain, FullName, Number, Money, Date, DateTime, When, Choice, Lookup, Boolean,
-    Set, Reference, References, Related, Attendees,
+    Set, Reference, Owner, References, Related, Attendees, Country, State, Address,
 )  # fmt: skip
 
 DEFAULT: Final[dict[str, str]] = {
     "text": "text", "email": "email", "phone": "phone", "url": "url", "number": "number", "money": "money",
     "date": "date", "datetime": "datetime", "when": "when", "choice": "choice", "boolean": "boolean", "set": "set",
     "ref": "reference", "refs": "references", "related": "related", "attendees": "attendees",
+    "address": "address",
 }  # fmt: skip
 """Workspace type -> the lens taken where a field names none."""
 

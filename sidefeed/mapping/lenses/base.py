@@ -37,6 +37,14 @@ class Refs(Protocol):
 
     def external(self, entity: str, record: str) -> str | None: ...
 
+    def holder(self, entity: str, field: str, value: str) -> str | None:
+        """The one record whose field holds this value."""
+        ...
+
+    def value(self, entity: str, record: str, field: str) -> Value:
+        """What a field of another record holds; None where that is not known."""
+        ...
+
 
 class SameIds:
     """References whose ids are equal on both sides: for comparing two raw images of one record."""
@@ -45,6 +53,12 @@ class SameIds:
         return external_id
 
     def external(self, entity: str, record: str) -> str | None:
+        return record
+
+    def holder(self, entity: str, field: str, value: str) -> str | None:
+        return value
+
+    def value(self, entity: str, record: str, field: str) -> Value:
         return record
 
 
@@ -66,6 +80,15 @@ class Options(BaseModel):
     create_as: str | bool | int | None = Field(
         None, description="The workspace value written where the field is blank when a record is created."
     )
+    when: dict[str, Any] | None = Field(
+        None,
+        description="Write the field only to records of which each workspace field named holds one of the values "
+        "listed; `null` is blank, `not blank` is anything else. Reading is not concerned.",
+    )
+    only_if_blank: bool = Field(
+        False, description="Write the field only where the system holds a blank: what people entered there stays."
+    )
+    never_blank: bool = Field(False, description="Never write a blank over a value there.")
 
 
 class OneField(Options):
@@ -128,6 +151,10 @@ class Lens:
         return ()
 
     def references_out(self, value: Value) -> Iterable[tuple[str, str]]:
+        return ()
+
+    def keys_in(self, raw: Raw) -> Iterable[tuple[str, str, str]]:
+        """Every (entity, field, value) that reading this record will look another record up by."""
         return ()
 
 

@@ -190,6 +190,19 @@ class SetOptions(OneField):
         None, min_length=1, description="What stands between the values where the system holds one text, such as `;`."
     )
     values: dict[str, str] | None = Field(None, description="Workspace value -> the system's value, one to one.")
+    unknown: Literal["keep", "refuse", "ignore"] = Field(
+        "keep",
+        description="A value not among `values`: `keep` lets it through as it is, `refuse` reports it and leaves the "
+        "field alone, `ignore` drops it from the set. Default: keep.",
+    )
+
+    @model_validator(mode="after")
+    def _one_to_one(self) -> SetOptions:
+        if self.unknown != "keep" and self.values is None:
+            raise ValueError("`unknown` needs `values`")
+        if self.values is not None and len(set(self.values.values())) != len(self.values):
+            raise ValueError("`values` must be one to one: a system's value stands there twice")
+        return self
 
 
 class Set(Scalar):
@@ -210,15 +223,34 @@ class Set(Scalar):
     def says(self, *, reads: bool, writes: bool) -> Iterator[str]:
         if self.options.separator is not None:
             yield f"{self.field} holds one text with {self.options.separator!r} between the values."
+        if self.options.unknown != "keep":
+            yield ("A value that is not in the table is dropped." if self.options.unknown == "ignore" else
+                   "A value that is not in the table is reported, and the field stays as it is.")
 
     def _in(self, raw: Any) -> Any:
         if self.options.separator is not None and isinstance(raw, str):
             raw = raw.split(self.options.separator)
-        found = canonical.strings(raw)
-        return found and sorted({self.inward.get(each, each) for each in found})
+        found = canonical.strings(raw) or []
+        if self.options.unknown != "keep":
+            self._refuse_unknown([each for each in found if each not in self.inward])
+            found = [each for each in found if each in self.inward]
+        return sorted({self.inward.get(each, each) for each in found}) or None
+
+    def _refuse_unknown(self, left: list[str]) -> None:
+        if left and self.options.unknown == "refuse":
+            names = ", ".join(map(shown, left))
+            raise LensError("unknown-value", f"{names} of {self.field}: add it to `values` of {self.spec.name}")
+
+    def image(self, value: Value) -> Value:
+        if self.options.unknown != "ignore" or not isinstance(value, list):
+            return value
+        return [each for each in value if each in self.options.values] or None
 
     def _out(self, value: Any) -> Any:
         outward = self.options.values or {}
+        if self.options.unknown != "keep":
+            self._refuse_unknown([each for each in value if each not in outward])
+            value = [each for each in value if each in outward]
         written = [outward.get(each, each) for each in value]
         separator = self.options.separator
         for each, raw in zip(value, written, strict=True):

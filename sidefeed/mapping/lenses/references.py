@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field, model_validator
 
@@ -37,7 +37,7 @@ class Reference(Scalar):
 
     name = "reference"
     types = frozenset({"ref"})
-    Options = ReferenceOptions
+    Options: ClassVar[type[Options]] = ReferenceOptions
     example = "owner: OwnerId"
 
     def __init__(self, options: Any, spec: FieldSpec) -> None:

@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 
 class TextOptions(OneField):
     max_length: int | None = Field(None, ge=1, description="How many characters the system's field holds.")
-    too_long: Literal["refuse", "truncate"] = Field(
-        "refuse", description="What happens to a longer text on its way out. Default: refuse, and say so."
+    too_long: Literal["refuse", "truncate", "ellipsis"] = Field(
+        "refuse",
+        description="What happens to a longer text on its way out: `refuse` reports it, `truncate` cuts it, `ellipsis` "
+        "cuts it and ends it with `…`. The workspace keeps the whole text. Default: refuse.",
     )
     blank_as: str | None = Field(
         None, min_length=1, description="Text written for a blank where the system insists on one; read back as blank."
@@ -60,15 +62,20 @@ class Text(Scalar):
                     f"{shown(written)} has {len(written)} characters and {self.field} holds {limit}: shorten it, or "
                     "map it with `too_long: truncate`",
                 )
-            written = written[:limit].rstrip()
+            written = self._cut(written, limit)
         if written == self.blank_as:
             raise LensError("stands-for-blank", f"{shown(written)} stands for a blank in {self.field}")
         return {self.field: written}
 
+    def _cut(self, text: str, limit: int) -> str:
+        if len(text) <= limit:
+            return text
+        return f"{text[: limit - 1].rstrip()}…" if self.options.too_long == "ellipsis" else text[:limit].rstrip()
+
     def says(self, *, reads: bool, writes: bool) -> Iterator[str]:
         limit = self.options.max_length
         if writes and limit is not None:
-            kept = "is cut there" if self.options.too_long == "truncate" else "is refused and reported"
+            kept = "is refused and reported" if self.options.too_long == "refuse" else "is cut there"
             yield f"A text of more than {limit} characters {kept}."
         if writes and self.blank_as is not None:
             yield f"A blank is written as {self.blank_as!r}, which is read back as blank."
@@ -76,7 +83,7 @@ class Text(Scalar):
     def image(self, value: Value) -> Value:
         if self.options.max_length is None or self.options.too_long == "refuse" or not isinstance(value, str):
             return value
-        return value[: self.options.max_length].rstrip() or None
+        return self._cut(value, self.options.max_length) or None
 
     def _same(self, sent: Any, seen: Any) -> bool:
         if sent == seen:
