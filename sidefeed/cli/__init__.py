@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from sidefeed.cli import imports, maps, output, practice, server, trust
+from sidefeed.cli import imports, maps, output, practice, serve, server, trust
 from sidefeed.cli.output import ATTENTION, EXIT_CODES, STOPPED, UNREACHABLE, USAGE
 from sidefeed.cli.shared import JsonOption, ProjectOption, SystemsArgument, calls_of, end_with, errors
 
@@ -345,6 +345,7 @@ app.add_typer(imports.app, name="import")
 app.add_typer(practice.app, name="sandbox")
 maps.register(app)
 trust.register(app)
+serve.register(app)
 
 
 def main() -> None:

@@ -31,6 +31,12 @@ def print_json(value: Any) -> None:
     sys.stdout.write(orjson.dumps(value, option=options, default=str).decode() + "\n")
 
 
+def print_json_line(value: Any) -> None:
+    """One object on one line, at once: for a program that reads on while we run."""
+    sys.stdout.write(orjson.dumps(value, default=str).decode() + "\n")
+    sys.stdout.flush()
+
+
 def fail(message: str, code: int, *, json: bool = False) -> NoReturn:
     """Say what is wrong and end with this exit code."""
     if json:

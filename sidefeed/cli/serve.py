@@ -1,0 +1,123 @@
+"""``sidefeed serve``: the pages over one project, for the people who read the forecast."""
+
+from __future__ import annotations
+
+import socket
+import webbrowser
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sidefeed.cli import output
+from sidefeed.cli.output import USAGE
+from sidefeed.cli.shared import JsonOption, ProjectOption, errors
+
+if TYPE_CHECKING:
+    from sidefeed.project import Project
+    from sidefeed.web.access import Person
+    from sidefeed.workspace import Store
+
+PORT = 8750
+
+
+def register(app: typer.Typer) -> None:
+    """Add this command to the command line."""
+    app.command()(serve)
+
+
+def serve(
+    project: ProjectOption = Path(),
+    port: Annotated[int, typer.Option(help="The port to listen on; 0 takes a free one.", min=0, max=65535)] = PORT,
+    host: Annotated[str, typer.Option(help="The address to listen on. Another than this machine's own needs "
+                                           "[web] in sidefeed.toml.")] = "127.0.0.1",
+    person: Annotated[str, typer.Option("--as", help="Print a sign-in link for this person of [people].")] = "",
+    link: Annotated[bool, typer.Option("--link", help="Print another sign-in link for a server that runs already, "
+                                                      "and end.")] = False,
+    no_browser: Annotated[bool, typer.Option("--no-browser", help="Do not open the page.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Show the forecast, the deals, the conflicts and the feeds as pages in the browser.
+
+    Prints a link that signs you in once, and serves until Ctrl+C. Who sees what stands in [people] of sidefeed.toml;
+    without it, whoever may read the project sees everything.
+    """
+    from sidefeed.project import Project
+
+    with errors(json):
+        opened = Project.load(project, secrets=False)
+        store = opened.store()
+        try:
+            if link:
+                _print(_address(host, port), _invite(opened, store, person), json=json)
+            else:
+                _serve(opened, store, host, port, person, browser=not no_browser and not json, json=json)
+        finally:
+            store.close()
+
+
+def _serve(
+    project: Project, store: Store, host: str, port: int, person: str, *, browser: bool, json: bool
+) -> None:
+    import uvicorn
+
+    from sidefeed.web import create_app
+
+    people = _people(project)
+    listening = _listen(host, port, json=json)
+    at = _address(host, listening.getsockname()[1])
+    app = create_app(store, project.mappings(), people, cookie=f"sidefeed-{listening.getsockname()[1]}")
+    token = _invite(project, store, person)
+    _print(at, token, json=json)
+    if browser:
+        webbrowser.open(f"{at}/sign-in?token={token}")
+    config = uvicorn.Config(app, log_level="warning", server_header=False, date_header=True)
+    uvicorn.Server(config).run(sockets=[listening])
+
+
+def _people(project: Project) -> dict[str, Person]:
+    """Everybody of [people], and whoever started the server."""
+    from sidefeed.web.access import people, this_machine
+
+    own = this_machine()
+    return {own.email: own, **people(project.settings.people)}
+
+
+def _invite(project: Project, store: Store, person: str) -> str:
+    from sidefeed.project import ProjectError
+    from sidefeed.web.access import invite, this_machine
+
+    known = _people(project)
+    email = person.strip().lower() or this_machine().email
+    if email not in known:
+        raise ProjectError(f"{person} is not in [people] of {project.folder / 'sidefeed.toml'}; there "
+                           f"{'is nobody' if len(known) == 1 else 'are ' + ', '.join(list(known)[1:])}.")
+    return invite(store, email)
+
+
+def _listen(host: str, port: int, *, json: bool) -> socket.socket:
+    if host not in ("127.0.0.1", "localhost"):
+        output.fail(f"--host {host} would let others reach the pages with no way to sign in but one-time links over "
+                    f"plain http. Put a proxy with https in front, which forwards to 127.0.0.1.", USAGE, json=json)
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+    except OSError as error:
+        output.fail(f"port {port} cannot be listened on ({error.strerror}). If `sidefeed serve` runs already, "
+                    f"`sidefeed serve --link` prints another link to it; else choose another with --port.", USAGE,
+                    json=json)
+    return listening
+
+
+def _address(host: str, port: int) -> str:
+    return f"http://{host}:{port}"
+
+
+def _print(at: str, token: str, *, json: bool) -> None:
+    told: dict[str, Any] = {"ok": True, "url": at, "sign_in": f"{at}/sign-in?token={token}"}
+    if json:
+        output.print_json_line(told)
+    else:
+        output.out.print(f"Sidefeed is at {at}\nSign in with this link, once, within ten minutes:\n\n"
+                         f"  {told['sign_in']}\n\nCtrl+C stops it.")

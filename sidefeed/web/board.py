@@ -1,0 +1,274 @@
+"""Every live deal in memory, following the log: what the pages filter, sort, add up and page through.
+
+Reading 50,000 deals from the database takes a second; following the log takes a query and the few records that moved.
+What each system holds is read anew in the background after each run, by `sidefeed.forecast`; a page that comes before
+it is ready shows what was known, with the time it was known at.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from itertools import product
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+
+from sidefeed.forecast import DEALS, Bridge, Scope, bridge, frame, system_deals
+from sidefeed.forecast.frames import Deal as ForecastDeal
+from sidefeed.forecast.frames import deals_in
+from sidefeed.forecast.history import CATEGORY_OF_STAGE
+from sidefeed.forecast.reconcile import with_origin
+from sidefeed.mapping import Mapping as Mappings
+from sidefeed.web.sums import CATEGORIES, Cube, Line, bridge_parts, forecast_deal, quarter_of
+from sidefeed.workspace import RecordState, Store, Transaction
+from sidefeed.workspace import tables as t
+from sidefeed.workspace.clock import utc_text
+
+_DECIDING = ("money", "stage", "forecast_category", "close_date")
+"""Fields that decide whether and how much of a deal counts."""
+PATIENCE = 0.1
+"""Seconds a page waits for newer figures before it shows the older ones."""
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Deal:
+    """One live deal. ``owner`` is empty where nobody owns it; ``could_be`` holds every way it would count if its
+    conflicts ended otherwise."""
+
+    id: str
+    name: str
+    owner: str
+    owner_name: str
+    stage: str
+    close: str | None
+    next_step: str
+    rev: int
+    line: Line
+    conflicts: tuple[str, ...] = ()
+    could_be: tuple[Line, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Disputed:
+    """A record that has fields in conflict."""
+
+    id: str
+    entity: str
+    label: str
+    owner: str
+    fields: tuple[str, ...]
+    rev: int
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The deals as of one revision; never changed once made, so that a page is of one piece."""
+
+    rev: int = 0
+    as_of: str = ""
+    deals: Mapping[str, Deal] = field(default_factory=dict)
+    users: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    disputed: Mapping[str, Disputed] = field(default_factory=dict)
+    _made: dict[str, Any] = field(default_factory=dict, compare=False)
+
+    def ordered(self, by: str) -> list[Deal]:
+        """All deals by one of `ORDERS`; sorted once for each revision."""
+        if by not in self._made:
+            self._made[by] = sorted(self.deals.values(), key=ORDERS[by])
+        found: list[Deal] = self._made[by]
+        return found
+
+    @property
+    def cube(self) -> Cube:
+        """The deals added up by owner, quarter and currency; once for each revision."""
+        if "cube" not in self._made:
+            cube = Cube()
+            for deal in self.deals.values():
+                cube.add(deal.owner, deal.line)
+            self._made["cube"] = cube
+        found: Cube = self._made["cube"]
+        return found
+
+    def owner_name(self, owner: str) -> str:
+        return self.users[owner][0] if owner in self.users else "nobody"
+
+
+def _amount_order(deal: Deal) -> tuple[str, Decimal]:
+    return deal.line.currency or "", deal.line.amount if deal.line.amount is not None else Decimal("-Infinity")
+
+
+STAGES = ("prospecting", "qualification", "needs_analysis", "proposal", "negotiation", "won", "lost")
+
+ORDERS: Mapping[str, Callable[[Deal], Any]] = {
+    "name": lambda deal: (deal.name.casefold(), deal.id),
+    "owner": lambda deal: (deal.owner_name.casefold(), deal.name.casefold()),
+    "amount": _amount_order,
+    "close": lambda deal: deal.close or "9999",
+    "stage": lambda deal: (STAGES.index(deal.stage) if deal.stage in STAGES else -1, deal.stage),
+    "category": lambda deal: CATEGORIES.index(deal.line.category) if deal.line.category in CATEGORIES else 9,
+    "changed": lambda deal: deal.rev,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """Every system's deals, as `sidefeed.forecast.system_deals` gives them, and ours at the same revision."""
+
+    snapshot: Snapshot
+    ours: Mapping[str, ForecastDeal]
+    frames: Mapping[str, Any]
+    deals: Mapping[str, list[ForecastDeal]]
+    """The rows of each frame, in its order."""
+    cubes: Mapping[str, Cube]
+    complete: Mapping[str, str | None]
+    """System -> how far its deals had been read."""
+
+
+class Board:
+    """The read model of the pages. `now` gives the newest snapshot that can be had without waiting long."""
+
+    def __init__(self, store: Store, mappings: Mappings) -> None:
+        self.store = store
+        self.mappings = mappings
+        self.systems = {om.system: om.object for om in mappings.objects if om.entity == "opportunity"}
+        self._snapshot = Snapshot()
+        self._lock = threading.Lock()
+        self._workers = ThreadPoolExecutor(2, thread_name_prefix="figures")
+        self._known: dict[str, tuple[Any, Any]] = {}
+        self._running: dict[str, Future[Any]] = {}
+
+    def close(self) -> None:
+        self._workers.shutdown(cancel_futures=True)
+
+    def now(self) -> Snapshot:
+        """The deals as they stand: reads what changed since the last call, and nothing else."""
+        with self._lock, self.store.read() as tx:
+            last = tx.last_rev()
+            if last != self._snapshot.rev or not self._snapshot.as_of:
+                self._snapshot = self._follow(tx, last)
+            elif self._snapshot.as_of != (as_of := utc_text(self.store.now())):
+                self._snapshot = replace(self._snapshot, as_of=as_of)
+            return self._snapshot
+
+    def _follow(self, tx: Transaction, last: int) -> Snapshot:
+        old = self._snapshot
+        moved = {state.id: state for state in tx.each_record("user", since=old.rev)}
+        users = {**old.users, **{id: _user(state) for id, state in moved.items()}}
+        deals = dict(old.deals)
+        if any(old.users.get(id) != users[id] for id in moved if id in old.users):
+            deals = {}  # somebody was renamed: every line of theirs changes
+        for state in tx.each_record("opportunity", since=old.rev if deals else 0):
+            if state.deleted or state.merged_into is not None:
+                deals.pop(state.id, None)
+            else:
+                deals[state.id] = _deal(state, users)
+        disputed = {state.id: Disputed(state.id, state.entity, label(state), state.values.get("owner") or "",
+                                       tuple(state.conflicts), state.rev)
+                    for state in tx.conflicted() if state.merged_into is None}
+        return Snapshot(last, utc_text(self.store.now()), deals, users, disputed)
+
+    # -- figures that take longer -------------------------------------------------------------------------------
+
+    def figure(self, name: str, version: Any, make: Callable[[], _T]) -> tuple[_T | None, bool]:
+        """A figure made in the background: the newest one known (None before the first), and whether it is of this
+        ``version``. Waits a moment for a new one."""
+        known = self._known.get(name)
+        if known is not None and known[0] == version:
+            return known[1], True
+        running = self._running.get(name)
+        if running is None or running.done():
+            running = self._running[name] = self._workers.submit(self._make, name, version, make)
+        wait([running], PATIENCE)
+        if running.done() and (error := running.exception()) is not None:
+            raise error
+        known = self._known.get(name)
+        return (None, False) if known is None else (known[1], known[0] == version)
+
+    def _make(self, name: str, version: Any, make: Callable[[], Any]) -> None:
+        self._known[name] = (version, make())
+        while len(self._known) > 64:
+            self._known.pop(next(iter(self._known)))
+
+    def last_run(self) -> tuple[str, str | None]:
+        """What tells that the systems may have been read again: the newest run, and when it ended."""
+        with self.store.read() as tx:
+            row = tx.connection.execute(
+                sa.select(t.run.c.id, t.run.c.ended).order_by(t.run.c.id.desc()).limit(1)).first()
+        return ("", None) if row is None else (row.id, row.ended)
+
+    def sides(self, snapshot: Snapshot) -> tuple[Sides | None, bool]:
+        """Every system beside the workspace, and whether that is of this snapshot's revision."""
+        return self.figure("sides", (snapshot.rev, self.last_run()), lambda: self._read_sides(self.now()))
+
+    def _read_sides(self, snapshot: Snapshot) -> Sides:
+        with self.store.read() as tx:
+            frames = {system: system_deals(tx, self.mappings, system) for system in self.systems}
+            complete = {system: tx.cursor(system, object).complete_to for system, object in self.systems.items()}
+        deals = {system: list(deals_in(frame)) for system, frame in frames.items()}
+        return Sides(snapshot, {id: forecast_deal(deal) for id, deal in snapshot.deals.items()}, frames, deals,
+                     {system: Cube.of_deals(listed) for system, listed in deals.items()}, complete)
+
+    def bridge(self, sides: Sides, system: str, scope: Scope) -> tuple[Bridge | None, bool]:
+        """The bridge from one system's total to ours, at the revision of ``sides``."""
+        return self.figure(f"bridge {system} {scope}", (sides.snapshot.rev, id(sides)),
+                           lambda: self._make_bridge(sides, system, scope))
+
+    def _make_bridge(self, sides: Sides, system: str, scope: Scope) -> Bridge:
+        kept, here = bridge_parts(sides.deals[system], sides.ours, scope)
+        there = sides.frames[system].iloc[kept].reset_index(drop=True)
+        found = bridge(there, frame(here, {name: DEALS[name] for name in ForecastDeal._fields}), scope, system=system)
+        with self.store.read() as tx:
+            return with_origin(tx, found, self.store.now())
+
+
+def label(state: RecordState) -> str:
+    values = state.values
+    return str(values.get("name") or values.get("subject") or
+               " ".join(filter(None, (values.get("first_name"), values.get("last_name")))) or
+               values.get("email") or state.id)
+
+
+def _user(state: RecordState) -> tuple[str, str]:
+    email = str(state.values.get("email") or "").lower()
+    return str(state.values.get("name") or email or state.id), email
+
+
+def _deal(state: RecordState, users: Mapping[str, tuple[str, str]]) -> Deal:
+    values = state.values
+    owner = values.get("owner") or ""
+    return Deal(state.id, str(values.get("name") or "without a name"), owner,
+                users[owner][0] if owner in users else "nobody", str(values.get("stage") or ""),
+                values.get("close_date"), str(values.get("next_step") or ""), state.rev, line_of(values),
+                tuple(state.conflicts), _could_be(state))
+
+
+def line_of(values: Mapping[str, Any]) -> Line:
+    """How a deal with these values counts: what is won is closed and what is lost is omitted, whatever was said."""
+    money = values.get("money") or {}
+    amount = money.get("amount")
+    stage = values.get("stage") or ""
+    return Line(None if amount is None else Decimal(str(amount)), money.get("currency"),
+                CATEGORY_OF_STAGE.get(stage) or values.get("forecast_category") or "pipeline",
+                stage if stage in CATEGORY_OF_STAGE else "open", quarter_of(values.get("close_date")))
+
+
+def _could_be(state: RecordState) -> tuple[Line, ...]:
+    fields = [name for name in _DECIDING if name in state.conflicts]
+    if not fields:
+        return ()
+    sides = [list({repr(head.value): head.value for head in state.conflicts[name]}.values()) for name in fields]
+    return tuple({line_of({**state.values, **dict(zip(fields, chosen, strict=True))}): None
+                  for chosen in product(*sides)})
+
+
+def owner_ids(snapshot: Snapshot, emails: Collection[str] | None) -> frozenset[str] | None:
+    """The users that stand for these addresses; None for everybody."""
+    if emails is None:
+        return None
+    return frozenset(id for id, (_name, email) in snapshot.users.items() if email in emails)

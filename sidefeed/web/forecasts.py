@@ -1,0 +1,278 @@
+"""The forecast: one number, how far it can be trusted, why it differs from each system, and why it moved."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import sqlalchemy as sa
+from fastapi import APIRouter, HTTPException
+from fastapi.responses import HTMLResponse
+
+from sidefeed.forecast.frames import EXACT, plain
+from sidefeed.forecast.history import end_of
+from sidefeed.forecast.moves import Explained, explain
+from sidefeed.web import charts, trust
+from sidefeed.web.board import Sides
+from sidefeed.web.desk import SignedIn, Visitor, url
+from sidefeed.web.sums import CATEGORIES, COMMITTED, Selection, Sum, committed_range, in_scope, quarter_of, together
+from sidefeed.web.teams import Node, tree
+from sidefeed.workspace import tables as t
+from sidefeed.workspace.clock import utc_instant, utc_text
+
+router = APIRouter(include_in_schema=False)
+
+ANY_TIME = "all"
+SINCE = {"week": "last week", "day": "yesterday", "month": "a month ago", "quarter": "the quarter began",
+         "first": "the first reading"}
+
+
+@dataclass(slots=True)
+class View:
+    """What a forecast page is about."""
+
+    visitor: Visitor
+    quarter: str
+    """Empty for any time."""
+    currency: str
+    root: Node
+    node: Node
+
+    @property
+    def owners(self) -> frozenset[str] | None:
+        """None where everybody's deals count, so that a deal of somebody unknown is never left out."""
+        return self.visitor.owners if self.node is self.root else self.node.owners
+
+    @property
+    def selection(self) -> Selection:
+        return Selection(self.owners, quarter=self.quarter)
+
+    @property
+    def query(self) -> dict[str, str]:
+        return {"quarter": self.quarter or ANY_TIME, "who": self.node.key, "currency": self.currency}
+
+
+def view_of(visitor: Visitor) -> View:
+    """The view that the address asks for; what it names and nobody has becomes the nearest that there is."""
+    query, cube = visitor.request.query_params, visitor.snapshot.cube
+    root = tree(visitor.desk.people, visitor.snapshot, visitor.owners)
+    node = next((one for one in root.walk() if one.key == query.get("who")), root)
+    currencies = cube.currencies(visitor.owners)
+    currency = query.get("currency", "")
+    wanted = query.get("quarter", "")
+    quarter = "" if wanted == ANY_TIME else wanted if wanted in quarters(visitor) else this_quarter(visitor)
+    return View(visitor, quarter, currency if currency in currencies else (currencies or [""])[0], root, node)
+
+
+def this_quarter(visitor: Visitor) -> str:
+    return quarter_of(visitor.now.date().isoformat())
+
+
+def quarters(visitor: Visitor) -> list[str]:
+    """Every quarter that something closes in, and this one."""
+    found = {one for one in visitor.snapshot.cube.quarters(visitor.owners) if "-Q" in one}
+    return sorted(found | {this_quarter(visitor)})
+
+
+@router.get("/")
+def forecast(visitor: SignedIn) -> HTMLResponse:
+    view = view_of(visitor)
+    snapshot = visitor.snapshot
+    sides, fresh = visitor.desk.board.sides(snapshot)
+    own = snapshot.cube.by_owner(view.owners, view.quarter, view.currency)
+    total = together(own.values())
+    low, high, moving = committed_range(snapshot, view.selection, view.currency)
+    undated = together(snapshot.cube.by_owner(view.owners, "no date", view.currency).values()).deals
+    return visitor.render(
+        "forecast.html", view=view, total=total, low=EXACT.add(total.committed, low),
+        high=EXACT.add(total.committed, high), moving=moving, fresh=fresh, undated=undated if view.quarter else 0,
+        stamp=trust.stamp(visitor, view.owners, sides, moving), quarters=quarters(visitor), any_time=ANY_TIME,
+        currencies=snapshot.cube.currencies(visitor.owners), rows=_rows(view, own, sides),
+        systems=_systems(view, sides), categories=CATEGORIES, since=SINCE, chosen=_chosen(visitor), mix=_mix(total))
+
+
+def _mix(total: Sum) -> list[charts.Piece]:
+    parts = [(one, max(total.of(one), Decimal(0))) for one in CATEGORIES[:4]]
+    return charts.stacked(parts, sum((value for _one, value in parts), Decimal(0)))
+
+
+def _systems(view: View, sides: Sides | None) -> list[dict[str, Any]]:
+    """Each system's own committed total beside ours, both as of the last reading."""
+    found = []
+    for system in view.visitor.desk.board.systems:
+        row: dict[str, Any] = {"system": system, "name": view.visitor.source(system), "total": None}
+        if sides is not None:
+            there = together(sides.cubes[system].by_owner(view.owners, view.quarter, view.currency).values())
+            here = together(sides.snapshot.cube.by_owner(view.owners, view.quarter, view.currency).values())
+            row |= {"total": there.committed, "deals": there.number(*COMMITTED),
+                    "difference": EXACT.subtract(here.committed, there.committed)}
+        found.append(row)
+    return found
+
+
+def _rows(view: View, own: dict[str, Sum], sides: Sides | None) -> list[dict[str, Any]]:
+    """The tree of the chosen node: ours by category, and each system's committed total."""
+    there = {} if sides is None else {
+        system: cube.by_owner(view.owners, view.quarter, view.currency) for system, cube in sides.cubes.items()}
+    rows, top = list[dict[str, Any]](), Decimal(0)
+    for node in view.node.walk():
+        total = together(own[owner] for owner in node.owners if owner in own)
+        top = max(top, total.of(*CATEGORIES[:4]))
+        rows.append({"node": node, "depth": node.depth - view.node.depth, "total": total, "systems": {
+            system: together(sums[owner] for owner in node.owners if owner in sums).committed
+            for system, sums in there.items()}})
+    for row in rows:
+        row["bar"] = charts.stacked([(one, row["total"].of(one)) for one in CATEGORIES[:4]], top)
+    return rows
+
+
+# -- why it differs from a system -----------------------------------------------------------------------------------
+
+
+@router.get("/forecast/bridge/{system}")
+def bridge_card(visitor: SignedIn, system: str) -> HTMLResponse:
+    """A part of the page: the steps from one system's total to ours."""
+    view = view_of(visitor)
+    found = _bridge(view, system)
+    if found is None:
+        return visitor.render("parts/waiting.html", view=view, again=visitor.request.url.path, query=view.query,
+                              what=f"Comparing with {visitor.source(system)}, deal by deal")
+    sides, made, fresh = found
+    steps = _steps(made.steps, view.currency)
+    total, moves, end = steps[0], [one for one in steps[1:-1] if one["deals"]], steps[-1]
+    bars = charts.steps((visitor.source(system), total["amount"]),
+                        [(one["step"], one["step"], one["amount"]) for one in moves], ("Sidefeed", end["amount"]))
+    return visitor.render("parts/bridge.html", view=view, system=system, bars=bars, moves=moves, fresh=fresh,
+                          made=sides.snapshot.as_of,
+                          address=lambda step: url(f"/forecast/bridge/{system}/{step}", **view.query))
+
+
+@router.get("/forecast/bridge/{system}/{step}")
+def bridge_deals(visitor: SignedIn, system: str, step: str) -> HTMLResponse:
+    """The deals of one step, with both values, and who wrote ours."""
+    view = view_of(visitor)
+    found = _bridge(view, system)
+    if found is None:
+        return visitor.render("bridge_deals.html", view=view, system=system, step=step, rows=None, sum=Decimal(0))
+    _sides, made, _fresh = found
+    table = made.deals[(made.deals["step"] == step)]
+    rows = [row for row in _dicts(table) if row["currency"] in (view.currency, None)]
+    return visitor.render("bridge_deals.html", view=view, system=system, step=step, rows=rows,
+                          sum=_total(row["amount"] for row in rows))
+
+
+def _bridge(view: View, system: str) -> tuple[Sides, Any, bool] | None:
+    board = view.visitor.desk.board
+    if system not in board.systems:
+        raise HTTPException(404, f"No system {system!r} holds deals.")
+    sides, fresh = board.sides(view.visitor.snapshot)
+    if sides is None:
+        return None
+    made, newest = board.bridge(sides, system, in_scope(view.quarter, view.owners))
+    return None if made is None or not newest else (sides, made, fresh)
+
+
+def _steps(table: Any, currency: str) -> list[dict[str, Any]]:
+    """The rows of one currency. Where nothing counts in it, the bridge leads from nought to nought."""
+    rows = [row for row in _dicts(table) if row["currency"] == currency]
+    nought = {"currency": currency, "amount": Decimal(0), "deals": None}
+    return rows or [{"step": "total", **nought}, {"step": "reconciled total", **nought}]
+
+
+def _dicts(table: Any) -> list[dict[str, Any]]:
+    columns = [plain(table[name]) for name in table.columns]
+    return [dict(zip(table.columns, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def _total(amounts: Any) -> Decimal:
+    result = Decimal(0)
+    for amount in amounts:
+        result = EXACT.add(result, amount or Decimal(0))
+    return result
+
+
+# -- why it moved ---------------------------------------------------------------------------------------------------
+
+
+def _chosen(visitor: Visitor) -> str:
+    wanted = visitor.request.query_params.get("since", "week")
+    return wanted if wanted in SINCE else "week"
+
+
+@router.get("/forecast/moves")
+def moves_card(visitor: SignedIn) -> HTMLResponse:
+    """A part of the page: what made the number move since another day."""
+    view = view_of(visitor)
+    chosen = _chosen(visitor)
+    start, told = _start(view, chosen)
+    if start is None:
+        return visitor.render("parts/moves.html", view=view, told=told, found=None, chosen=chosen)
+    found = _moves(view, start)
+    if found is None:
+        return visitor.render("parts/waiting.html", view=view, again=visitor.request.url.path,
+                              query={**view.query, "since": chosen}, what="Rebuilding the deals of that day")
+    steps = _steps(found.steps, view.currency)
+    moved = [one for one in steps[1:-1] if one["deals"]]
+    bars = charts.steps((f"{start:%-d %b, %H:%M}", steps[0]["amount"]),
+                        [(one["step"], one["step"], one["amount"]) for one in moved], ("now", steps[-1]["amount"]))
+    return visitor.render("parts/moves.html", view=view, told=told, found=found, bars=bars, moves=moved, start=start,
+                          chosen=chosen, end=steps[-1],
+                          address=lambda step: url(f"/forecast/moves/{step}", since=chosen, **view.query),
+                          gross=sum(one["moves"] for one in _dicts(found.gross) if one["currency"] == view.currency))
+
+
+@router.get("/forecast/moves/{step}")
+def moved_deals(visitor: SignedIn, step: str) -> HTMLResponse:
+    """The deals of one step of the waterfall: what they were, what they are, and who did it."""
+    view = view_of(visitor)
+    start, told = _start(view, _chosen(visitor))
+    found = _moves(view, start) if start is not None else None
+    rows = None if found is None else [
+        row for row in _dicts(found.deals[found.deals["step"] == step]) if row["currency"] in (view.currency, None)]
+    return visitor.render("moved_deals.html", view=view, step=step, rows=rows, start=start, told=told,
+                          chosen=_chosen(visitor), sum=_total(row["amount"] for row in rows or ()))
+
+
+def _moves(view: View, start: datetime) -> Explained | None:
+    board, store = view.visitor.desk.board, view.visitor.desk.store
+    scope = in_scope(view.quarter, view.owners)
+    rev = view.visitor.snapshot.rev
+    found, fresh = board.figure(f"moves {utc_text(start)[:13]} {scope}", rev,
+                                lambda: explain(store, start, max(start, store.now()), scope))
+    return found if fresh else None
+
+
+def _start(view: View, chosen: str) -> tuple[datetime | None, str]:
+    """The moment to compare with, and what to tell about it where it is not the one asked for."""
+    now = view.visitor.now
+    first = _first_reading(view)
+    if first is None:
+        return None, "No deal has been read yet, so there is nothing to compare with."
+    days = {"day": 1, "week": 7, "month": 30}
+    if chosen == "first":
+        return first, ""
+    if chosen == "quarter":
+        today = now.date()
+        wanted = end_of(date(today.year, (today.month - 1) // 3 * 3 + 1, 1) - timedelta(days=1))
+    else:
+        wanted = end_of(now.date() - timedelta(days=days[chosen]))
+    if wanted >= first:
+        return wanted, ""
+    return first, (f"Sidefeed has known these deals only since {first:%-d %b %Y, %H:%M} UTC, so this is the change "
+                   f"since then.")
+
+
+def _first_reading(view: View) -> datetime | None:
+    """When the first run that brought deals had ended; the first deal's own time where no run did."""
+    with view.visitor.desk.store.read() as tx:
+        change = t.change.c
+        row = tx.connection.execute(sa.select(change.run, change.hlc).where(change.entity == "opportunity")
+                                    .order_by(change.rev).limit(1)).first()
+        ended = None if row is None or row.run is None else tx.connection.execute(
+            sa.select(t.run.c.ended).where(t.run.c.id == row.run)).scalar()
+    if row is None:
+        return None
+    return utc_instant(ended) if ended else utc_instant(utc_text(
+        datetime.fromtimestamp(int(row.hlc[:13]) / 1000, view.visitor.now.tzinfo)))

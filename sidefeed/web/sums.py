@@ -1,0 +1,257 @@
+"""Selecting deals and adding them up, exactly."""
+
+from __future__ import annotations
+
+import calendar
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+from sidefeed.forecast.frames import EXACT
+from sidefeed.forecast.frames import Deal as ForecastDeal
+from sidefeed.forecast.scope import Scope
+
+if TYPE_CHECKING:
+    from sidefeed.web.board import Deal, Snapshot
+
+CATEGORIES = ("closed", "commit", "best_case", "pipeline", "omitted")
+"""From sure to not counted. The headline is closed and commit; a weighted pipeline is never shown."""
+COMMITTED = ("closed", "commit")
+NO_DATE = "no date"
+
+_T = TypeVar("_T")
+
+
+class Line(NamedTuple):
+    """How a deal counts, as the workspace or one system has it."""
+
+    amount: Decimal | None
+    currency: str | None
+    category: str
+    status: str
+    quarter: str
+
+
+def quarter_of(day: str | None) -> str:
+    """The calendar quarter of an ISO date; `NO_DATE` for none, and for what is no date."""
+    try:
+        found = date.fromisoformat(str(day)[:10]) if day else None
+    except ValueError:
+        return NO_DATE
+    return f"{found.year}-Q{(found.month + 2) // 3}" if found else NO_DATE
+
+
+def quarter_days(quarter: str) -> tuple[date, date] | None:
+    """The first and last day of ``2026-Q4``; None for what is no quarter."""
+    year, _, number = quarter.partition("-Q")
+    if not (year.isdigit() and len(year) == 4 and number in ("1", "2", "3", "4")) or year == "0000":
+        return None
+    last = int(number) * 3
+    return date(int(year), last - 2, 1), date(int(year), last, calendar.monthrange(int(year), last)[1])
+
+
+@dataclass(slots=True)
+class Sum:
+    """Deals added up by category, exactly. ``without`` counts deals that have no amount, ``negative`` those below
+    nought."""
+
+    label: str = ""
+    key: str = ""
+    deals: int = 0
+    without: int = 0
+    negative: int = 0
+    amounts: dict[str, Decimal] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def add(self, line: Line) -> None:
+        self.deals += 1
+        self.counts[line.category] = self.counts.get(line.category, 0) + 1
+        if line.amount is None:
+            self.without += 1
+        else:
+            self.negative += line.amount < 0
+            self.amounts[line.category] = EXACT.add(self.amounts.get(line.category, Decimal(0)), line.amount)
+
+    def add_sum(self, other: Sum) -> None:
+        self.deals += other.deals
+        self.without += other.without
+        self.negative += other.negative
+        for category, number in other.counts.items():
+            self.counts[category] = self.counts.get(category, 0) + number
+        for category, amount in other.amounts.items():
+            self.amounts[category] = EXACT.add(self.amounts.get(category, Decimal(0)), amount)
+
+    def of(self, *categories: str) -> Decimal:
+        result = Decimal(0)
+        for category in categories:
+            result = EXACT.add(result, self.amounts.get(category, Decimal(0)))
+        return result
+
+    def number(self, *categories: str) -> int:
+        return sum(self.counts.get(category, 0) for category in categories)
+
+    @property
+    def committed(self) -> Decimal:
+        return self.of(*COMMITTED)
+
+
+class Cube:
+    """Sums by (owner, quarter, currency); a currency nobody named is empty, and counts beside every other."""
+
+    def __init__(self) -> None:
+        self.cells: dict[tuple[str, str, str], Sum] = {}
+
+    def add(self, owner: str, line: Line) -> None:
+        key = (owner, line.quarter, line.currency or "")
+        cell = self.cells.get(key)
+        if cell is None:
+            cell = self.cells[key] = Sum()
+        cell.add(line)
+
+    @classmethod
+    def of_deals(cls, deals: Iterable[ForecastDeal]) -> Cube:
+        """The cube of one system's deals; copies that the system counts twice are counted twice."""
+        cube = cls()
+        for one in deals:
+            cube.add(one.owner_id or "", Line(one.amount, one.currency, one.category, one.status,
+                                              quarter_of(one.close_date.isoformat() if one.close_date else None)))
+        return cube
+
+    def by_owner(self, owners: frozenset[str] | None, quarter: str, currency: str) -> dict[str, Sum]:
+        """Owner -> what of theirs falls into a quarter (empty: any)."""
+        found: dict[str, Sum] = {}
+        for (owner, when, money), cell in self.cells.items():
+            if (owners is None or owner in owners) and (not quarter or when == quarter) and money in (currency, ""):
+                found.setdefault(owner, Sum()).add_sum(cell)
+        return found
+
+    def quarters(self, owners: frozenset[str] | None) -> list[str]:
+        return sorted({when for owner, when, _money in self.cells if owners is None or owner in owners})
+
+    def currencies(self, owners: frozenset[str] | None) -> list[str]:
+        """Those that deals are in, the most frequent first."""
+        found: dict[str, int] = {}
+        for (owner, _when, money), cell in self.cells.items():
+            if money and (owners is None or owner in owners):
+                found[money] = found.get(money, 0) + cell.deals
+        return sorted(found, key=lambda money: (-found[money], money))
+
+
+def together(sums: Iterable[Sum], label: str = "") -> Sum:
+    total = Sum(label)
+    for one in sums:
+        total.add_sum(one)
+    return total
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which deals are meant. Empty parts select everything. ``owners`` is what the person may see: None for all."""
+
+    owners: frozenset[str] | None = None
+    owner: str = ""
+    quarter: str = ""
+    category: str = ""
+    status: str = ""
+    text: str = ""
+    disputed: bool = False
+
+    def takes(self, deal: Deal) -> bool:
+        return (self.takes_record(deal) and self.takes_line(deal.line)
+                and (not self.disputed or bool(deal.conflicts)))
+
+    def takes_record(self, deal: Deal) -> bool:
+        """What does not depend on how the deal counts."""
+        return ((self.owners is None or deal.owner in self.owners)
+                and (not self.owner or (deal.owner or "nobody") == self.owner)
+                and (not self.text or self.text in deal.name.casefold() or self.text in deal.next_step.casefold()))
+
+    def takes_line(self, line: Line) -> bool:
+        return ((not self.quarter or line.quarter == self.quarter)
+                and (not self.category or line.category == self.category)
+                and (not self.status or line.status == self.status))
+
+
+def select(snapshot: Snapshot, selection: Selection, order: str = "name", *, descending: bool = False) -> list[Deal]:
+    deals = snapshot.ordered(order)
+    return [deal for deal in (reversed(deals) if descending else deals) if selection.takes(deal)]
+
+
+def committed_range(
+    snapshot: Snapshot, selection: Selection, currency: str
+) -> tuple[Decimal, Decimal, list[Deal]]:
+    """By how much less and more is committed if every conflict ends lowest, or highest, and the deals that decide."""
+    low = high = Decimal(0)
+    moving = []
+    for id in snapshot.disputed:
+        deal = snapshot.deals.get(id)
+        if deal is None or not deal.could_be or not selection.takes_record(deal):
+            continue
+        shown = _counts(deal.line, selection, currency)
+        ways = [_counts(line, selection, currency) for line in deal.could_be]
+        if min(ways) != max(ways):
+            moving.append(deal)
+        low = EXACT.add(low, EXACT.subtract(min(ways), shown))
+        high = EXACT.add(high, EXACT.subtract(max(ways), shown))
+    return low, high, moving
+
+
+def _counts(line: Line, selection: Selection, currency: str) -> Decimal:
+    counted = line.category in COMMITTED and line.currency == currency and selection.takes_line(line)
+    return line.amount or Decimal(0) if counted else Decimal(0)
+
+
+def pages(items: Sequence[_T], number: int, size: int) -> tuple[Sequence[_T], int, int]:
+    """One page of a list, its number (brought into range) and how many there are."""
+    last = max(1, -(-len(items) // size))
+    number = min(max(1, number), last)
+    return items[(number - 1) * size:number * size], number, last
+
+
+# -- what a bridge needs to look at ---------------------------------------------------------------------------------
+
+
+def forecast_deal(deal: Deal) -> ForecastDeal:
+    """A deal as `sidefeed.forecast` takes it."""
+    line = deal.line
+    try:
+        close = date.fromisoformat(deal.close[:10]) if deal.close else None
+    except ValueError:
+        close = None
+    return ForecastDeal(deal.id, deal.name, deal.owner or None, deal.owner_name, deal.stage or None, line.status,
+                        line.category, close, line.currency, line.amount)
+
+
+def bridge_parts(
+    there: Sequence[ForecastDeal], ours: Mapping[str, ForecastDeal], scope: Scope
+) -> tuple[list[int], list[ForecastDeal]]:
+    """The positions in ``there``, and our deals, that could count in a scope.
+
+    The bridge walks a deal from the system's values to ours, one field after another; a deal that no mixture of the two
+    lets count adds nothing to any step, so that leaving it out changes no number.
+    """
+    kept, records = [], set()
+    for number, deal in enumerate(there):
+        if _could_count(scope, deal, ours.get(deal.record or "")):
+            kept.append(number)
+            records.add(deal.record)
+    return kept, [deal for id, deal in ours.items() if id in records or scope.counts(deal)]
+
+
+def _could_count(scope: Scope, there: ForecastDeal, here: ForecastDeal | None) -> bool:
+    if here is None:
+        return scope.counts(there)
+    return ((scope.in_period(there) or scope.in_period(here)) and (scope.measures(there) or scope.measures(here))
+            and (scope.owned(there) or scope.owned(here)))
+
+
+def in_scope(quarter: str, owners: frozenset[str] | None, measure: str = "committed") -> Scope:
+    """The scope of a quarter (empty: any time) and some owners."""
+    start, end = quarter_days(quarter) or (None, None)
+    return Scope(measure, start, end, owners)
+
+
+__all__ = ["CATEGORIES", "COMMITTED", "NO_DATE", "Cube", "Line", "Selection", "Sum", "bridge_parts", "committed_range",
+           "forecast_deal", "in_scope", "pages", "quarter_days", "quarter_of", "select", "together"]

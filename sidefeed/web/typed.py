@@ -1,0 +1,71 @@
+"""What people type into a form, as values of the workspace; each refusal says what would be right."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import date
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from sidefeed.mapping import FieldSpec
+
+LONGEST = 5000
+EDITABLE = ("text", "money", "date", "choice", "number")
+_NUMBER = re.compile(r"-?\d{1,30}(\.\d{1,10})?")
+
+
+class NotUnderstood(ValueError):
+    """The text is no value of this field; the message says what is."""
+
+
+def value_of(text: str, spec: FieldSpec, like: Any = None) -> Any:
+    """The value that a text means for a field; blank is None. ``like`` is the value there now, for its currency.
+
+    Raises NotUnderstood, also for fields that cannot be typed.
+    """
+    text = text.strip()
+    if spec.type not in EDITABLE:
+        raise NotUnderstood(f"{spec.label or spec.name} cannot be typed here; change it in a system.")
+    if not text:
+        return None
+    if len(text) > LONGEST:
+        raise NotUnderstood(f"This text has {len(text):,} characters; {LONGEST:,} are the most.")
+    if spec.type == "money":
+        return _money(text, like)
+    if spec.type == "number":
+        return format(_decimal(text), "f")
+    if spec.type == "date":
+        return _date(text)
+    if spec.type == "choice" and spec.choices and text not in spec.choices:
+        raise NotUnderstood(f"{text!r} is none of {', '.join(spec.choices)}.")
+    if spec.lines == "one" and ("\n" in text or "\r" in text):
+        raise NotUnderstood("This field holds one line.")
+    return text
+
+
+def _decimal(text: str) -> Decimal:
+    plain = re.sub(r"[\s\u00a0\u202f']", "", text).replace("\u2212", "-")
+    if not _NUMBER.fullmatch(plain):
+        raise NotUnderstood(f"{text!r} is no amount. Write digits, with a point before the cents: 55000.50")
+    try:
+        return Decimal(plain)
+    except InvalidOperation:
+        raise NotUnderstood(f"{text!r} is no amount.") from None
+
+
+def _money(text: str, like: Any) -> dict[str, Any]:
+    """An amount in the currency that stands there, or followed by another: ``55000 EUR``."""
+    found = re.fullmatch(r"(.*?)\s*([A-Za-z]{3})?", text, re.DOTALL)
+    assert found is not None
+    currency = (found[2] or "").upper() or (like.get("currency") if isinstance(like, Mapping) else None)
+    if not currency:
+        raise NotUnderstood("Say the currency too: 55000 EUR")
+    return {"amount": format(_decimal(found[1]), "f"), "currency": currency}
+
+
+def _date(text: str) -> str:
+    try:
+        return date.fromisoformat(text).isoformat()
+    except ValueError:
+        raise NotUnderstood(f"{text!r} is no date. Write it as 2026-12-31.") from None

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from sidefeed.workspace import Store
+from tests.web.site import Site, Team, listed
+
+NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
+
+
+class Company:
+    """What a module's tests share: a company of two teams, and the pages over it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.clock = NOW
+        self.store = Store.open(folder / "workspace.db", now=lambda: self.clock)
+        self.team = Team(self.store)
+        self.pump = self.team.deal("Pump station", "ann@example.com", "50000")
+        self.team.deal("Filter line", "bob@example.com", "12000.50", stage="won", category="commit")
+        self.team.deal("Retrofit", "bob@example.com", None)
+        self.quarry = self.team.deal("Quarry control", "eve@example.com", "90000")
+        self.team.deal("Refund", "eve@example.com", "-4000")
+        self.team.deal("Orphan", None, "700")
+        self.team.deal("Someday", "ann@example.com", "1", close=None)
+        self.team.deal("Next year", "ann@example.com", "333333", close="2027-02-01", category="pipeline")
+        self.team.dispute(self.pump, "money", {"salesforce": {"amount": "48000", "currency": "EUR"},
+                                               "hubspot": {"amount": "55000", "currency": "EUR"}})
+        self.site = Site(self.store, listed())
+
+    def close(self) -> None:
+        self.site.close()
+        self.store.close()
+
+
+@pytest.fixture(scope="module")
+def company(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Company]:
+    made = Company(tmp_path_factory.mktemp("company"))
+    yield made
+    made.close()
