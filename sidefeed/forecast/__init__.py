@@ -5,15 +5,22 @@ amounts are `decimal.Decimal` throughout, never floats, and sums are exact. ``do
 """
 
 from sidefeed.forecast.bridge import Bridge, DoesNotSum, bridge
+from sidefeed.forecast.calls import CALLS, calls, quotas, submit
+from sidefeed.forecast.entries import EntryError
 from sidefeed.forecast.frames import DEALS, frame, records, to_bytes
+from sidefeed.forecast.hierarchy import EVERYONE, Hierarchy, People, hierarchy, resolve
 from sidefeed.forecast.history import deals, deals_as_of
 from sidefeed.forecast.moves import Explained, explain
+from sidefeed.forecast.periods import Calendar, Period
+from sidefeed.forecast.rates import CONVERTED, Rates, converted, rates
 from sidefeed.forecast.reconcile import reconcile
 from sidefeed.forecast.rollup import Forecast, forecast
 from sidefeed.forecast.scope import Scope, ScopeError, totals
 from sidefeed.forecast.systems import SYSTEM_DEALS, system_deals
 from sidefeed.forecast.waterfall import WATERFALL, WATERFALL_DEALS, Waterfall, waterfall
 
-__all__ = ["DEALS", "SYSTEM_DEALS", "WATERFALL", "WATERFALL_DEALS", "Bridge", "DoesNotSum", "Explained", "Forecast",
-           "Scope", "ScopeError", "Waterfall", "bridge", "deals", "deals_as_of", "explain", "forecast", "frame",
-           "reconcile", "records", "system_deals", "to_bytes", "totals", "waterfall"]
+__all__ = ["CALLS", "CONVERTED", "DEALS", "EVERYONE", "SYSTEM_DEALS", "WATERFALL", "WATERFALL_DEALS", "Bridge",
+           "Calendar", "DoesNotSum", "EntryError", "Explained", "Forecast", "Hierarchy", "People", "Period", "Rates",
+           "Scope", "ScopeError", "Waterfall", "bridge", "calls", "converted", "deals", "deals_as_of", "explain",
+           "forecast", "frame", "hierarchy", "quotas", "rates", "reconcile", "records", "resolve", "submit",
+           "system_deals", "to_bytes", "totals", "waterfall"]

@@ -253,3 +253,72 @@ setting = Table(
     Column("name", Text, primary_key=True),
     Column("value", Text, nullable=False),
 )
+
+membership = Table(
+    "membership", metadata,
+    Column("id", Revision, primary_key=True, autoincrement=True),
+    Column("node", Text, nullable=False),
+    Column("member", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("valid_from", Text),
+    Column("valid_to", Text),
+    Column("known_from", Text, nullable=False),
+    Column("known_to", Text),
+    Column("actor", Text, nullable=False),
+)
+
+quota = Table(
+    "quota", metadata,
+    Column("id", Revision, primary_key=True, autoincrement=True),
+    Column("node", Text, nullable=False),
+    Column("valid_from", Text, nullable=False),
+    Column("valid_to", Text, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("amount", Text, nullable=False),
+    Column("known_from", Text, nullable=False),
+    Column("known_to", Text),
+    Column("actor", Text, nullable=False),
+)
+
+fx_rate = Table(
+    "fx_rate", metadata,
+    Column("id", Revision, primary_key=True, autoincrement=True),
+    Column("kind", Text, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("into", Text, nullable=False),
+    Column("rate", Text, nullable=False),
+    Column("valid_from", Text),
+    Column("valid_to", Text),
+    Column("known_from", Text, nullable=False),
+    Column("known_to", Text),
+    Column("actor", Text, nullable=False),
+)
+
+submission = Table(
+    "submission", metadata,
+    Column("id", Revision, primary_key=True, autoincrement=True),
+    Column("at", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("node", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("measure", Text, nullable=False),
+    Column("valid_from", Text, nullable=False),
+    Column("valid_to", Text, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("amount", Text, nullable=False),
+    Column("computed", Text),
+    Column("reason", Text),
+    Index("submission_node", "node", "valid_from", "valid_to"),
+)
+
+snapshot = Table(
+    "snapshot", metadata,
+    Column("rev", Revision, primary_key=True, autoincrement=False),
+    Column("day", Text, nullable=False),
+    Column("at", Text, nullable=False),
+    Column("deals", Integer, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("content", LargeBinary, nullable=False),
+    Index("snapshot_day", "day"),
+)
