@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from sidefeed.calendars import CalendarPolicy, Level
 from sidefeed.connector import Connector
 from sidefeed.mapping import Mapping as Mappings
 from sidefeed.mapping import load
@@ -55,6 +56,23 @@ class SystemSettings(BaseModel):
         return dict(self.__pydantic_extra__ or {})
 
 
+class CalendarSettings(BaseModel):
+    """``[calendars]``: what may leave the calendars (`sidefeed.calendars.CalendarPolicy` says what each means)."""
+
+    model_config = ConfigDict(extra="forbid")
+    privacy: Level = "full"
+    internal_domains: list[str] = Field(default_factory=list)
+    blocked_domains: list[str] = Field(default_factory=list)
+    confidence: float = Field(default=0.5, ge=0, le=1)
+    conference_url: str = ""
+
+    def policy(self) -> CalendarPolicy:
+        return CalendarPolicy(
+            self.privacy, frozenset(each.strip().lower().lstrip("@") for each in self.internal_domains),
+            frozenset(each.strip().lower().lstrip("@") for each in self.blocked_domains), self.confidence,
+            self.conference_url)
+
+
 class PersonSettings(BaseModel):
     """One ``[people."ann.lee@example.com"]`` table: what this person sees of the pages, and who leads them."""
 
@@ -73,6 +91,7 @@ class Settings(BaseModel):
     timezone: str = "UTC"
     systems: dict[str, SystemSettings] = Field(default_factory=dict)
     guards: dict[str, GuardSettings] = Field(default_factory=dict)
+    calendars: CalendarSettings = Field(default_factory=CalendarSettings)
     people: dict[str, PersonSettings] = Field(default_factory=dict)
 
 
@@ -130,7 +149,9 @@ class Project:
 
     def store(self) -> Store:
         place = self.settings.workspace
-        return Store.open(place if "://" in place else self.folder / place, now=self.now)
+        store = Store.open(place if "://" in place else self.folder / place, now=self.now)
+        store.calendars = self.settings.calendars.policy()
+        return store
 
     def connector(self, system: str) -> Connector:
         """The connector of a system, found through the entry points ``sidefeed.connectors``."""
@@ -168,7 +189,8 @@ class Project:
         store = self.store()
         try:
             names = [name for name in (systems or self.systems) if mappings.for_system(name)]
-            yield Engine(store, mappings, {name: self.connector(name) for name in names}, self.limits(), progress)
+            yield Engine(store, mappings, {name: self.connector(name) for name in names}, self.limits(), progress,
+                         self.settings.calendars.policy())
         finally:
             store.close()
 

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from sidefeed.cli import imports, maps, output, practice, serve, server, trust
+from sidefeed.cli import calendars, imports, maps, output, practice, serve, server, trust
 from sidefeed.cli.output import ATTENTION, EXIT_CODES, STOPPED, UNREACHABLE, USAGE
 from sidefeed.cli.shared import JsonOption, ProjectOption, SystemsArgument, calls_of, end_with, errors
 
@@ -89,8 +89,9 @@ def plan(
         for write in writes[:limit]:
             output.out.print(f"[bold]{write.op}[/bold] {write.system} {write.object} {escape(write.label)}  "
                              f"[dim]{escape(write.reason)}[/dim]")
-            for name, after in write.after.items():
-                before = f"{write.before.get(name)!r} -> " if write.op == "update" else ""
+            befores, afters = write.shown()
+            for name, after in afters.items():
+                before = f"{befores.get(name)!r} -> " if write.op == "update" else ""
                 output.out.print(f"    {name}: {escape(f'{before}{after!r}'[:200])}")
         if len(writes) > limit:
             output.out.print(f"... and {len(writes) - limit} more; --json prints all.")
@@ -344,6 +345,7 @@ app.command()(server.down)
 app.add_typer(imports.app, name="import")
 app.add_typer(practice.app, name="sandbox")
 maps.register(app)
+calendars.register(app)
 trust.register(app)
 serve.register(app)
 

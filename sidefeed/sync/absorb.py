@@ -13,10 +13,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from sidefeed.calendars import Level
+from sidefeed.calendars.redact import told
 from sidefeed.connector import Connector, Stream
 from sidefeed.mapping import UNKNOWN, FieldMap, LensError, ObjectMap, Unresolved
 from sidefeed.mapping import Mapping as Mappings
 from sidefeed.sync import meetings, refs
+from sidefeed.sync.attribution import attribute
 from sidefeed.sync.capture import Progress, digest, pack
 from sidefeed.sync.match import keys_of
 from sidefeed.sync.policy import can_revert, decide, policy_name, reverts
@@ -31,7 +34,8 @@ RETRY_AFTER = timedelta(minutes=20)
 
 @dataclass(slots=True)
 class Observation:
-    """One remote object as it was seen, on its way into the log."""
+    """One remote object as it was seen, on its way into the log. ``mailbox`` to ``own_level`` are told of meetings in
+    calendars alone: whose calendar, who is in it, and at which level it may leave."""
 
     id: str
     image: dict[str, Any] | None
@@ -46,6 +50,11 @@ class Observation:
     waiting: tuple[str, str] | None = None
     record: str | None = None
     fresh: bool = False
+    mailbox: str = ""
+    organiser: str = ""
+    people: tuple[str, ...] = ()
+    level: Level = "full"
+    own_level: Level = "full"
 
 
 @dataclass(slots=True)
@@ -143,14 +152,14 @@ class _Batch:
                     one.waiting = (problem.field, problem.message)
                 else:
                     self.report.problem(self.om.system, self.stream.name, one.id, problem.field, problem.code,
-                                        problem.message)
+                                        told(self.om, problem.field, problem.code, problem.message))
         if self.om.entity == "meeting":
             live = meetings.admit(self.tx, self.om, live, self.report, self.done)
         self._identify(live)
         identified = [one for one in live if one.record is not None]
         self._absorb_live(identified)
         if self.om.entity == "meeting" and self.om.readonly:
-            meetings.attribute(self.tx, self.om, identified, self.report)
+            attribute(self.tx, self.om, identified, self.report)
         for one in seen:
             if one.merged_into is not None:
                 self._absorb_merge(one)

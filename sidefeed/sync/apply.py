@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from sidefeed.calendars.redact import discreet
 from sidefeed.connector import (
     AuthenticationFailed,
     Connector,
@@ -217,7 +218,7 @@ def _settle(
         key = link.key if planned.op == "create" else f"{planned.record}:{planned.op}"
         outcome = outcomes[key]
         values = {**planned.after, **({om.key_field: link.key} if planned.op == "create" and om.key_field else {})}
-        settled[key] = (outcome.status, _outcome_json(outcome))
+        settled[key] = (outcome.status, _outcome_json(planned, outcome))
         if outcome.status == "done":
             _done(tx, om, object, planned, link, outcome, values, states[planned.record],
                   bases.get(planned.record, {}), report)
@@ -267,6 +268,7 @@ def _refused(
 ) -> bool:
     """Remember by content what was refused; the rest of the record may go at once."""
     error = outcome.error or ConnectorError("the system gave no reason")
+    message = discreet(error.message, planned.after, planned.secret)
     if isinstance(error, Gone) and planned.external_id:
         tx.put_inbox(om.system, object, {planned.external_id: None})
         link.due = planned.op != "delete"
@@ -278,15 +280,15 @@ def _refused(
     if isinstance(error, Duplicate) and error.of:
         tx.put_inbox(om.system, object, dict.fromkeys(error.of))
         tx.ask(om.system, object, error.of[0], "duplicate", {
-            "entity": om.entity, "record": planned.record, "label": planned.label, "message": error.message,
+            "entity": om.entity, "record": planned.record, "label": planned.label, "message": message,
             "existing": list(error.of)})
     field = error.field if isinstance(error, Invalid) and error.field in planned.after else ""
     content = planned.after.get(field) if field else (
         {"delete": planned.external_id} if planned.op == "delete" else dict(planned.after))
     tx.refuse(om.system, object, planned.record, field or "", digest=content_digest(content), code=error.code,
-              message=error.message, owner=error.owner)
+              message=message, owner=error.owner)
     report.count("refused")
-    report.problem(om.system, object, planned.label, field or None, error.code, error.message, error.owner)
+    report.problem(om.system, object, planned.label, field or None, error.code, message, error.owner)
     if planned.op == "update" or (planned.op == "create" and field):
         link.due = True
     return bool(field)
@@ -307,12 +309,14 @@ def _not_done(
     if outcome.status in ("stale", "unknown") and planned.external_id:
         tx.put_inbox(om.system, object, {planned.external_id: None})
     if outcome.error is not None and outcome.status == "retry":
-        report.problem(om.system, object, planned.label, None, outcome.error.code, outcome.error.message)
+        report.problem(om.system, object, planned.label, None, outcome.error.code,
+                       discreet(outcome.error.message, planned.after, planned.secret))
 
 
-def _outcome_json(outcome: Outcome) -> dict[str, Any]:
+def _outcome_json(planned: PlannedWrite, outcome: Outcome) -> dict[str, Any]:
+    told = outcome.error and discreet(outcome.error.message, planned.after, planned.secret)
     return {"external_id": outcome.external_id, "version": outcome.version,
-            "error": [outcome.error.code, outcome.error.message] if outcome.error else None}
+            "error": [outcome.error.code, told] if outcome.error else None}
 
 
 def _look_back(

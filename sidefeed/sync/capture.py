@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 import xxhash
 
+from sidefeed.calendars import busy
 from sidefeed.connector import Connector, CursorExpired, Remote, Stream
 from sidefeed.mapping import ObjectMap
 from sidefeed.workspace import Store
@@ -82,4 +83,6 @@ def _news(tx: Any, system: str, object: str, records: tuple[Remote, ...]) -> dic
     if gone:
         roles = tx.known_as(system, object, gone)
         same |= {id for id in gone if id not in roles or roles[id][1] == "gone"}
+        if "/" in object:
+            busy.forget(tx, system, object, gone)
     return {id: payload for id, payload in news.items() if id not in same}

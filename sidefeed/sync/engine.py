@@ -16,6 +16,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from sidefeed.calendars import CalendarPolicy
+from sidefeed.calendars.enforce import enforce_policy
+from sidefeed.calendars.facts import derive
+from sidefeed.calendars.forget import forget
+from sidefeed.calendars.redact import secret_fields
 from sidefeed.connector import Connector, ConnectorError, Stream
 from sidefeed.mapping import Mapping as Mappings
 from sidefeed.mapping import ObjectMap
@@ -47,8 +52,10 @@ class Engine:
     connectors: Mapping[str, Connector]
     limits: Limits = field(default_factory=Limits)
     progress: Progress | None = None
+    calendars: CalendarPolicy = field(default_factory=CalendarPolicy)
 
     def __post_init__(self) -> None:
+        self.store.calendars = self.calendars
         match: dict[str, list[Sequence[str]]] = {"contact": [("email",)], "account": [("domain",)]}
         for om in self.mappings.objects:
             match.setdefault(om.entity, []).extend(om.match)
@@ -147,6 +154,7 @@ class Engine:
             with self.store.write() as tx:
                 tx.end_run(run, state, report.counts, {**report.as_json(), "trips": trips})
             self.store.run = None
+        forget(self.store, {(om.system, om.object): secret_fields(om) for om in self.mappings.objects})
         return report
 
     def plan(
@@ -160,7 +168,7 @@ class Engine:
         names = list(systems or self.connectors)
         with scratch_copy(self.store) as scratch:
             scratch.natural_keys = self.store.natural_keys
-            engine = Engine(scratch, self.mappings, self.connectors, self.limits, self.progress)
+            engine = Engine(scratch, self.mappings, self.connectors, self.limits, self.progress, self.calendars)
             report = Report("plan")
             live = engine._identify(names, report, confirm_mapping=not skip_changed, skip_changed=skip_changed)
             try:
@@ -240,6 +248,8 @@ class Engine:
 
     def _read(self, live: list[str], report: Report, *, approve: Approval) -> None:
         """Recover, capture everything, guard the deletions, then absorb in dependency order."""
+        enforce_policy(self.store, [(om.system, stream.name) for om, stream in self._feeds(live, report)
+                                    if om.entity == "meeting" and stream.partition])
         for om, stream in self._feeds(live, report):
             with self._contained(om, stream, report):
                 recover(self.store, om, self.connectors[om.system], stream, report)
@@ -254,6 +264,7 @@ class Engine:
         for om, stream in self._feeds(live, report):
             with self._contained(om, stream, report):
                 absorb(self.store, self.mappings, om, stream, self.connectors[om.system], report, self.progress)
+        derive(self.store)
 
     def _write(
         self, live: list[str], report: Report, *, approve: Approval, saved: SavedPlan | None = None

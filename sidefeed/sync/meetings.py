@@ -1,23 +1,21 @@
-"""Which meetings leave a calendar, and which deal they belong to.
+"""Which meetings leave a calendar, and what happens when they may not any more.
 
-Only a meeting with a known outside person leaves the calendar; a private one never does, and one that turns private is
-taken back. The deal is found by the ladder below, first hit wins, and a closed deal is never chosen; where nothing is
-certain the meeting waits without a deal and one question is asked.
-
-1. chosen   a person, or the other system, already said which deal
-2. role     exactly one open deal has a matched attendee as contact
-3. account  exactly one open deal on the account of a matched attendee
-4. ask      the meeting goes to the account, and the question into the queue
+Only a meeting with a known outside person leaves the calendar. A private one never does, nor one with a blocked domain,
+nor more of one than its level allows (`sidefeed.calendars.policy`). One that turns private is taken back from every CRM
+and of its words only a hash stays. When everybody is busy is kept for the team calendar, without a word.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
+from sidefeed.calendars import Level, busy, forget, tightest
+from sidefeed.calendars.policy import SECRET, TITLE_HIDES, publishes
+from sidefeed.calendars.rules import Rules
 from sidefeed.mapping import ObjectMap
-from sidefeed.sync.match import keys_of, normalise
+from sidefeed.sync.attribution import accounts, addresses, domain, internal_domains, marked_cancelled, people
+from sidefeed.sync.match import keys_of
 from sidefeed.workspace import DELETED, Draft, RecordState, Transaction
 
 if TYPE_CHECKING:
@@ -27,192 +25,196 @@ if TYPE_CHECKING:
 PAST, FUTURE = timedelta(days=30), timedelta(days=14)
 """Activities are written for this window only; a meeting that leaves it is left alone, never deleted."""
 
-CLOSED = frozenset({"won", "lost"})
-PUBLIC_DOMAINS = frozenset(
-    "aol.com gmail.com gmx.de gmx.net googlemail.com hotmail.com icloud.com live.com mail.com me.com msn.com "
-    "outlook.com proton.me protonmail.com t-online.de web.de yahoo.com".split())
+LONGEST = timedelta(days=14)
+"""The longest Event that Salesforce takes; a longer meeting is a holiday or a campaign, and nobody's activity."""
+
+UNMATCHED_KEPT = timedelta(days=30)
+"""How long a meeting waits for one of its people to become known; after that it is dropped here."""
 
 
 def admit(
     tx: Transaction, om: ObjectMap, live: list[Observation], report: Report, done: list[str]
 ) -> list[Observation]:
     """The observations that may enter the workspace. Calendars only: what a CRM already holds is no secret to it."""
-    if not om.readonly:
+    if not om.readonly or not live:
         return live
-    internal = internal_domains(tx)
-    admitted = []
-    known = tx.known_as(om.system, _feed(om, live), [one.id for one in live]) if live else {}
-    for one in live:
-        verdict = _verdict(tx, one, internal)
+    return _Gate(tx, om, live, report, done).admit(live)
+
+
+class _Gate:
+    """The decisions about one batch of one calendar."""
+
+    def __init__(
+        self, tx: Transaction, om: ObjectMap, live: list[Observation], report: Report, done: list[str]
+    ) -> None:
+        self.tx = tx
+        self.om = om
+        self.report = report
+        self.done = done
+        self.now = tx.store.now()
+        self.policy = tx.store.calendars
+        self.rules = Rules(tx)
+        self.internal = internal_domains(tx)
+        self.known = tx.known_as(om.system, live[0].stream, [one.id for one in live])
+        self.copies = busy.levels(tx, {key for one in live if (key := one.values.get("key"))})
+
+    def admit(self, live: list[Observation]) -> list[Observation]:
+        admitted, blocks = [], []
+        for one in live:
+            one.mailbox = one.stream.partition("/")[2].casefold()
+            one.people = tuple(addresses(one.values))
+            one.organiser = one.values.get("organiser") or ""
+            show_as, declined = one.values.pop("show_as", None), one.values.pop("declined", None)
+            one.level = self._level(one)
+            verdict = self._verdict(one, bool(declined))
+            if (block := self._block(one, show_as or "busy", verdict)) is not None:
+                blocks.append(block)
+            if self._passes(one, verdict):
+                self._narrow(one)
+                admitted.append(one)
+            if verdict != "admit":
+                self.report.count(f"meetings_{verdict}")
+        busy.note(self.tx, blocks)
+        return admitted
+
+    def _passes(self, one: Observation, verdict: str) -> bool:
         if verdict == "admit":
-            _defer_to_organiser(tx, om, one)
-            admitted.append(one)
-        elif verdict == "private" and one.id in known:
-            _retract(tx, om, known[one.id][0])
-            done.append(one.id)
-        elif verdict in ("unmatched", "later"):
-            tx.postpone(om.system, one.stream, one.id, waiting_for="a known outside attendee" if verdict == "unmatched"
-                        else "the activity window",
-                        until=tx.store.now() + timedelta(hours=1) if verdict == "unmatched" else _opens(one))
-        elif one.id in known:
-            admitted.append(one)  # already published: later changes still count
-        else:
-            done.append(one.id)
-        if verdict != "admit":
-            report.count(f"meetings_{verdict}")
-    return admitted
+            return True
+        if verdict in ("private", "blocked"):
+            for record in self._published(one):
+                retract(self.tx, record, f"it is {verdict} in the calendar of {one.mailbox}")
+            self.done.append(one.id)
+            return False
+        if verdict == "unmatched":
+            self._wait(one)
+            return False
+        if verdict == "later":
+            self.tx.postpone(self.om.system, one.stream, one.id, until=self._opens(one), waiting_for="its time to come")
+            return False
+        if one.id in self.known and verdict != "declined":
+            return True  # already published: later changes still count
+        self.done.append(one.id)
+        return False
+
+    def _wait(self, one: Observation) -> None:
+        """Nobody of it is known yet. It waits here, in no CRM, and not for ever."""
+        if one.attempts * timedelta(hours=1) > UNMATCHED_KEPT:
+            self.done.append(one.id)
+            return
+        self.tx.postpone(self.om.system, one.stream, one.id, until=self.now + timedelta(hours=1),
+                         waiting_for="a known outside attendee")
+
+    def _published(self, one: Observation) -> list[str]:
+        """Records that this meeting is, whichever calendar brought them."""
+        found = {self.known[one.id][0]} if one.id in self.known else set()
+        keys = keys_of([("key",)], {"key": one.values.get("key")})
+        for records in self.tx.by_natural_keys("meeting", keys).values():
+            found.update(records)
+        return sorted(found)
+
+    def _level(self, one: Observation) -> Level:
+        """The tightest of what the calendar, the administrator and the people say, over every copy of the meeting."""
+        own: Level = "full" if (one.values.get("sensitivity") or "normal") == "normal" else "none"
+        key = one.values.get("key")
+        others = [level for (feed, id), level in self.copies.get(key or "", {}).items()
+                  if (feed, id) != (f"{self.om.system} {one.stream}", one.id)]
+        one.own_level = tightest(own, self.rules.privacy(key, one.mailbox))
+        return tightest(one.own_level, self.policy.privacy, *others)
+
+    def _verdict(self, one: Observation, declined: bool) -> str:
+        if not publishes(one.level):
+            return "private"
+        outside = [address for address in one.people if domain(address) not in self.internal]
+        if any(domain(address) in self.policy.blocked_domains for address in one.people):
+            return "blocked"
+        if not outside:
+            return "internal"
+        starts, ends = _span(one)
+        if starts is not None and starts > self.now + FUTURE:
+            return "later"
+        if starts is not None and starts < self.now - PAST:
+            return "past"
+        if starts is not None and ends is not None and ends - starts > LONGEST:
+            return "too_long"
+        if declined:
+            return "declined"
+        if not people(self.tx, outside) and not accounts(self.tx, outside):
+            return "unmatched"
+        return "admit"
+
+    def _block(self, one: Observation, show_as: str, verdict: str) -> dict[str, Any] | None:
+        when = one.values.get("when") or {}
+        if not when.get("start") or not one.mailbox:
+            return None
+        return {"system": self.om.system, "object": one.stream, "external_id": one.id, "mailbox": one.mailbox,
+                "key": one.values.get("key"), "start": when["start"], "end": when.get("end") or when["start"],
+                "all_day": bool(when.get("all_day")), "show_as": show_as, "level": one.own_level, "verdict": verdict}
+
+    def _opens(self, one: Observation) -> datetime | None:
+        starts, _ends = _span(one)
+        return starts - FUTURE if starts else None
+
+    def _narrow(self, one: Observation) -> None:
+        """Only as much as the level allows. An attendee's copy says only that the meeting is there, where the
+        organiser's own calendar is read too."""
+        if one.organiser and one.organiser != one.mailbox and self.tx.records_known_as(
+                self.om.system, "user", [one.organiser]):
+            one.values = {"key": one.values.get("key")}
+        elif one.level == "title":
+            one.values |= {name: None for name in TITLE_HIDES if name in one.values}
 
 
-def _feed(om: ObjectMap, live: Sequence[Observation]) -> str:
-    return live[0].stream
+def _span(one: Observation) -> tuple[datetime | None, datetime | None]:
+    when = one.values.get("when") or {}
+    all_day = bool(when.get("all_day"))
+    return _moment(when.get("start"), all_day), _moment(when.get("end"), all_day)
 
 
-def _verdict(tx: Transaction, one: Observation, internal: frozenset[str]) -> str:
-    declined = one.values.pop("declined", None)
-    if (one.values.get("sensitivity") or "normal") != "normal":
-        return "private"
-    outside = [address for address in addresses(one.values) if domain(address) not in internal]
-    if not outside:
-        return "internal"
-    starts = _starts(one)
-    now = tx.store.now()
-    if starts is not None and starts > now + FUTURE:
-        return "later"
-    if starts is not None and starts < now - PAST:
-        return "past"
-    if declined:
-        return "declined"
-    if not people(tx, outside) and not accounts(tx, outside):
-        return "unmatched"
-    return "admit"
-
-
-def _starts(one: Observation) -> datetime | None:
-    when = one.values.get("when")
-    if not when or not when.get("start"):
+def _moment(text: str | None, all_day: bool) -> datetime | None:
+    if not text:
         return None
-    if when.get("all_day"):
-        return datetime.combine(date.fromisoformat(when["start"]), time(), UTC)
-    return datetime.fromisoformat(when["start"])
+    return datetime.combine(date.fromisoformat(text), time(), UTC) if all_day else datetime.fromisoformat(text)
 
 
-def _opens(one: Observation) -> datetime | None:
-    starts = _starts(one)
-    return starts - FUTURE if starts else None
+def retract(tx: Transaction, record: str, reason: str, *, actor: str = "policy:private") -> None:
+    """Take a meeting back from every CRM, and have its words forgotten.
 
-
-def _defer_to_organiser(tx: Transaction, om: ObjectMap, one: Observation) -> None:
-    """An attendee's copy says only that the meeting is there, where the organiser's own calendar is connected too."""
-    organiser = one.values.get("organiser")
-    own = one.stream.partition("/")[2].casefold()
-    if organiser and organiser != own and tx.records_known_as(om.system, "user", [organiser]):
-        one.values = {"key": one.values.get("key")}
-
-
-def _retract(tx: Transaction, om: ObjectMap, record: str) -> None:
-    """A meeting that became private is taken back everywhere; its text leaves the current values."""
+    What only we wrote is deleted there. Where people wrote in it, what came from the calendar is emptied and their
+    part stays.
+    """
     state = tx.records([record])[record]
-    if not state.deleted:
-        blank = {name: None for name in ("subject", "location", "description", "attendees") if state.values.get(name)}
-        tx.append([Draft("meeting", record, {**blank, DELETED: True}, "policy:private", "policy",
-                         reason="it was made private in the calendar")])
+    if state.deleted or state.values.get("withdrawn"):
+        return
+    theirs = _written_by_people(tx, state)
+    fields: dict[str, Any] = {
+        name: None for name in SECRET if state.values.get(name) not in (None, []) and name not in theirs}
+    fields["withdrawn"] = True
+    if theirs:
+        fields["status"] = "cancelled"
+    else:
+        fields[DELETED] = True
+    tx.append([Draft("meeting", record, fields, actor, "policy", reason=reason)])
+    forget.begin(tx, record)
+    for row in tx.questions():
+        left = [meeting for meeting in row["evidence"].get("meetings", row["evidence"].get("records", ()))
+                if meeting != record]
+        if row["system"] == "workspace" and not left:
+            tx.drop_question(row["system"], row["object"], row["external_id"])
+
+
+def _written_by_people(tx: Transaction, state: RecordState) -> set[str]:
+    """Fields of a meeting whose current value somebody wrote in a CRM."""
+    calendars = {link.system for link in tx.links_of(state.id) if "/" in link.object}
+    heads = {rev: name for name in state.values for rev in state.heads_of(name)}
+    return {heads[rev] for rev, change in tx.head_details(heads).items()
+            if change.source not in {*calendars, "policy", "workspace", "import"}}
 
 
 def cancelled(tx: Transaction, om: ObjectMap, state: RecordState, now: datetime) -> None:
     """A meeting deleted from its calendar: a future one is cancelled, a past one stays as it was."""
     when = state.values.get("when") or {}
-    still_held = [link for link in tx.links_of(state.id) if link.system == om.system and link.state == "live"]
+    still_held = [link for link in tx.links_of(state.id) if "/" in link.object and link.state == "live"]
     future = when.get("start", "") > now.strftime("%Y-%m-%d")
     if future and not still_held and state.values.get("status") != "cancelled":
-        tx.append([Draft("meeting", state.id, {"status": "cancelled"}, om.system, om.system,
+        tx.append([Draft("meeting", state.id, {"status": "cancelled", **marked_cancelled(state)}, om.system, om.system,
                          reason="deleted from the calendar")])
-
-
-def attribute(tx: Transaction, om: ObjectMap, seen: Iterable[Observation], report: Report) -> None:
-    """Put matched people, account or deal, and owner on meetings that came from a calendar."""
-    internal = internal_domains(tx)
-    deals = None
-    for one in seen:
-        state = tx.record(one.record) if one.record else None
-        if state is None or state.deleted:
-            continue
-        outside = [address for address in addresses(state.values) if domain(address) not in internal]
-        matched = people(tx, outside)
-        fields: dict[str, Any] = {}
-        contacts = sorted({*(state.values.get("contacts") or ()), *matched})
-        if contacts and contacts != (state.values.get("contacts") or []):
-            fields["contacts"] = contacts
-        if state.values.get("owner") is None and (owner := _owner(tx, om, one, state)) is not None:
-            fields["owner"] = owner
-        if state.values.get("status") is None:
-            fields["status"] = "planned"
-        reason = None
-        if state.values.get("about") is None:
-            deals = open_deals(tx) if deals is None else deals
-            about, step = choose_deal(tx, matched, accounts(tx, outside), deals)
-            reason = f"attribution by {step}"
-            if about is not None:
-                fields["about"] = about
-            if step == "ask":
-                tx.ask(om.system, one.stream, one.id, "deal", {
-                    "record": state.id, "contacts": matched, "went_to": about})
-                report.count("meetings_asked")
-        if fields:
-            tx.append([Draft("meeting", state.id, fields, "policy:attribution", "policy", reason=reason)])
-
-
-def choose_deal(
-    tx: Transaction, contacts: Sequence[str], account_ids: Sequence[str], deals: Sequence[RecordState]
-) -> tuple[str | None, str]:
-    """The deal a meeting belongs to, or its account, and the step of the ladder that said so."""
-    by_role = [deal.id for deal in deals if set(deal.values.get("contacts") or ()) & set(contacts)]
-    if len(by_role) == 1:
-        return f"opportunity:{by_role[0]}", "role"
-    own = {state.values.get("account") for state in tx.records(list(contacts)).values()} | set(account_ids)
-    own.discard(None)
-    if not by_role:
-        on_account = [deal.id for deal in deals if deal.values.get("account") in own]
-        if len(on_account) == 1:
-            return f"opportunity:{on_account[0]}", "account"
-    return (f"account:{next(iter(own))}" if len(own) == 1 else None), "ask"
-
-
-def open_deals(tx: Transaction) -> list[RecordState]:
-    return [state for state in tx.each_record("opportunity")
-            if not state.deleted and state.merged_into is None and state.values.get("stage") not in CLOSED]
-
-
-def people(tx: Transaction, outside: Sequence[str]) -> list[str]:
-    """Contacts with one of these addresses; an address that several contacts share proves nothing."""
-    keys = {keys_of([("email",)], {"email": address})[0] for address in outside}
-    return sorted({records[0] for records in tx.by_natural_keys("contact", keys).values() if len(records) == 1})
-
-
-def accounts(tx: Transaction, outside: Sequence[str]) -> list[str]:
-    keys = {keys_of([("domain",)], {"domain": domain(address)})[0] for address in outside
-            if domain(address) not in PUBLIC_DOMAINS}
-    return sorted({records[0] for records in tx.by_natural_keys("account", keys).values() if len(records) == 1})
-
-
-def _owner(tx: Transaction, om: ObjectMap, one: Observation, state: RecordState) -> str | None:
-    """The organiser where one of ours organised it, else whose calendar it was found in."""
-    organiser = state.values.get("organiser") or ""
-    mailbox = one.stream.partition("/")[2].casefold()
-    found = tx.records_known_as(om.system, "user", [organiser, mailbox])
-    return found.get(organiser) or found.get(mailbox)
-
-
-def addresses(values: dict[str, Any]) -> list[str]:
-    found = [values.get("organiser")] + [person.get("address") for person in values.get("attendees") or ()
-                                         if person.get("role") != "resource"]
-    return [address for address in dict.fromkeys(found) if address]
-
-
-def domain(address: str) -> str:
-    return normalise(address).rpartition("@")[2]  # type: ignore[no-any-return]
-
-
-def internal_domains(tx: Transaction) -> frozenset[str]:
-    """The domains of our own users, public mail providers excepted."""
-    return frozenset(domain(email) for state in tx.each_record("user")
-                     if (email := state.values.get("email"))) - PUBLIC_DOMAINS

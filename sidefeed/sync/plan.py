@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import orjson
 
+from sidefeed.calendars.redact import masked, secret_raw, told
 from sidefeed.connector import Capabilities, Stream
 from sidefeed.mapping import LensError, ObjectMap, Problem, Unresolved
 from sidefeed.mapping import Mapping as Mappings
@@ -26,7 +27,8 @@ Op = Literal["create", "update", "delete"]
 @dataclass(slots=True)
 class PlannedWrite:
     """One write to one system. ``before`` and ``after`` are raw values by the system's own field names; ``why`` names
-    for each workspace field the revision, actor, source and time that ask for it."""
+    for each workspace field the revision, actor, source and time that ask for it. ``secret`` names the raw values that
+    are withheld wherever the plan is shown."""
 
     system: str
     object: str
@@ -41,12 +43,18 @@ class PlannedWrite:
     fields: dict[str, list[int]] = field(default_factory=dict)
     why: dict[str, str] = field(default_factory=dict)
     reason: str = ""
+    secret: frozenset[str] = frozenset()
+
+    def shown(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Before and after as people may read them."""
+        return masked(self.before, self.secret), masked(self.after, self.secret)
 
     def as_json(self) -> dict[str, Any]:
+        before, after = self.shown()
         return {"system": self.system, "object": self.object, "op": self.op, "record": self.record,
                 "entity": self.entity, "label": self.label, "external_id": self.external_id, "reason": self.reason,
-                "fields": {name: {"before": self.before.get(name), "after": value}
-                           for name, value in self.after.items()}, "why": self.why}
+                "fields": {name: {"before": before.get(name), "after": value} for name, value in after.items()},
+                "why": self.why}
 
 
 @dataclass(slots=True)
@@ -259,7 +267,8 @@ class _Planner:
 
     def _refuse(self, state: RecordState, name: str, code: str, message: str) -> None:
         """``Problem.id`` carries the record's label."""
-        self.plan.refused[f"{state.id}/{name}"] = Problem(name, code, message, None, label(state))
+        said = told(self.om, name, code, message)
+        self.plan.refused[f"{state.id}/{name}"] = Problem(name, code, said, None, label(state))
 
     def _without_refused(
         self, state: RecordState, raw: Mapping[str, Any], names: Iterable[str]
@@ -286,7 +295,9 @@ class _Planner:
                                             + list(self.plan.waiting))
         revs = {rev for write in self.plan.writes for heads in write.fields.values() for rev in heads}
         details = self.tx.head_details(revs)
+        secret = secret_raw(self.om)
         for write in self.plan.writes:
+            write.secret = secret
             for name, heads in write.fields.items():
                 if heads and name not in write.why and (change := details.get(heads[-1])) is not None:
                     write.why[name] = f"{change.actor} in {change.source}, {change.at[:16]}" + (

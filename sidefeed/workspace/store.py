@@ -21,6 +21,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Engine
 
+from sidefeed.calendars.policy import CalendarPolicy
 from sidefeed.workspace import tables as t
 from sidefeed.workspace.clock import HybridClock, Now, new_record_id, system_now, utc_instant, utc_text
 from sidefeed.workspace.merge import DELETED, Change, Head, RecordState, apply, replay
@@ -134,12 +135,14 @@ def database_url(place: str | Path) -> str:
 
 
 class Store:
-    """One workspace. ``now`` is the wall clock; ``natural_keys`` names the keys a record can be matched by."""
+    """One workspace. ``now`` is the wall clock; ``natural_keys`` names the keys a record can be matched by;
+    ``calendars`` is what may leave the calendars."""
 
     def __init__(self, engine: Engine, *, now: Now = system_now) -> None:
         self.engine = engine
         self.now = now
         self.natural_keys: NaturalKeys = lambda _entity, _values: ()
+        self.calendars = CalendarPolicy()
         self.run: str | None = None
         self._site = ""
         self._clock: HybridClock | None = None
@@ -673,6 +676,11 @@ class Transaction:
         """Every question without an answer, oldest first."""
         return [dict(row) for row in self.connection.execute(
             sa.select(t.question).where(t.question.c.answer.is_(None)).order_by(t.question.c.asked_at)).mappings()]
+
+    def drop_question(self, system: str, object: str, external_id: str) -> None:
+        """Forget a question that nobody needs to answer any more."""
+        self.connection.execute(t.question.delete().where(
+            t.question.c.system == system, t.question.c.object == object, t.question.c.external_id == external_id))
 
     def answer(self, system: str, object: str, external_id: str, answer: str) -> None:
         """Remember a person's answer, and let the object that waited for it be looked at again."""

@@ -234,6 +234,23 @@ run = Table(
     Column("detail", Json),
 )
 
+busy = Table(
+    "busy", metadata,
+    Column("system", Text, primary_key=True),
+    Column("object", Text, primary_key=True),
+    Column("external_id", Text, primary_key=True),
+    Column("mailbox", Text, nullable=False),
+    Column("key", Text),
+    Column("start", Text, nullable=False),
+    Column("end", Text, nullable=False),
+    Column("all_day", Boolean, nullable=False, default=False),
+    Column("show_as", Text, nullable=False),
+    Column("level", Text, nullable=False),
+    Column("verdict", Text, nullable=False),
+    Index("busy_key", "key"),
+    Index("busy_mailbox", "mailbox", "start"),
+)
+
 lease = Table(
     "lease", metadata,
     Column("name", Text, primary_key=True),

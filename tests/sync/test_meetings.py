@@ -62,6 +62,15 @@ class Calendar(Desk):
         return [row for row in self.salesforce.call(self.salesforce.rows, "Event") if not row.get("IsDeleted")]
 
 
+    def holds_words(self, *words: str) -> list[str]:
+        """Which words stand anywhere in the workspace's files."""
+        stored = b"".join(path.read_bytes() for path in self.folder.glob("workspace.db*"))
+        return [word for word in words if word.encode() in stored]
+
+    def cancel_in_calendar(self, meeting: Any, mailbox: str = ANN) -> None:
+        self.exchange.call(lambda: self.exchange.delete(mailbox, meeting))
+
+
 @pytest.fixture
 def calendar(tmp_path: Path) -> Iterator[Calendar]:
     with SalesforceServer(tls=True) as salesforce, HubSpotServer() as hubspot, ExchangeServer() as exchange:

@@ -1,0 +1,68 @@
+"""Bring what left already into line with what may leave now, after somebody chose another level of privacy."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+from sidefeed.calendars import busy, forget
+from sidefeed.calendars.policy import TITLE_HIDES, Level, publishes, tightest
+from sidefeed.calendars.rules import Rules
+from sidefeed.sync.attribution import addresses, domain
+from sidefeed.sync.meetings import retract
+from sidefeed.workspace import Draft, RecordState, Store, Transaction
+
+POLICY = "calendars:policy"
+
+
+def enforce_policy(store: Store, feeds: Sequence[tuple[str, str]]) -> int:
+    """Take back what a changed ``[calendars]`` no longer allows, and read again what it now does; returns how many
+    meetings were touched. Cheap where nothing changed. ``feeds`` are the (system, stream) of the calendars."""
+    policy = store.calendars
+    told = hashlib.blake2b(repr((policy.privacy, sorted(policy.blocked_domains), sorted(policy.internal_domains)))
+                           .encode(), digest_size=8).hexdigest()
+    with store.read() as tx:
+        known = tx.setting(POLICY)
+    if known == told:
+        return 0
+    with store.write() as tx:
+        tx.save_setting(POLICY, told)
+        if known is None:
+            return 0
+        return enforce(tx, feeds)
+
+
+def enforce(tx: Transaction, feeds: Sequence[tuple[str, str]], *, actor: str = "policy:private") -> int:
+    """Take back from every published meeting what may not leave any more, and have the calendars read from the start,
+    so that what may leave now does."""
+    rules, touched = Rules(tx), 0
+    for state in [one for one in tx.each_record("meeting") if not one.deleted and one.values.get("key")]:
+        level = _level(tx, rules, state)
+        if level is None:
+            continue
+        blocked = any(domain(each) in tx.store.calendars.blocked_domains for each in addresses(state.values))
+        if blocked or not publishes(level):
+            retract(tx, state.id, "its level of privacy was changed", actor=actor)
+            touched += 1
+        elif level == "title" and (blank := _hidden(state)):
+            tx.append([Draft("meeting", state.id, blank, actor, "policy", reason="only its title may leave")])
+            forget.begin(tx, state.id)
+            touched += 1
+    for system, stream in feeds:
+        tx.move_cursor(system, stream, position=None)
+    return touched
+
+
+def _level(tx: Transaction, rules: Rules, state: RecordState) -> Level | None:
+    """The level of a meeting over all its copies; None where no calendar holds it."""
+    key = str(state.values["key"])
+    copies = busy.copies(tx, key)
+    if not copies:
+        return None
+    return tightest(tx.store.calendars.privacy,
+                    *(tightest(copy["level"], rules.privacy(key, copy["mailbox"])) for copy in copies))
+
+
+def _hidden(state: RecordState) -> dict[str, Any]:
+    return {name: None for name in TITLE_HIDES if state.values.get(name) not in (None, "", [])}
