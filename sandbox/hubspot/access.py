@@ -276,6 +276,15 @@ class Access:
             "token_type": "access",
         }
 
+    def describe_private(self, value: str) -> dict[str, Any]:
+        """`POST /oauth/v2/private-apps/get/access-token-info`. Raises 404."""
+        token = self.tokens.get(value)
+        if token is None or token.oauth or token.expires_at is not None:
+            raise ApiError(404, "access token not found", "INVALID_TOKEN")
+        about = self._about(token)
+        kept = {"userId": about["user_id"], "hubId": self.portal_id, "appId": token.app_id}
+        return {**kept, "scopes": about["scopes"]}
+
     def describe_refresh(self, value: str) -> dict[str, Any]:
         """`GET /oauth/v1/refresh-tokens/{token}`. Raises 404."""
         token = self.refreshes.get(value)

@@ -1,6 +1,6 @@
-"""Calls about the account rather than its records: OAuth, owners, pipelines, schemas, deal splits, account details.
+"""Calls about the account rather than its records: OAuth, owners, pipelines, deal splits, account details.
 
-Sources: HubSpot "Owners", "Pipelines", "Account information", "Deal splits", "Working with OAuth", "Custom objects".
+Sources: HubSpot "Owners", "Pipelines", "Account information", "Deal splits", "Working with OAuth".
 """
 
 from __future__ import annotations
@@ -11,11 +11,10 @@ from typing import Any
 from sandbox.kit.http import Request
 
 from . import errors, wire
-from .access import Access, Meter
+from .access import Access, Meter, Token
 from .errors import ApiError, missing_fields, not_implemented, validation
 from .portal import STAGE_NAMES, Portal
 from .records import Answer
-from .schema import describe_type
 from .store import Actor, TypeStore
 
 
@@ -31,7 +30,14 @@ def oauth(access: Access, request: Request, rest: list[str]) -> Answer:
         case "DELETE", ["refresh-tokens", value]:
             access.revoke(value)
             return Answer(204)
+    if request.method == "POST" and rest == ["private-apps", "get", "access-token-info"]:
+        return Answer(200, access.describe_private(str(wire.body_object(request).get("tokenKey"))))
     raise errors.no_route()
+
+
+def integration(portal: Portal, meter: Meter, token: Token) -> dict[str, Any]:
+    """`GET /integrations/v1/me`: the account and the app behind a token."""
+    return {**_details(portal, meter), "appId": token.app_id}
 
 
 def owners(portal: Portal, request: Request, rest: list[str]) -> Answer:
@@ -130,26 +136,27 @@ def _standing_in(store: TypeStore, stages: list[str]) -> list[int]:
     return [record.id for record in store.live.values() if record.values.get(stage_name) in wanted]
 
 
+def _details(portal: Portal, meter: Meter) -> dict[str, Any]:
+    offset = portal.clock.now().astimezone(meter.zone_info).utcoffset()
+    minutes = int(offset.total_seconds() // 60) if offset else 0
+    sign = "-" if minutes < 0 else "+"
+    return {
+        "portalId": portal.id,
+        "accountType": "STANDARD",
+        "timeZone": portal.time_zone,
+        "companyCurrency": portal.currency,
+        "additionalCurrencies": sorted(portal.rates),
+        "utcOffset": f"{sign}{abs(minutes) // 60:02d}:{abs(minutes) % 60:02d}",
+        "utcOffsetMilliseconds": minutes * 60_000,
+        "uiDomain": "app.hubspot.com",
+        "dataHostingLocation": "na1",
+    }
+
+
 def account_info(portal: Portal, meter: Meter, request: Request, rest: list[str]) -> Answer:
     """`/account-info/{version}/details` and the daily usage of private apps."""
     if request.method == "GET" and rest == ["details"]:
-        offset = portal.clock.now().astimezone(meter.zone_info).utcoffset()
-        minutes = int(offset.total_seconds() // 60) if offset else 0
-        sign = "-" if minutes < 0 else "+"
-        return Answer(
-            200,
-            {
-                "portalId": portal.id,
-                "accountType": "STANDARD",
-                "timeZone": portal.time_zone,
-                "companyCurrency": portal.currency,
-                "additionalCurrencies": sorted(portal.rates),
-                "utcOffset": f"{sign}{abs(minutes) // 60:02d}:{abs(minutes) % 60:02d}",
-                "utcOffsetMilliseconds": minutes * 60_000,
-                "uiDomain": "app.hubspot.com",
-                "dataHostingLocation": "na1",
-            },
-        )
+        return Answer(200, _details(portal, meter))
     if request.method == "GET" and rest == ["api-usage", "daily", "private-apps"]:
         now = portal.clock.now()
         midnight = now.astimezone(meter.zone_info).replace(hour=0, minute=0, second=0, microsecond=0)
@@ -169,15 +176,6 @@ def account_info(portal: Portal, meter: Meter, request: Request, rest: list[str]
             },
         )
     raise not_implemented(f"{request.method} {request.path}")
-
-
-def schemas(portal: Portal, request: Request, rest: list[str]) -> Answer:
-    """`/crm-object-schemas/v3/schemas`: what there is can be read; the schema file adds custom objects."""
-    if request.method != "GET" or len(rest) > 1:
-        raise not_implemented(f"{request.method} {request.path} (custom objects come from the schema file)")
-    if rest:
-        return Answer(200, describe_type(portal, portal.store.of(rest[0])))
-    return Answer(200, {"results": [describe_type(portal, store) for store in portal.store if store.type.custom]})
 
 
 # --- deal splits -----------------------------------------------------------------------------------------------------

@@ -127,6 +127,13 @@ class Associations:
         self.inverse[target, source, back] = there
         return self.definitions[source, target]
 
+    def forget_type(self, name: str) -> None:
+        """Drop the association types and pairs of an object type that is gone."""
+        self.definitions = {pair: found for pair, found in self.definitions.items() if name not in pair}
+        self.inverse = {key: spec for key, spec in self.inverse.items() if name not in key[:2]}
+        self.maxima = {key: most for key, most in self.maxima.items() if name not in key[:2]}
+        self.pairs = {key: found for key, found in self.pairs.items() if name not in (key[0], key[2])}
+
     def _take(self) -> int:
         self.next_user_id += 1
         return self.next_user_id - 1

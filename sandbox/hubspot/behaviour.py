@@ -75,3 +75,20 @@ class Event:
     actor: Actor
     changes: Mapping[str, str] = field(default_factory=dict)
     details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What a custom object's schema says beyond its properties. Times are ms."""
+
+    singular: str
+    plural: str
+    required: tuple[str, ...]
+    searchable: tuple[str, ...]
+    primary: str
+    secondary: tuple[str, ...]
+    description: str | None
+    created: int
+    updated: int
+    associations: tuple[tuple[int, str, str, str], ...] = ()
+    """Serial, from type id, to type id, name."""

@@ -17,7 +17,7 @@ from sandbox.kit.clock import Clock
 
 from . import errors, wire
 from .associations import Associations, Edge, Spec
-from .behaviour import Event, Late, Switches
+from .behaviour import Described, Event, Late, Switches
 from .calculated import Context, calculate
 from .catalogue import LIFECYCLE_ORDER
 from .errors import ApiError, Problem, validation
@@ -62,6 +62,10 @@ class Portal:
         self.listeners: list[Callable[[Event], None]] = []
         self.late: Late | None = None
         self.tie: int | None = None
+        self.described: dict[str, Described] = {}
+        """What the schemas API was told of custom objects, by type name."""
+        self.custom_types = 0
+        self.founded = self.now()
 
     # --- snapshots -----------------------------------------------------------------------------------------------
 
@@ -80,6 +84,8 @@ class Portal:
             "switches": replace(self.switches),
             "late": replace(self.late) if self.late else None,
             "tie": self.tie,
+            "described": dict(self.described),
+            "custom_types": self.custom_types,
             "rates": dict(self.rates),
             "random": self.random.getstate(),
         }
@@ -109,6 +115,14 @@ class Portal:
     def stamp(self) -> int:
         """The time that writes carry: now, or the one stamp that a tie gives them all."""
         return self.now() if self.tie is None else self.tie
+
+    def drop_type(self, name: str) -> None:
+        """Forget a custom object with its spellings, index and description; nothing for an unknown one."""
+        self.store.types.pop(name, None)
+        self.store.spellings = {given: kind for given, kind in self.store.spellings.items() if kind != name}
+        self.indexes.pop(name, None)
+        self.described.pop(name, None)
+        self.associations.forget_type(name)
 
     def index(self, type_name: str) -> Index:
         """The search index of a type, caught up with what is due."""

@@ -62,6 +62,13 @@ _ELSEWHERE = frozenset(
     "settings files communication-preferences conversations events business-units feature-flags "
     "object-library property-validations usage".split()
 )
+_LEGACY = frozenset(
+    "contacts companies deals engagements owners properties crm-objects crm-associations crm-pipelines email forms "
+    "content hubdb filemanager blogs social analytics reports extensions integrators integrations workflows tickets "
+    "ecomm emailsubscriptions calendar comments media-bridge visitor-identification scheduler tax-rates cos-domain "
+    "url-mappings layout templates broadcast form-integrations submissions".split()
+)
+"""First segments of the v1 and v2 APIs and of others that stand outside the trees above."""
 
 
 @lru_cache(maxsize=8192)
@@ -83,6 +90,6 @@ def split(path: str) -> Route:
             return Route(parts, "oauth", version, rest)
         case ["crm", _, area, *rest] if area in _ELSEWHERE:
             return Route(parts, area, parts[1], rest)
-        case [area, *rest] if area in _ELSEWHERE:
-            return Route(parts, area, "", rest)
+        case [area, *rest] if area in _ELSEWHERE or (area in _LEGACY and rest):
+            return Route(parts, area if area not in _AREAS else f"legacy {area}", "", rest)
     return Route(parts, "", "", [])

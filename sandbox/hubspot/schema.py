@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from . import definitions, wire
+from . import definitions
 from .catalogue import ObjectType
 from .errors import ApiError
 from .index import Index
@@ -82,8 +82,8 @@ _FIELD_TYPES = {
 
 def add_object(portal: Portal, name: str, details: Mapping[str, Any]) -> TypeStore:
     """A custom object: reachable by its type id, its fully qualified name and its own name."""
-    serial = sum(1 for store in portal.store if store.type.custom) + 1
-    type_id = f"2-{3_453_930 + serial}"
+    portal.custom_types += 1
+    type_id = f"2-{3_453_930 + portal.custom_types}"
     required = tuple(details.get("required") or ())
     primary = str(details.get("primary") or "name")
     made = ObjectType(
@@ -112,29 +112,3 @@ def _add_label(portal: Portal, label: Mapping[str, Any]) -> None:
     text = str(label["label"])
     name = str(label.get("name") or text.lower().replace(" ", "_"))
     portal.associations.add_label(one.type.name, other.type.name, text, name, label.get("inverse"))
-
-
-def describe_type(portal: Portal, store: TypeStore) -> dict[str, Any]:
-    """A type as `/crm-object-schemas` shows it."""
-    object_type = store.type
-    singular = object_type.singular.replace("_", " ").capitalize()
-    return {
-        "labels": {"singular": singular, "plural": object_type.name.replace("_", " ").capitalize()},
-        "requiredProperties": list(object_type.required),
-        "searchableProperties": [name for name, p in store.catalogue.live.items() if p.searched],
-        "primaryDisplayProperty": next(
-            (n for n in object_type.defaults if not n.startswith(("hs_", "create"))), "hs_object_id"
-        ),
-        "secondaryDisplayProperties": [],
-        "archived": False,
-        "id": object_type.id.partition("-")[2],
-        "fullyQualifiedName": f"p{portal.id}_{object_type.name}"
-        if object_type.custom
-        else object_type.singular.upper(),
-        "createdAt": wire.iso(0),
-        "updatedAt": wire.iso(0),
-        "objectTypeId": object_type.id,
-        "properties": [p.as_json() for p in store.catalogue.live.values()],
-        "associations": [],
-        "name": object_type.name if object_type.custom else object_type.singular.upper(),
-    }

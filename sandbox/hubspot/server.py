@@ -12,7 +12,19 @@ import orjson
 
 from sandbox.kit import BadJson, Fault, PracticeServer, Request, Response
 
-from . import account, association_limits, batches, definitions, errors, links, population, records, search, wire
+from . import (
+    account,
+    association_limits,
+    batches,
+    custom_objects,
+    definitions,
+    errors,
+    links,
+    population,
+    records,
+    search,
+    wire,
+)
 from .access import Access, Limits, Meter, OAuthApp, Token, object_scopes
 from .conditions import BadDays
 from .errors import ApiError, not_implemented
@@ -45,6 +57,7 @@ class HubSpotServer(PracticeServer):
         self.app = OAuthApp("practice-client-id", "practice-client-secret", 19_083_858)
         self.access.apps[self.app.client_id] = self.app
         self.access_token = self.access.add_private(None, 19_083_857, None).value
+        self.developer_key = "00000000-0000-4000-8000-00000000beef"
         self._correlations = random.Random(self.seed)
         self.webhooks = Webhooks(self.portal, self.app.app_id, self.app.client_secret)
         self.portal.listeners.append(self.webhooks.hear)
@@ -68,9 +81,11 @@ class HubSpotServer(PracticeServer):
         if len(request.path) + sum(len(name) + len(value) + 2 for name, value in request.query) > MAX_URL:
             return Response(414, _TOO_LONG, [("Content-Type", "text/html")])
         try:
+            if route.parts in (["oauth", "authorize"], ["oauth", "install"]):
+                raise not_implemented("the pages on which a person signs in")
             if route.parts[:1] == ["oauth"]:
                 return self._respond(account.oauth(self.access, request, route.rest), [])
-            token = self.access.authenticate(request.headers.get("Authorization", ""))
+            token = self._token(request, route)
             self.meter.count(token, searching, route.is_association, self.portal.switches.search_per_token)
             if self.bad_days.trouble is not None:
                 self.bad_days.trouble(request)
@@ -78,6 +93,12 @@ class HubSpotServer(PracticeServer):
         except ApiError as error:
             return self._refuse(error, self.meter.headers(token, searching) if token else [])
         return self._respond(answer, self.meter.headers(token, searching))
+
+    def _token(self, request: Request, route: Route) -> Token:
+        """Who calls: a bearer token, or on the app's own settings the developer's key. Raises 401."""
+        if route.area == "webhooks" and request.param("hapikey") == self.developer_key:
+            return Token(self.developer_key, None, self.app.app_id)
+        return self.access.authenticate(request.headers.get("Authorization", ""))
 
     def bad_request(self, request: Request, error: BadJson) -> Response:
         """A body that is no JSON, in HubSpot's shape."""
@@ -104,11 +125,14 @@ class HubSpotServer(PracticeServer):
             self._scoped(token, ["crm.objects.owners.read"])
             return account.owners(self.portal, request, rest)
         if area == "schemas":
-            return account.schemas(self.portal, request, rest)
+            self._scoped(token, [f"crm.schemas.custom.{'read' if request.method == 'GET' else 'write'}"])
+            return custom_objects.answer(self.portal, request, rest)
         if area == "webhooks" and rest and rest[0] == str(self.app.app_id):
             return self.webhooks.answer(request, rest[1:])
         if area == "account-info":
             return account.account_info(self.portal, self.meter, request, rest)
+        if route.parts == ["integrations", "v1", "me"] and request.method == "GET":
+            return Answer(200, account.integration(self.portal, self.meter, token))
         if area:
             raise not_implemented(f"{request.method} {request.path}")
         raise errors.no_route()
@@ -443,6 +467,7 @@ class HubSpotServer(PracticeServer):
                 "client_secret": self.app.client_secret,
                 "app_id": self.app.app_id,
             },
+            "developer_key": self.developer_key,
         }
         if self.ca_file is not None:
             info["ca_file"] = str(self.ca_file)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from . import errors
-from .catalogue import EXTRA_SPELLINGS, OBJECT_TYPES, ObjectType
+from .catalogue import EXTRA_SPELLINGS, MISSING_TYPES, OBJECT_TYPES, ObjectType
 from .properties import Catalogue
 
 FIRST_ID = 310_000_000_001
@@ -218,8 +218,11 @@ class Store:
         return made
 
     def of(self, given: str) -> TypeStore:
-        """The type that a path names: plural, singular, upper case, or type id. Raises 400 for another."""
+        """The type that a path names: plural, singular, upper case, or type id. Raises 400 for another, 501 for one
+        that only HubSpot has."""
         name = self.spellings.get(given) or self.spellings.get(given.lower())
+        if name is None and given.lower() in MISSING_TYPES:
+            raise errors.not_implemented(f"the object type {given}")
         if name is None:
             raise errors.unknown_type(given)
         return self.types[name]

@@ -22,7 +22,7 @@ HIDDEN = "[redacted]"
 
 _SECRET_NAMES = (
     "access_token|refresh_token|id_token|token|auth_token|session_?id|sid|client_secret|secret|password|passwd|pwd|"
-    "pw|assertion|client_assertion|code_verifier|hapikey|api_?key|private_?key|new_?password|authorization"
+    "pw|assertion|client_assertion|code_verifier|hapikey|api_?key|private_?key|token_?key|new_?password|authorization"
 )
 _SECRET_PARAMETER = re.compile(rf"(?:{_SECRET_NAMES}|code)", re.IGNORECASE)  # `code` in a record is data
 _TOKEN_IN_PATH = re.compile(r"(/(?:access|refresh)-tokens/)[^/]+")
