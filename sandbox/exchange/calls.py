@@ -72,8 +72,11 @@ class Call:
             return mailbox
         caller = self.mailbox.address.lower() if self.mailbox is not None else self.principal.login.lower()
         delegate = mailbox.delegates.get(caller)
+        granted = folder.level(caller) if folder is not None else ""
+        if granted in WRITERS or (granted in READERS and not write):
+            return mailbox
         if delegate is None:
-            raise EwsError(hidden)
+            raise EwsError("ErrorAccessDenied" if granted in READERS else hidden)
         root = self.world.permission_root(folder) if folder is not None else ""
         if not root and not write:
             return mailbox

@@ -246,5 +246,8 @@ def schema_violation(violation: str, line: int | None = None, position: int = 1)
 
 
 def not_implemented(what: str) -> RequestFault:
-    """The fault for a part of EWS that exists in Exchange and not here."""
-    return RequestFault("ErrorInvalidRequest", f"{what} is not implemented by the practice server.")
+    """The fault for a part of EWS that exists in Exchange and not here.
+
+    Not ErrorInvalidRequest: on that code exchangelib repeats the call once per schema version, and loses the text.
+    """
+    return RequestFault("ErrorInvalidOperation", f"{what} is not implemented by the practice server.")

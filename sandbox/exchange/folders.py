@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import extended
+from . import extended, permissions
 from .calls import MISSING, Call, attribute, first_child, required
 from .errors import EwsError, schema_violation
 from .properties import V2013, effective_rights, field_uri
@@ -87,6 +87,8 @@ def render(call: Call, folder: Folder, shape: FolderShape) -> Element:
             add(rights, f"{T}{name}", boolean(allowed))
     if call.version >= V2013 and folder.distinguished and shape.wants("folder:DistinguishedFolderId", by_default=False):
         add(node, f"{T}DistinguishedFolderId", folder.distinguished)
+    if "folder:PermissionSet" in shape.uris:
+        node.append(permissions.render(folder))
     if folder.element in ("Folder", "TasksFolder") and shape.wants("folder:UnreadCount", by_default=True):
         add(node, f"{T}UnreadCount", str(folder.unread))
     return node
@@ -175,6 +177,8 @@ def create_folder(call: Call, request: Element) -> Element:
             if local(part) == "ExtendedProperty":
                 key, value = extended.read_property(part)
                 folder.extended[key] = value
+            elif local(part) == "PermissionSet":
+                permissions.replace(call, folder, part)
         call.world.touch_folder(parent)
         return [_folders([render(call, folder, FolderShape())])]
 
@@ -188,7 +192,7 @@ def _refuse_twin(call: Call, parent: Folder, name: str, itself: Folder | None) -
 
 
 def update_folder(call: Call, request: Element) -> Element:
-    """UpdateFolder: display name, folder class and extended properties."""
+    """UpdateFolder: display name, folder class, permission set and extended properties."""
 
     def one(change: Element) -> Iterable[Element]:
         folder = call.folder(first_child(change), write=True)
@@ -203,6 +207,9 @@ def update_folder(call: Call, request: Element) -> Element:
 def _update(call: Call, folder: Folder, update: Element) -> None:
     path, name = first_child(update), local(update)
     if name == "DeleteFolderField":
+        if local(path) == "FieldURI" and field_uri(path) == "folder:PermissionSet":
+            folder.permissions = None
+            return
         if local(path) != "ExtendedFieldURI":
             raise EwsError("ErrorInvalidPropertyDelete", path=path)
         folder.extended.pop(extended.read_key(path)[0], None)
@@ -220,7 +227,9 @@ def _update(call: Call, folder: Folder, update: Element) -> None:
     if local(parts[0]) != uri.partition(":")[2]:
         raise EwsError("ErrorUpdatePropertyMismatch", path=path)
     text = (parts[0].text or "").strip()
-    if uri == "folder:DisplayName":
+    if uri == "folder:PermissionSet":
+        permissions.replace(call, folder, parts[0])
+    elif uri == "folder:DisplayName":
         parent = call.world.folders.get(folder.parent or 0)
         if parent is not None:
             _refuse_twin(call, parent, text, folder)

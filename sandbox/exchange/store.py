@@ -198,6 +198,16 @@ class Folder:
         """Calendar index: serials of single items by day number, and of everything that may fall on any day."""
         self.history: tuple[int, ...] = ()
         self.state_generation = 0
+        self.permissions: dict[str, Any] | None = None
+        """Entries of the permission set by address, Default or Anonymous; None: never set. Replaced, not changed."""
+
+    def level(self, address: str) -> str:
+        """What the permission set lets somebody do; empty where it does not say."""
+        entry = (self.permissions or {}).get(address)
+        if entry is None:
+            entry = (self.permissions or {}).get("Default")
+        last = entry[-1].text if entry is not None and len(entry) else None
+        return (last or "").strip()
 
     @property
     def element(self) -> str:

@@ -294,6 +294,59 @@ def test_delegates_are_added_changed_told_and_removed(ews: Ews) -> None:
     assert [delegates(ews, "RemoveDelegate", user) for _ in range(2)] == [["NoError"], ["ErrorNotDelegate"]]
 
 
+PERMISSIONS = (
+    "<m:GetFolder><m:FolderShape><t:BaseShape>IdOnly</t:BaseShape><t:AdditionalProperties>"
+    '<t:FieldURI FieldURI="folder:PermissionSet"/></t:AdditionalProperties></m:FolderShape>'
+    '<m:FolderIds><t:DistinguishedFolderId Id="calendar"/></m:FolderIds></m:GetFolder>'
+)
+
+
+def grant(ews: Ews, address: str, level: str) -> str:
+    """The response code of opening Anna's calendar to somebody."""
+    entry = (
+        f"<t:CalendarPermission><t:UserId><t:PrimarySmtpAddress>{address}</t:PrimarySmtpAddress></t:UserId>"
+        f"<t:CalendarPermissionLevel>{level}</t:CalendarPermissionLevel></t:CalendarPermission>"
+    )
+    change = (
+        '<t:SetFolderField><t:FieldURI FieldURI="folder:PermissionSet"/><t:CalendarFolder><t:PermissionSet>'
+        f"<t:CalendarPermissions>{entry}</t:CalendarPermissions></t:PermissionSet></t:CalendarFolder></t:SetFolderField>"
+    )
+    return ews.code(
+        '<m:UpdateFolder><m:FolderChanges><t:FolderChange><t:DistinguishedFolderId Id="calendar"/>'
+        f"<t:Updates>{change}</t:Updates></t:FolderChange></m:FolderChanges></m:UpdateFolder>"
+    )
+
+
+@pytest.mark.parametrize(
+    ("level", "read", "write"),
+    [
+        ("Reviewer", "NoError", "ErrorAccessDenied"),
+        ("Editor", "NoError", "NoError"),
+        ("FreeBusyTimeOnly", "ErrorFolderNotFound", "ErrorSavedItemFolderNotFound"),
+    ],
+)
+def test_a_permission_set_opens_a_folder_to_those_it_names(ews: Ews, level: str, read: str, write: str) -> None:
+    before = ews.one(PERMISSIONS).find(f".//{T}CalendarPermissions")
+    assert [one.findtext(f"{T}UserId/{T}DistinguishedUser") for one in before] == ["Default", "Anonymous"]
+    assert grant(ews, BEN, level) == "NoError"
+    after = ews.one(PERMISSIONS).find(f".//{T}CalendarPermission")
+    assert after.findtext(f"{T}CalendarPermissionLevel") == level
+    with Ews(ews.server, BEN) as ben:
+        assert ben.code(CALENDAR.format(mailbox=OF.format(ANNA))) == read
+        body = (
+            '<m:CreateItem SendMeetingInvitations="SendToNone"><m:SavedItemFolderId>'
+            f'<t:DistinguishedFolderId Id="calendar">{OF.format(ANNA)}</t:DistinguishedFolderId></m:SavedItemFolderId>'
+            f"<m:Items>{event()}</m:Items></m:CreateItem>"
+        )
+        assert ben.code(body) == write
+
+
+def test_a_wrong_permission_set_changes_nothing(ews: Ews) -> None:
+    assert grant(ews, BEN, "Almighty") == "ErrorInvalidPermissionSettings"
+    assert grant(ews, "nobody@corp.example", "Editor") == "ErrorInvalidUserInfo"
+    assert len(ews.one(PERMISSIONS).find(f".//{T}CalendarPermissions")) == 2
+
+
 def test_a_delegate_cannot_subscribe_for_the_owner(ews: Ews) -> None:
     ews.server.call(ews.server.grant, BEN, ANNA, "Editor")
     folder = f'<t:DistinguishedFolderId Id="calendar">{OF.format(BEN)}</t:DistinguishedFolderId>'

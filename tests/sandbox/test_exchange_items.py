@@ -554,7 +554,7 @@ def test_a_request_against_the_schema_is_a_fault_with_line_and_violation(ews: Ew
 def test_what_is_not_implemented_is_said_by_name(ews: Ews) -> None:
     with pytest.raises(Fault) as caught:
         ews.call("<m:FindPeople/>")
-    assert caught.value.code == "ErrorInvalidRequest"
+    assert caught.value.code == "ErrorInvalidOperation"
     assert "FindPeople is not implemented by the practice server" in (caught.value.text or "")
 
 

@@ -191,7 +191,7 @@ def test_only_the_organiser_cancels_and_only_attendees_answer(anna: Ews, ben: Ew
     assert anna.code(reply(anna, "AcceptItem", identifier)) == "ErrorCalendarIsOrganizerForAccept"
     assert anna.code(reply(anna, "DeclineItem", identifier)) == "ErrorCalendarIsOrganizerForDecline"
     assert ben.code(reply(ben, "AcceptItem", theirs, "")) == "ErrorMessageDispositionRequired"
-    assert ben.code(reply(ben, "ProposeNewTime", theirs)) == "fault ErrorInvalidRequest"
+    assert ben.code(reply(ben, "ProposeNewTime", theirs)) == "fault ErrorInvalidOperation"
 
 
 def test_deleting_an_unanswered_invitation_with_notice_declines_it(anna: Ews, ben: Ews) -> None:

@@ -313,7 +313,7 @@ def test_restrictions_find_what_they_say(library: Ews, expression: str, found: l
         ('<m:IndexedPageItemView Offset="0" BasePoint="Middle"/>', "fault ErrorSchemaValidation"),
         ('<m:FractionalPageItemView Numerator="3" Denominator="2"/>', "ErrorInvalidFractionalPagingParameters"),
         (f"<m:Restriction>{'<t:Not>' * 60}<t:Exists>{SUBJECT}</t:Exists>{'</t:Not>' * 60}</m:Restriction>", "ErrorRestrictionTooComplex"),
-        ("<m:QueryString>subject:x</m:QueryString>", "fault ErrorInvalidRequest"),
+        ("<m:QueryString>subject:x</m:QueryString>", "fault ErrorInvalidOperation"),
     ],
 )  # fmt: skip
 def test_searches_that_cannot_be_are_refused(library: Ews, middle: str, code: str) -> None:
