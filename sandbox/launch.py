@@ -20,6 +20,7 @@ SERVERS = {
     "salesforce": "sandbox.salesforce:SalesforceServer",
     "hubspot": "sandbox.hubspot:HubSpotServer",
     "exchange": "sandbox.exchange:ExchangeServer",
+    "graph": "sandbox.graph:GraphServer",
 }
 """Systems that can be practised on, and where their server class is found when it is asked for."""
 
@@ -62,7 +63,11 @@ class Sandbox:
             _check_folders(data, chosen)
         self._ca = CertificateAuthority() if tls else None
         self.servers: dict[str, PracticeServer] = {}
-        for index, name in enumerate(chosen):
+        # Graph comes after Exchange, whose mailboxes it then speaks about.
+        for index, name in sorted(enumerate(chosen), key=lambda one: one[1] == "graph"):
+            shared: dict[str, Any] = {}
+            if name == "graph" and "exchange" in self.servers:
+                shared["exchange"] = self.servers["exchange"]
             server = server_class(name)(
                 clock=_clock(fixed_clock),
                 seed=seed or 0,
@@ -71,6 +76,7 @@ class Sandbox:
                 port=port + index if port else 0,
                 record=_record_file(record, name, alone=len(chosen) == 1),
                 ca=self._ca,
+                **shared,
             )
             server.control_port = port + CONTROL_PORT_OFFSET + index if port else 0
             self.servers[name] = server

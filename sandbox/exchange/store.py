@@ -363,6 +363,9 @@ class World:
         self.accounts: dict[str, Account] = {}
         self.folders: dict[int, Folder] = {}
         self.where: dict[int, int] = {}
+        self.lives: dict[int, int] = {}
+        self.born: dict[int, int] = {}
+        """Of items that were moved: first serial -> present one, and present one -> first."""
         self.by_uid: dict[tuple[int, str], tuple[int, ...]] = {}
         self.ledger: list[Mail] = []
         self.subscriptions: dict[str, Any] = {}
@@ -376,6 +379,7 @@ class World:
         made.mailboxes = {key: mailbox.clone() for key, mailbox in self.mailboxes.items()}
         made.folders = {key: folder.clone() for key, folder in self.folders.items()}
         made.accounts, made.where, made.by_uid = dict(self.accounts), dict(self.where), dict(self.by_uid)
+        made.lives, made.born = dict(self.lives), dict(self.born)
         made.ledger = list(self.ledger)
         made.subscriptions = {key: value.clone() for key, value in self.subscriptions.items()}
         return made
@@ -530,12 +534,18 @@ class World:
             self._announce("Deleted", item, folder)
         self._unindex(item)
 
+    def life(self, serial: int) -> int:
+        """The first serial of an item, which stays the same when it is moved: what an immutable id names."""
+        return self.born.get(serial, serial)
+
     def move(self, item: Item, folder: Folder) -> Item:
         """Move an item: it gets a new id there, as in Exchange."""
         old_id, old_folder = self.item_id(item), self.folders[item.folder]
         self.remove(item, announce=False)
         moved = replace(item, serial=self.next_serial(), folder=folder.serial, version=1, history=())
         moved = self._put_quietly(moved, folder)
+        life = self.life(item.serial)
+        self.lives[life], self.born[moved.serial] = moved.serial, life
         for subscription in self.subscriptions.values():
             subscription.moved(self, moved, old_folder, folder, old_id)
         return moved

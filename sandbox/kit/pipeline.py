@@ -35,6 +35,16 @@ class Pipeline:
             server.counters.add(f"{base.method} (unreadable)", refused.response.status)
             return (await send(base, refused.response, pack(refused.response, ""), server.clock.now()))[0]
         label = request.state["endpoint"] = self._label(request)
+        server.arrived(request)
+        try:
+            return await self._serve(base, request, label, ordinal, started)
+        finally:
+            server.departed(request)
+
+    async def _serve(
+        self, base: web.BaseRequest, request: Request, label: str, ordinal: int, started: float
+    ) -> web.StreamResponse:
+        server = self._server
         fault = await _wait_out(server.faults.strike(request, label, ordinal, server.clock.now()))
         response = self._outcome(ordinal, request, fault)
         if fault is not None and fault.kind == "slow":

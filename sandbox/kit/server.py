@@ -107,6 +107,12 @@ class PracticeServer:
         """A normalised label for counters and fault matching, such as `PATCH /sobjects/{type}/{id}`."""
         return f"{request.method} {request.path}"
 
+    def arrived(self, request: Request) -> None:
+        """A request was read whole; faults have not struck yet. For systems that limit what is in flight."""
+
+    def departed(self, request: Request) -> None:
+        """A request that arrived was answered or dropped."""
+
     def snapshot(self) -> object:
         """The whole state of the system, apart from what later requests change. Takes milliseconds."""
         raise NotImplementedError(f"the {self.name} practice server takes no snapshots")
