@@ -194,6 +194,8 @@ class _Batch:
         for one in live:
             if one.id in known:
                 one.record = self._survivor(known[one.id][0])
+                if known[one.id][1] == "gone":  # it was deleted and restored: its next deletion counts again
+                    self._remember(one, "primary")
             elif one.id in stamps and (record := self._by_stamp(*stamps[one.id], links)) is not None:
                 one.record = record
                 self._remember(one, "primary")
@@ -466,10 +468,12 @@ class _Batch:
             link.state = "live"
         link.external_id = one.id
         link.version = one.version
-        link.sent = None
+        kept = {name: back for name, back in put_backs(link, state).items() if name not in edit.fields
+                and any((one.image or {}).get(key) != value for key, value in back["raw"].items())}
+        link.sent = {"sure": True, "values": {}, "known": {}, "put_back": kept} if kept else None
         link.exceptions.update(edit.seen)
         catch_up(self.om, link, state)
-        link.due = any(is_due(spec, link, state) for spec in self.om.fields) and not self.om.readonly
+        link.due = (bool(kept) or any(is_due(spec, link, state) for spec in self.om.fields)) and not self.om.readonly
         if one.waiting is None:
             link.digest = digest(one.image)
             self.done.append(one.id)
@@ -621,6 +625,20 @@ def in_sync(link: Link, state: RecordState, name: str) -> bool:
 def is_due(spec: FieldMap, link: Link, state: RecordState) -> bool:
     """Whether this field is to be written to the system: not what it holds, not in conflict, its conditions met."""
     return spec.applies(state.values) and spec.name not in state.conflicts and not in_sync(link, state, spec.name)
+
+
+def put_back(link: Link, name: str, raw: Mapping[str, Any], state: RecordState) -> None:
+    """Ask for raw values of a field to be written again as they were, while the record's own value stays what it is."""
+    sent = link.sent or {"sure": True, "values": {}, "known": {}}
+    wanted = {**sent.get("put_back", {}), name: {"raw": dict(raw), "heads": list(state.heads_of(name))}}
+    link.sent = {**sent, "put_back": wanted}
+    link.due = True
+
+
+def put_backs(link: Link, state: RecordState) -> dict[str, dict[str, Any]]:
+    """What an undo still has to put back here, by field: only where nobody changed the field in between."""
+    wanted: dict[str, dict[str, Any]] = (link.sent or {}).get("put_back", {})
+    return {name: back for name, back in wanted.items() if back["heads"] == list(state.heads_of(name))}
 
 
 def catch_up(om: ObjectMap, link: Link, state: RecordState) -> None:

@@ -223,7 +223,9 @@ def _settle(
             _done(tx, om, object, planned, link, outcome, values, states[planned.record],
                   bases.get(planned.record, {}), report)
             if planned.record in forgiven:
-                tx.forgive(om.system, object, planned.record, ["", *planned.after])
+                kept = {key for name, heads in planned.fields.items() if not heads and name in om
+                        for key in om.field(name).lens.raw}
+                tx.forgive(om.system, object, planned.record, ["", *(planned.after.keys() - kept)])
         elif outcome.status == "refused":
             again |= _refused(tx, om, object, planned, link, outcome, values, report)
         else:
@@ -304,7 +306,7 @@ def _not_done(
         link.state = "wanted"
         link.generation -= 1
     elif outcome.status == "unknown" and planned.op != "create":
-        link.sent = {"sure": False, "values": dict(values), "known": planned.fields}
+        link.sent = {**(link.sent or {}), "sure": False, "values": dict(values), "known": planned.fields}
         link.digest = None
     if outcome.status in ("stale", "unknown") and planned.external_id:
         tx.put_inbox(om.system, object, {planned.external_id: None})
@@ -354,7 +356,8 @@ def recover(store: Store, om: ObjectMap, connector: Connector, stream: Any, repo
             if link is None:
                 pass
             elif row["op"] != "create":
-                link.sent = {"sure": False, "values": row["payload"]["values"], "known": row["payload"]["known"]}
+                link.sent = {**(link.sent or {}), "sure": False, "values": row["payload"]["values"],
+                             "known": row["payload"]["known"]}
                 link.due, link.digest = True, None
                 tx.put_inbox(om.system, stream.name, {row["external_id"]: None})
             elif ids := list(found.get(row["key"], ())):

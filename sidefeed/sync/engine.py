@@ -29,7 +29,7 @@ from sidefeed.sync.apply import apply, recover
 from sidefeed.sync.capture import Progress, capture
 from sidefeed.sync.guard import Approval, GuardTripped, Limits, Trip, check_inbox, check_plan, refuse
 from sidefeed.sync.match import natural_keys
-from sidefeed.sync.plan import ObjectPlan, plan_object
+from sidefeed.sync.plan import ObjectPlan, keep_only, plan_object
 from sidefeed.sync.report import Report
 from sidefeed.sync.saved import SavedPlan, WorldMoved
 from sidefeed.sync.undo import Undone, undo
@@ -41,6 +41,10 @@ WAVES = 4
 
 Step = Callable[[list[str], Report], None]
 """Something a run does between reading and writing, with the systems that answered and the report."""
+
+
+Narrow = Callable[[ObjectPlan], None]
+"""Takes out of a feed's plan what this run is not to write; it waits for the next one."""
 
 
 @dataclass(slots=True)
@@ -85,44 +89,46 @@ class Engine:
                 saved.check(self._plans(tx, live, report))
 
         return self._run("apply", saved.systems, approve=approve, confirm_mapping=True, before_writing=unmoved,
-                         saved=saved)
+                         narrow=saved.hold_to)
 
     def undo(
         self, run: str, *, record: str | None = None, field: str | None = None, actor: str = "ops"
     ) -> tuple[Undone, Report]:
         """Take a run back, where nobody touched it since: read what people did, compensate, plan, write.
 
+        Only what is taken back is written; everything else that is due waits for the next sync, and its guards.
         Feeds whose mapping changed since the last run take no part: `sync` brings them into line once the new mapping
-        is confirmed. Guards are asked about everything but the undo itself.
+        is confirmed. Raises StoreError where no run has that id.
         """
+        with self.store.read() as tx:
+            run = tx.run(run)["id"]
         found: list[Undone] = []
         report = self._run(
-            "undo", None, approve=False, confirm_mapping=False, skip_changed=True, writing=True,
-            before_writing=lambda live, report: self._undo(live, report, run, record, field, actor, found))
+            f"undo {run} in", None, approve=False, confirm_mapping=False, skip_changed=True, writing=True,
+            before_writing=lambda live, report: self._undo(run, record, field, actor, found),
+            narrow=lambda plan: keep_only(plan, found[0].records))
         return found[0], report
 
     def plan_undo(
         self, run: str, *, record: str | None = None, field: str | None = None, actor: str = "ops"
     ) -> tuple[Undone, list[ObjectPlan], Report]:
         """What `undo` would do, computed on a scratch copy: nothing is written anywhere."""
+        with self.store.read() as tx:
+            run = tx.run(run)["id"]
         found: list[Undone] = []
         plans, report = self.plan(skip_changed=True, before_writing=lambda engine: lambda live, report: engine._undo(
-            live, report, run, record, field, actor, found))
+            run, record, field, actor, found))
+        for plan in plans:
+            keep_only(plan, found[0].records if found else ())
         return (found[0] if found else Undone(run)), plans, report
 
-    def _undo(
-        self, live: Sequence[str], report: Report, run: str, record: str | None, field: str | None, actor: str,
-        found: list[Undone],
-    ) -> None:
-        with self.store.read() as tx:
-            refuse(False, [
-                trip for plan in self._plans(tx, live, report) for trip in check_plan(tx, plan, self.limits)])
+    def _undo(self, run: str, record: str | None, field: str | None, actor: str, found: list[Undone]) -> None:
         with self.store.write() as tx:
-            found.append(undo(tx, self.mappings, tx.run(run)["id"], actor=actor, record=record, only=field))
+            found.append(undo(tx, self.mappings, run, actor=actor, record=record, only=field))
 
     def _run(
         self, what: str, systems: Sequence[str] | None, *, approve: Approval, confirm_mapping: bool,
-        before_writing: Step | None = None, saved: SavedPlan | None = None, skip_changed: bool = False,
+        before_writing: Step | None = None, narrow: Narrow | None = None, skip_changed: bool = False,
         writing: Approval | None = None,
     ) -> Report:
         names = list(systems or self.connectors)
@@ -140,7 +146,7 @@ class Engine:
                 self._read(live, report, approve=approve)
                 if before_writing is not None:
                     before_writing(live, report)
-                self._write(live, report, approve=approve if writing is None else writing, saved=saved)
+                self._write(live, report, approve=approve if writing is None else writing, narrow=narrow)
             state = "done" if report.ok else "incomplete"
         except GuardTripped as tripped:
             report.parked = [trip.message for trip in tripped.trips]
@@ -267,7 +273,7 @@ class Engine:
         derive(self.store)
 
     def _write(
-        self, live: list[str], report: Report, *, approve: Approval, saved: SavedPlan | None = None
+        self, live: list[str], report: Report, *, approve: Approval, narrow: Narrow | None = None
     ) -> None:
         """Plan and apply in waves: parents before children, and again for what moved meanwhile."""
         if approve is not True:
@@ -283,8 +289,8 @@ class Engine:
                     connector = self.connectors[om.system]
                     with self.store.read() as tx:
                         plan = plan_object(tx, self.mappings, om, stream, creatable=self._creatable(om.system))
-                    if saved is not None:
-                        saved.hold_to(plan)
+                    if narrow is not None:
+                        narrow(plan)
                     if plan.looked_at:
                         again |= apply(self.store, plan, connector, report, self.progress)
                     recover(self.store, om, connector, stream, report)

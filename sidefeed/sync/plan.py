@@ -7,7 +7,7 @@ quiet system plans nothing and costs nothing.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -18,7 +18,7 @@ from sidefeed.connector import Capabilities, Stream
 from sidefeed.mapping import LensError, ObjectMap, Problem, Unresolved
 from sidefeed.mapping import Mapping as Mappings
 from sidefeed.sync import refs
-from sidefeed.sync.absorb import in_sync, is_due
+from sidefeed.sync.absorb import in_sync, is_due, put_backs
 from sidefeed.workspace import DELETED, Link, RecordState, Transaction
 
 Op = Literal["create", "update", "delete"]
@@ -92,6 +92,14 @@ def min_calls(writes: Iterable[PlannedWrite], capabilities: Capabilities) -> int
     return calls
 
 
+def keep_only(plan: ObjectPlan, records: Collection[str]) -> None:
+    """Leave the writes of other records for the next sync."""
+    for write in plan.writes:
+        if write.record not in records:
+            plan.waiting[write.record] = "not part of this run; the next sync takes it up"
+    plan.writes = [write for write in plan.writes if write.record in records]
+
+
 def plan_object(
     tx: Transaction, mappings: Mappings, om: ObjectMap, stream: Stream, *, creatable: Mapping[str, ObjectMap]
 ) -> ObjectPlan:
@@ -150,8 +158,8 @@ class _Planner:
 
     def update(self, state: RecordState, link: Link, image: Mapping[str, Any]) -> None:
         due = [spec for spec in self.om.fields if is_due(spec, link, state)]
-        put_back: Mapping[str, Any] = (link.sent or {}).get("put_back", {})
-        if not due and not put_back:
+        backs = put_backs(link, state)
+        if not due and not backs:
             return
         names, already = [], []
         for spec in due:
@@ -165,8 +173,10 @@ class _Planner:
         raw, blocked_raw = self._without_refused(state, raw, names)
         blocked |= blocked_raw
         names = [name for name in names if name not in blocked]
-        raw.update(self._without_refused(state, put_back, ())[0])
-        again = [spec.name for spec in self.om.fields if put_back.keys() & set(spec.lens.raw)]
+        again = {name for name, back in backs.items() if name in self.om
+                 and not self.om.field(name).lens.settled(back["raw"], {**image, **raw})}
+        for name in again:
+            raw.update(self._without_refused(state, backs[name]["raw"], ())[0])
         after = {name: value for name, value in raw.items() if name not in image or image[name] != value}
         if already or (names and not after):
             self.plan.settled.append((link, already + ([] if after else names)))
@@ -177,7 +187,7 @@ class _Planner:
         self.plan.writes.append(PlannedWrite(
             self.om.system, self.stream.name, state.id, state.entity, "update", label(state), link.external_id,
             state.rev, {name: image.get(name) for name in after}, after,
-            {name: list(state.heads_of(name)) for name in (*names, *again)},
+            {**{name: list(state.heads_of(name)) for name in names}, **{name: [] for name in again}},
             dict.fromkeys(again, "put back by an undo")))
 
     def _held(self, name: str, image: Mapping[str, Any]) -> Any:

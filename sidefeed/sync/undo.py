@@ -1,35 +1,47 @@
 """Undo: what a run did is taken back where nobody has touched it since, and nowhere else.
 
-Values go back by compensating changes in the log, which the ordinary plan then writes to every system. A value that
-stood in the workspace before the run, and was only written out by it, goes back to what the workspace had before, or,
-where the system held something that the workspace never knew, is put back in that system alone. Objects that the run
-made are deleted (their records live on); objects that it deleted are made again under a new id and linked.
+Two rules keep an undo safe. It writes only to objects that the run wrote to, and only what they held before: a value
+that the run merely read in a system was entered there by somebody, and stays there. And what it took back stays taken
+back: the same content is remembered as refused (code ``undone``), so that the next sync does not do it again until the
+value, the mapping or a person changes it.
 
-What people touched since, what is in conflict, and merges are left, and the report says so.
+In the workspace each field goes back by a compensating change. Objects that the run made are deleted (their records
+live on); objects that it deleted are restored, or made again under a new id and linked. What people touched since,
+what is in conflict, and merges are left, and the report says so.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Any
 
-from sidefeed.mapping import LensError, ObjectMap, Unresolved
 from sidefeed.mapping import Mapping as Mappings
+from sidefeed.mapping import ObjectMap
 from sidefeed.sync import refs
-from sidefeed.sync.absorb import in_sync
-from sidefeed.sync.plan import label
+from sidefeed.sync.absorb import in_sync, put_back
+from sidefeed.sync.plan import content_digest, label
 from sidefeed.workspace import DELETED, Change, Draft, Link, RecordState, Transaction
-from sidefeed.workspace.clock import utc_instant
+from sidefeed.workspace.clock import utc_instant, utc_text
 from sidefeed.workspace.merge import replay
+
+UNDONE = "undone"
+"""The code under which content that an undo took back is remembered."""
+
+
+DEFAULTS = timedelta(minutes=2)
+"""How long after a run a system's own filling of blanks may be stamped; a person who fills one that fast is rare, and
+what was typed stays in the workspace."""
 
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """One thing taken back: a field's value, or (``field`` empty) an object in a system."""
+    """One thing taken back: a field's value, or (``field`` empty) an object; ``system`` is empty for the workspace."""
 
     record: str
     label: str
+    system: str
     field: str
     what: str
 
@@ -52,6 +64,10 @@ class Undone:
     restored: list[Restored] = field(default_factory=list)
     left: list[Left] = field(default_factory=list)
 
+    @property
+    def records(self) -> set[str]:
+        return {one.record for one in self.restored}
+
     def as_json(self) -> dict[str, Any]:
         return {"undone": self.run, "restored": [asdict(one) for one in self.restored],
                 "left": [asdict(one) for one in self.left]}
@@ -65,6 +81,30 @@ def undo(
     return _Undo(tx, mappings, run, actor, record, only).undo()
 
 
+@dataclass(frozen=True, slots=True)
+class _Write:
+    """Everything one run did to one remote object, as one: the last values and reasons, the first of what was before."""
+
+    system: str
+    object: str
+    record: str
+    op: str
+    rev: int
+    values: Mapping[str, Any]
+    known: Mapping[str, list[int]]
+    before: Mapping[str, Any]
+
+
+@dataclass(slots=True)
+class _Hold:
+    """A field of a linked object that is to hold these raw values, whatever the workspace says now."""
+
+    link: Link
+    om: ObjectMap
+    name: str
+    held: Mapping[str, Any]
+
+
 class _Undo:
     def __init__(
         self, tx: Transaction, mappings: Mappings, run: str, actor: str, record: str | None, only: str | None
@@ -76,26 +116,32 @@ class _Undo:
         self.only = only
         self.done = Undone(run)
         self.drafts: dict[tuple[str, str], Draft] = {}
-        revisions = tx.revisions_of_run(run)
-        intents = tx.intents_of_run(run)
-        self.revisions = {id: revs for id, revs in revisions.items() if record in (None, id)}
-        self.intents = [intent for intent in intents if record in (None, intent["record"])]
-        concerned = {*self.revisions, *(intent["record"] for intent in self.intents)}
+        self.holds: list[_Hold] = []
+        self.revisions = {id: revs for id, revs in tx.revisions_of_run(run).items() if record in (None, id)}
+        self.writes = _folded(intent for intent in tx.intents_of_run(run) if record in (None, intent["record"]))
+        concerned = {*self.revisions, *(write.record for write in self.writes)}
         self.states = tx.records(concerned)
         self.histories = tx.histories(concerned)
+        self.links = {(link.system, link.object, link.record): link for link in tx.links_of_all(concerned)}
+        self.later = _Later(tx, min((write.rev for write in self.writes if write.op != "update"), default=None),
+                            self.histories, utc_instant(tx.run(run)["ended"] or utc_text(tx.store.now())))
 
     def undo(self) -> Undone:
         for id, revs in self.revisions.items():
             self._take_back_changes(self.states[id], revs)
-        for (system, object), intents in self._by_feed().items():
-            self._take_back_writes(system, object, intents)
+        for (system, object), writes in self._by_feed().items():
+            self._take_back_writes(system, object, writes)
         self.tx.append(list(self.drafts.values()))
+        self._hold()
+        for link in self.links.values():
+            if link.due:
+                self.tx.save_link(link)
         return self.done
 
     # -- the log ------------------------------------------------------------------------------------------------
 
     def _take_back_changes(self, state: RecordState, revs: set[int]) -> None:
-        """Each field the run changed becomes what it was before, where the run's value is still the current one."""
+        """Each field the run changed becomes what it was before, where nothing but the run changed it since."""
         history = self.histories[state.id]
         before = replay([change for change in history if change.rev < min(revs)], state.id, state.entity)
         if before.rev == 0:
@@ -108,14 +154,17 @@ class _Undo:
                 continue
             if name in before.conflicts:
                 self._leave(state, name, "it was in conflict before the run; decide with `sidefeed resolve`")
-            elif set(state.heads_of(name)) <= revs:
-                self._restore(state, name, before)
+            elif set(state.heads_of(name)) <= revs | set(before.heads_of(name)):
+                self._restore(state, name, before, revs)
             else:
                 self._leave(state, name, self._touched(state, name, revs))
 
-    def _restore(self, state: RecordState, name: str, before: RecordState) -> None:
+    def _restore(self, state: RecordState, name: str, before: RecordState, revs: set[int]) -> None:
         """The old value, at the time it was first written: where a person's newer one turns up yet, that one wins."""
         value = before.values.get(name, False if name == DELETED else None)
+        sources = {change.source for change in self.histories[state.id] if change.rev in revs and name in change.fields}
+        for link in [link for link in self.links.values() if link.record == state.id and link.system in sources]:
+            self._leave_at_source(state, link, name)
         if state.values.get(name) == value and name not in state.conflicts:
             return
         written = {change.rev: change for change in self.histories[state.id]}
@@ -124,7 +173,16 @@ class _Undo:
             state.entity, state.id, {name: value}, self.actor, "workspace", at=utc_instant(at) if at else None,
             base={name: state.heads_of(name)}, reason=f"undo of run {self.run}")
         what = "lives again" if name == DELETED and not value else f"{state.values.get(name)!r} -> {value!r}"
-        self.done.restored.append(Restored(state.id, label(state), name, what))
+        self.done.restored.append(Restored(state.id, label(state), "", name, what))
+
+    def _leave_at_source(self, state: RecordState, link: Link, name: str) -> None:
+        """What somebody entered in a system is not ours to take back there."""
+        om = self._object_map(link.system, link.object)
+        if om is None or (name != DELETED and (name not in om or not om.field(name).writes)):
+            return
+        self.holds.append(_Hold(link, om, name, {}))
+        told = "deleted" if name == DELETED else f"{state.values.get(name)!r}"
+        self._leave(state, name, f"{link.system} said {told} by itself, so it stays there")
 
     def _touched(self, state: RecordState, name: str, ours: Iterable[int]) -> str:
         others = [change for change in self.histories[state.id]
@@ -136,96 +194,187 @@ class _Undo:
 
     # -- the systems --------------------------------------------------------------------------------------------
 
-    def _by_feed(self) -> dict[tuple[str, str], list[dict[str, Any]]]:
-        feeds: dict[tuple[str, str], list[dict[str, Any]]] = {}
-        for intent in self.intents:
-            feeds.setdefault((intent["system"], intent["object"]), []).append(intent)
+    def _by_feed(self) -> dict[tuple[str, str], list[_Write]]:
+        feeds: dict[tuple[str, str], list[_Write]] = {}
+        for write in self.writes:
+            feeds.setdefault((write.system, write.object), []).append(write)
         return feeds
 
-    def _take_back_writes(self, system: str, object: str, intents: list[dict[str, Any]]) -> None:
-        om = next((om for om in self.mappings.for_system(system) if om.object == object.partition("/")[0]), None)
-        records = [intent["record"] for intent in intents]
-        links, images = self.tx.links(system, object, records), self.tx.bases(system, object, records)
-        for intent in intents:
-            state, link = self.states.get(intent["record"]), links.get(intent["record"])
+    def _object_map(self, system: str, object: str) -> ObjectMap | None:
+        return next((om for om in self.mappings.for_system(system) if om.object == object.partition("/")[0]), None)
+
+    def _take_back_writes(self, system: str, object: str, writes: list[_Write]) -> None:
+        om = self._object_map(system, object)
+        images = self.tx.bases(system, object, [write.record for write in writes])
+        for write in writes:
+            state, link = self.states.get(write.record), self.links.get((system, object, write.record))
             if state is None or link is None:
                 continue
             if om is None:
                 self._leave(state, "", f"{system} {object} is not mapped any more")
-            elif intent["op"] == "create":
-                self._retract(state, link, om)
-            elif intent["op"] == "delete":
-                self._make_again(state, link, intent)
+            elif state.merged_into is not None or link.state == "detached":
+                self._leave(state, "", "it was merged into another record: a merge cannot be taken apart")
+            elif write.op in ("create", "restore"):
+                self._retract(state, link, write)
+            elif write.op == "delete":
+                self._make_again(state, link, write)
             else:
-                self._unwrite(state, link, om, intent, images.get(state.id, {}))
+                self._unwrite(state, link, om, write, images.get(state.id, {}))
 
-    def _retract(self, state: RecordState, link: Link, om: ObjectMap) -> None:
+    def _retract(self, state: RecordState, link: Link, write: _Write) -> None:
         if self.only is not None or link.state != "live":
             return
-        since = [change for change in self.histories[state.id]
-                 if change.source == link.system and change.rev > max(self.revisions.get(state.id, {0}))]
-        if since:
-            self._leave(state, "", f"{since[-1].actor} changed it in {link.system} on {since[-1].at[:16]}, so it "
-                                   f"stays there")
+        since = self.later.change_of(link.system, state.id, write.rev)
+        if since is not None:
+            self._leave(state, "", f"{since.actor} changed it in {link.system} on {since.at[:16]}, so it stays there")
+            return
+        user = self.later.user_of(link.system, state.id, write.rev)
+        if user is not None:
+            self._leave(state, "", f"{user.entity} {user.record} was put under it in {link.system} by {user.actor} on "
+                                   f"{user.at[:16]}, so it stays there")
             return
         link.state, link.due = "unwanted", True
-        self.tx.save_link(link)
-        self.done.restored.append(Restored(state.id, label(state), "", f"taken out of {link.system} {link.object}"))
+        self.done.restored.append(Restored(
+            state.id, label(state), link.system, "", f"{link.object} {link.external_id} is taken out again"))
 
-    def _make_again(self, state: RecordState, link: Link, intent: Mapping[str, Any]) -> None:
+    def _make_again(self, state: RecordState, link: Link, write: _Write) -> None:
         if link.state != "gone" or self.only not in (None, DELETED):
             return
-        known = intent["payload"]["known"].get(DELETED, [])
+        known = set(write.known.get(DELETED, []))
         if not known:  # an undo had taken it back
-            link.state, link.due = "wanted", True
-            self.tx.save_link(link)
-        elif not set(known) & self.revisions.get(state.id, set()):
-            self._restore_as_before(state, DELETED, known)
-        self.done.restored.append(Restored(state.id, label(state), "", (
-            f"made again in {link.system} {link.object} under a new id, and linked; what hung on the old "
-            f"{link.external_id} there stays with it")))
+            link.state = "wanted"
+        elif not known & self.revisions.get(state.id, set()):
+            if set(state.heads_of(DELETED)) != known:
+                self._leave(state, DELETED, self._touched(state, DELETED, known))
+                return
+            history = [one for one in self.histories[state.id] if one.rev < min(known)]
+            self._restore(state, DELETED, replay(history, state.id, state.entity), known)
+        elif (state.id, DELETED) not in self.drafts:
+            return  # the log says why it stays deleted
+        link.due = True
+        self.done.restored.append(Restored(state.id, label(state), link.system, "", (
+            f"{link.object} {link.external_id} is restored; where {link.system} cannot do that, it is made again under "
+            f"a new id and linked, and what hung on the old id stays with that")))
 
     def _unwrite(
-        self, state: RecordState, link: Link, om: ObjectMap, intent: Mapping[str, Any], image: Mapping[str, Any]
+        self, state: RecordState, link: Link, om: ObjectMap, write: _Write, image: Mapping[str, Any]
     ) -> None:
-        written, before = intent["payload"]["values"], intent["before"] or {}
-        batch_refs = refs.inward(self.tx, om, [{**image, **before}])
-        back: dict[str, Any] = {}
-        for name, known in intent["payload"]["known"].items():
-            if self.only not in (None, name) or name not in om or set(known) & self.revisions.get(state.id, set()):
-                continue  # what the run itself changed goes back by the log
+        if link.state != "live":
+            self._leave(state, "", f"it is not in {link.system} any more")
+            return
+        for name, known in write.known.items():
+            if self.only not in (None, name) or name not in om:
+                continue
             spec = om.field(name)
+            if not known:  # an undo had put it back: what it took away is due again
+                self.tx.forgive(link.system, link.object, state.id, spec.lens.raw)
+                link.due = True
+                self.done.restored.append(Restored(state.id, label(state), link.system, name, "is written again"))
+                continue
+            sent = {key: write.values[key] for key in spec.lens.raw if key in write.values}
             if set(state.heads_of(name)) != set(known):
                 self._leave(state, name, self._touched(state, name, known))
-                continue
-            if not in_sync(link, state, name) or any(
-                    key in written and image.get(key) != written[key] for key in spec.lens.raw):
+            elif not in_sync(link, state, name) or not spec.lens.settled(sent, image):
                 self._leave(state, name, f"{link.system} does not hold what the run wrote any more")
-                continue
-            try:
-                held = spec.lens.read({**image, **before}, batch_refs)
-            except (LensError, Unresolved):
-                held = None
-            earlier = replay([one for one in self.histories[state.id] if one.rev < min(known)], state.id, state.entity)
-            if name in earlier.heads and held in (earlier.values.get(name), spec.lens.image(earlier.values.get(name))):
-                self._restore(state, name, earlier)
             else:
-                back |= {key: before[key] for key in spec.lens.raw if key in before}
-                told = ", ".join(f"{key} {written.get(key)!r} -> {before[key]!r}" for key in back)
-                self.done.restored.append(Restored(state.id, label(state), name, f"only in {link.system}: {told}"))
-        if back and link.state == "live":
-            link.sent = {"sure": True, "values": {}, "known": {}, **(link.sent or {}), "put_back": back}
-            link.due = True
-            self.tx.save_link(link)
+                held = {key: write.before.get(key) for key in sent}
+                self.holds.append(_Hold(link, om, name, held))
+                told = ", ".join(f"{key} {sent[key]!r} -> {held[key]!r}" for key in sent)
+                self.done.restored.append(Restored(state.id, label(state), link.system, name, told))
 
-    def _restore_as_before(self, state: RecordState, name: str, known: Iterable[int]) -> None:
-        if set(state.heads_of(name)) == set(known):
-            history: list[Change] = [one for one in self.histories[state.id] if one.rev < min(known)]
-            self._restore(state, name, replay(history, state.id, state.entity))
-        else:
-            self._leave(state, name, self._touched(state, name, known))
+    # -- what stays taken back ----------------------------------------------------------------------------------
+
+    def _hold(self) -> None:
+        """Remember as refused what the next plan would otherwise write over the values that stay."""
+        for (system, object), holds in _grouped(self.holds).items():
+            images = self.tx.bases(system, object, [hold.link.record for hold in holds])
+            outward = refs.outward(self.tx, holds[0].om, [self.states[hold.link.record].values for hold in holds])
+            for hold in holds:
+                state = self.states[hold.link.record]
+                if hold.name == DELETED:
+                    hold.link.exceptions[DELETED] = list(state.heads_of(DELETED))
+                    self.tx.save_link(hold.link)
+                    continue
+                if hold.held:
+                    put_back(hold.link, hold.name, hold.held, state)
+                held = {**images.get(state.id, {}), **hold.held}
+                raw, _problems = hold.om.write(state.values, [hold.name], outward)
+                lens = hold.om.field(hold.name).lens
+                wanted = {key: raw[key] for key in lens.raw if key in raw}
+                if lens.settled(wanted, held):
+                    continue
+                for key, value in wanted.items():
+                    if value != held.get(key):
+                        self.tx.refuse(system, object, state.id, key, digest=content_digest(value), code=UNDONE,
+                                       owner="ops", message=(
+                            f"the undo of run {self.run} keeps {held.get(key)!r} there; it is written again once the "
+                            f"value or the mapping changes, or with `sidefeed retry --code {UNDONE}`"))
 
     def _leave(self, state: RecordState, name: str, why: str) -> None:
         one = Left(state.id, label(state), name, why)
         if one not in self.done.left:
             self.done.left.append(one)
+
+
+class _Later:
+    """What the systems reported after a run: who changed an object since, and who put something under it."""
+
+    def __init__(
+        self, tx: Transaction, rev: int | None, histories: Mapping[str, list[Change]], ended: datetime
+    ) -> None:
+        self.histories = histories
+        self.ended = ended
+        self.by_record: dict[str, list[Change]] = {}
+        self.users: dict[str, list[Change]] = {}
+        for change in tx.changes_since(rev) if rev is not None else ():
+            self.by_record.setdefault(change.record, []).append(change)
+            for name, value in change.fields.items():
+                if name != DELETED:
+                    for id in _texts(value):
+                        self.users.setdefault(id, []).append(change)
+
+    def change_of(self, system: str, record: str, rev: int) -> Change | None:
+        return next((one for one in self.by_record.get(record, ())
+                     if one.source == system and one.rev > rev and not self._defaults(one)), None)
+
+    def _defaults(self, change: Change) -> bool:
+        """Whether this is only what a system put into the blanks of an object as we made it, such as its owner."""
+        known = {name for one in self.histories.get(change.record, ()) if one.rev < change.rev for name in one.fields}
+        return not known & change.fields.keys() and utc_instant(change.at) <= self.ended + DEFAULTS
+
+    def user_of(self, system: str, record: str, rev: int) -> Change | None:
+        return next((one for one in self.users.get(record, ())
+                     if one.source == system and one.rev > rev and one.record != record), None)
+
+
+def _texts(value: Any) -> Iterable[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from _texts(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item)
+
+
+def _folded(intents: Iterable[Mapping[str, Any]]) -> list[_Write]:
+    found: dict[tuple[str, str, str], _Write] = {}
+    for intent in intents:
+        key = intent["system"], intent["object"], intent["record"]
+        payload = intent["payload"]
+        one = _Write(*key, intent["op"], intent["rev"], payload["values"], payload["known"], intent["before"] or {})
+        if (first := found.get(key)) is not None:
+            one = replace(
+                one, op=first.op if one.op == "update" else one.op, rev=first.rev,
+                values={**first.values, **one.values}, known={**first.known, **one.known},
+                before={**one.before, **first.before})
+        found[key] = one
+    return list(found.values())
+
+
+def _grouped(holds: Iterable[_Hold]) -> dict[tuple[str, str], list[_Hold]]:
+    found: dict[tuple[str, str], list[_Hold]] = {}
+    for hold in holds:
+        found.setdefault((hold.link.system, hold.link.object), []).append(hold)
+    return found

@@ -376,6 +376,12 @@ class Transaction:
             found.setdefault(record, set()).add(rev)
         return found
 
+    def changes_since(self, rev: int) -> Iterator[Change]:
+        """Every stored change above a revision, oldest first."""
+        query = sa.select(t.change).where(t.change.c.rev > rev).order_by(t.change.c.rev)
+        for row in self.connection.execution_options(yield_per=1000).execute(query).mappings():
+            yield _change(row)
+
     def head_details(self, revs: Collection[int]) -> dict[int, Change]:
         return {rev: _change(row) for rev, row in self._changes_by_rev(revs).items()}
 
@@ -552,6 +558,12 @@ class Transaction:
     def count_links(self, system: str, object: str, *, state: str = "live") -> int:
         return self.connection.execute(sa.select(sa.func.count()).select_from(t.link).where(
             t.link.c.system == system, t.link.c.object == object, t.link.c.state == state)).scalar_one()
+
+    def links_of_all(self, records: Collection[str]) -> list[Link]:
+        """Every link of these records, in every system."""
+        self._flush_links()
+        return [_link(row) for chunk in _chunks(records) for row in self.connection.execute(
+            sa.select(t.link).where(t.link.c.record.in_(chunk))).mappings()]
 
     def save_link(self, link: Link) -> None:
         self._links[(link.system, link.object, link.record)] = link
