@@ -355,6 +355,18 @@ class Connector(Protocol):
     def close(self) -> None: ...
 
 
+@runtime_checkable
+class Restorer(Protocol):
+    """A connector whose system can bring back what was deleted, under the id it had."""
+
+    def restore(self, stream: Stream, ids: Sequence[str]) -> Mapping[str, ConnectorError | None]:
+        """Bring these objects back: None where it was done, else why not (Gone: it cannot be brought back any more).
+
+        Every id asked for is answered. Raises what stops all of them; UnknownOutcome where the effect is not known.
+        """
+        ...
+
+
 def chunked(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
     """Split into lists of at most ``size`` items, keeping the order."""
     chunk: list[Any] = []

@@ -183,6 +183,19 @@ class Client:
         )  # fmt: skip
         return b"" if answer is None else answer.body
 
+    def soap(self, message: Callable[[str], bytes], about: str) -> bytes:
+        """The answer to a SOAP message, which is made from the token in use. Never repeated."""
+        token = self._tokens.current()
+        url = f"{token.instance_url}/services/Soap/u/{self._settings.api_version}"
+        headers = {"Content-Type": "text/xml; charset=utf-8", "SOAPAction": '""'}
+        try:
+            response = self._session.post(url, data=message(token.value), headers=headers, allow_redirects=False)
+        except requests.RequestException as error:
+            raise _lost(error, about, safe=False) from None
+        if b"INVALID_SESSION_ID" in response.content:
+            raise AuthenticationFailed(f"Salesforce did not accept the access token while {about}")
+        return bytes(response.content)
+
     # Both
 
     def _call(self, call: Callable[[_RawSalesforce], Answer | None], about: str, *, safe: bool) -> Answer | None:

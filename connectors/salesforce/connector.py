@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -23,9 +24,10 @@ from sidefeed.connector import (
     Remote,
     Stream,
     Write,
+    chunked,
 )
 
-from . import schema
+from . import schema, undelete
 from .codes import CODES
 from .feed import MERGING, WITHOUT_DELETION, Position, Reading, decoder
 from .junctions import Junction
@@ -294,6 +296,15 @@ class SalesforceConnector:
             return
         writer = Writer(self._client, self.calls, object, self._settings.key_field, self._junction_rows)
         yield from writer.run(writes)
+
+    def restore(self, stream: Stream, ids: Sequence[str]) -> Mapping[str, ConnectorError | None]:
+        """See ``Restorer``. Salesforce keeps deleted records for 15 days, with everything that went with them."""
+        told: dict[str, ConnectorError | None] = {}
+        for chunk in chunked([full_id(each) for each in ids], undelete.BATCH):
+            self.calls.minimum += 1
+            body = self._client.soap(partial(undelete.request, ids=chunk), f"undeleting {len(chunk)} {stream.object}")
+            told |= undelete.answers(body, chunk)
+        return told
 
     def overwritten(self, stream: Stream, outcomes: Mapping[str, Write]) -> Mapping[str, Raw]:
         """Nothing: Salesforce keeps no history of the fields written (see ``capabilities``)."""

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from sidefeed.cli import calendars, imports, maps, output, practice, serve, server, trust
+from sidefeed.cli import calendars, imports, maps, output, practice, serve, server, trust, undo
 from sidefeed.cli.output import ATTENTION, EXIT_CODES, STOPPED, UNREACHABLE, USAGE
 from sidefeed.cli.shared import JsonOption, ProjectOption, SystemsArgument, calls_of, end_with, errors
 
@@ -122,8 +122,8 @@ def status(project: ProjectOption = Path(), json: JsonOption = False) -> None:
         return
     output.table("Feeds", ("feed", "linked", "waiting in inbox", "complete to"), [
         (one["feed"], one["linked"], one["inbox"], one["complete_to"] or "not read yet") for one in found["feeds"]])
-    output.table("Last runs", ("started", "what", "state", "written"), [
-        (one["started"][:19], one["what"], one["state"], one["written"]) for one in found["runs"]])
+    output.table("Last runs", ("run", "started", "what", "state", "written"), [
+        (one["id"], one["started"][:19], one["what"], one["state"], one["written"]) for one in found["runs"]])
     output.out.print(f"{found['conflicts']} in conflict, {len(found['questions'])} questions, "
                      f"{len(found['refusals'])} refused")
     for one in found["refusals"][:20]:
@@ -348,6 +348,7 @@ maps.register(app)
 calendars.register(app)
 trust.register(app)
 serve.register(app)
+undo.register(app)
 
 
 def main() -> None:

@@ -15,6 +15,7 @@ from sidefeed.cli.output import ATTENTION, BUSY, STOPPED, UNREACHABLE, USAGE
 
 if TYPE_CHECKING:
     from sidefeed.sync import Engine, Report
+    from sidefeed.workspace import RecordState, Store
 
 ProjectOption = Annotated[Path, typer.Option("--project", "-C", help="The project folder, made by `sidefeed init`.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
@@ -46,6 +47,19 @@ def errors(json: bool) -> Iterator[None]:
         output.fail(f"{error.message} [{error.code}]", UNREACHABLE, json=json)
 
 
+def the_record(store: Store, text: str, *, json: bool) -> RecordState:
+    """The one record that a person means, or an end with the candidates."""
+    from sidefeed.workspace.report import find_records
+
+    with store.read() as tx:
+        found = find_records(tx, text)
+    if len(found) != 1:
+        hint = "; ".join(f"{state.entity} {state.id} {state.values.get('name') or ''}" for state in found[:10])
+        output.fail(f"{text!r} names {len(found) or 'no'} records" + (f": {hint}. Give the id." if hint else
+                    ". Give its id, its id in a system, or a part of its name."), USAGE, json=json)
+    return found[0]
+
+
 Calls = dict[str, dict[str, int]]
 
 
@@ -67,9 +81,10 @@ def end_with(report: Report, calls: Calls, *, json: bool) -> None:
 
 
 def _print_report(report: Report, calls: Calls) -> None:
-    rows = [(feed, *(ops.get(op, 0) for op in ("create", "update", "delete"))) for feed, ops in report.written.items()]
+    rows = [(feed, *(ops.get(op, 0) for op in ("create", "update", "delete", "restore")))
+            for feed, ops in report.written.items()]
     if rows:
-        output.table("Written", ("where", "created", "updated", "deleted"), rows)
+        output.table("Written", ("where", "created", "updated", "deleted", "restored"), rows)
     else:
         output.out.print("Nothing to write: everything agrees.")
     if report.changes:

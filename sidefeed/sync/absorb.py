@@ -554,7 +554,10 @@ class _Batch:
         if link is None or link.external_id != one.id or link.state != "live":
             return
         state = self.tx.records([record])[record]
-        unseen = [spec.name for spec in self.om.fields if is_due(spec, link, state) or spec.name in state.conflicts]
+        told = self.tx.refusals(self.om.system, self.stream.name, [record]).get(record, {})
+        unseen = [spec.name for spec in self.om.fields if spec.name in state.conflicts or (
+            # What this mapping cannot express there (an owner it does not know) is no edit that anybody missed.
+            is_due(spec, link, state) and f"={spec.name}" not in told)]
         link.state, link.due, link.digest, link.sent = "gone", False, None, None
         self.tx.save_link(link)
         if state.deleted or state.merged_into:

@@ -22,6 +22,7 @@ from sidefeed.connector import (
     PermissionDenied,
     QuotaExhausted,
     Remote,
+    Restorer,
     Unavailable,
     UnknownOutcome,
     Write,
@@ -118,6 +119,12 @@ def _apply_batch(
             _note_moved(store, om, object, moved, report)
         if not batch:
             return bool(moved)
+    if batch[0].op == "create" and isinstance(connector, Restorer):
+        batch, back = _restored(store, om, plan, connector, batch, report)
+        if not batch:
+            return back
+    else:
+        back = False
     writes, links = _open_intents(store, om, object, batch, report)
     outcomes: dict[str, Outcome] = {}
     stop: ConnectorError | None = None
@@ -133,7 +140,7 @@ def _apply_batch(
             unsent = isinstance(stop, AuthenticationFailed | PermissionDenied | QuotaExhausted)
             outcomes[write.key] = Outcome(write.key, "retry" if unsent else "unknown", error=stop)
     with store.write() as tx:
-        again = _settle(tx, om, object, batch, links, outcomes, report)
+        again = _settle(tx, om, object, batch, links, outcomes, report) or back
     _look_back(store, om, plan, connector, writes, outcomes, report)
     if stop is not None and not isinstance(stop, Unavailable):
         raise stop
@@ -171,6 +178,37 @@ def _note_moved(store: Store, om: ObjectMap, object: str, moved: Iterable[Remote
             link.due = True
             tx.save_link(link)
     report.count("stale", len(list(moved)))
+
+
+def _restored(
+    store: Store, om: ObjectMap, plan: ObjectPlan, connector: Any, batch: list[PlannedWrite], report: Report
+) -> tuple[list[PlannedWrite], bool]:
+    """Bring back under their old ids what the system can; the rest is left to be created.
+
+    Bringing back twice does no harm, so it needs no intent before the call: what lives already is found by its id.
+    """
+    object = plan.stream.name
+    with store.read() as tx:
+        links = tx.links(om.system, object, [write.record for write in batch])
+    gone = {link.external_id: link.record for link in links.values()
+            if link.external_id and link.state in ("gone", "wanted")}
+    if not gone:
+        return batch, False
+    now = {remote.id: remote for remote in connector.fetch(plan.stream, om.raw_fields[:1], list(gone))}
+    merged = {id for id, remote in now.items() if remote.merged_into is not None}
+    back = {id for id in gone if id in now and now[id].state == "live" and id not in merged}
+    asked = [id for id in gone if id not in back and id not in merged]
+    back |= {id for id, error in connector.restore(plan.stream, asked).items() if error is None} if asked else set()
+    records = {gone[id] for id in back if id in gone}
+    with store.write() as tx:
+        tx.put_inbox(om.system, object, dict.fromkeys(back))
+        tx.note_done([{
+            "run": report.run, "system": om.system, "object": object, "record": write.record, "op": "restore",
+            "key": f"{write.record}:restore", "external_id": links[write.record].external_id, "rev": write.rev,
+            "payload": {"values": {}, "known": {}}, "before": {}} for write in batch if write.record in records])
+    for _record in records:
+        report.wrote(om.system, object, "restore")
+    return [write for write in batch if write.record not in records], bool(back)
 
 
 def _open_intents(

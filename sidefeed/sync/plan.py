@@ -173,10 +173,7 @@ class _Planner:
         raw, blocked_raw = self._without_refused(state, raw, names)
         blocked |= blocked_raw
         names = [name for name in names if name not in blocked]
-        again = {name for name, back in backs.items() if name in self.om
-                 and not self.om.field(name).lens.settled(back["raw"], {**image, **raw})}
-        for name in again:
-            raw.update(self._without_refused(state, backs[name]["raw"], ())[0])
+        again = self._put_back(state, backs, raw)
         after = {name: value for name, value in raw.items() if name not in image or image[name] != value}
         if already or (names and not after):
             self.plan.settled.append((link, already + ([] if after else names)))
@@ -187,8 +184,22 @@ class _Planner:
         self.plan.writes.append(PlannedWrite(
             self.om.system, self.stream.name, state.id, state.entity, "update", label(state), link.external_id,
             state.rev, {name: image.get(name) for name in after}, after,
-            {**{name: list(state.heads_of(name)) for name in names}, **{name: [] for name in again}},
+            {**{name: list(state.heads_of(name)) for name in names}, **again},
             dict.fromkeys(again, "put back by an undo")))
+
+    def _put_back(
+        self, state: RecordState, backs: Mapping[str, Mapping[str, Any]], raw: dict[str, Any]
+    ) -> dict[str, list[int]]:
+        """Add to ``raw`` exactly what the system held before a run that was undone. By field, the revisions that the
+        system then knows: none where the record says something else, so that it counts as unseen there."""
+        known: dict[str, list[int]] = {}
+        for name, back in backs.items():
+            if name in self.om:
+                own, _problems = self.om.write(state.values, [name], self.refs)
+                same = self.om.field(name).lens.settled(back["raw"], own) and own.keys() & back["raw"].keys()
+                known[name] = list(state.heads_of(name)) if same else []
+                raw.update(self._without_refused(state, back["raw"], ())[0])
+        return known
 
     def _held(self, name: str, image: Mapping[str, Any]) -> Any:
         """What the system is known to hold, read back through the lens; `_NOTHING` where that is not known."""

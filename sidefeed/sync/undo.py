@@ -63,6 +63,8 @@ class Undone:
     run: str
     restored: list[Restored] = field(default_factory=list)
     left: list[Left] = field(default_factory=list)
+    kept: list[Left] = field(default_factory=list)
+    """What systems said by themselves, which is not ours to take back there."""
 
     @property
     def records(self) -> set[str]:
@@ -70,7 +72,7 @@ class Undone:
 
     def as_json(self) -> dict[str, Any]:
         return {"undone": self.run, "restored": [asdict(one) for one in self.restored],
-                "left": [asdict(one) for one in self.left]}
+                "left": [asdict(one) for one in self.left], "kept": [asdict(one) for one in self.kept]}
 
 
 def undo(
@@ -83,7 +85,7 @@ def undo(
 
 @dataclass(frozen=True, slots=True)
 class _Write:
-    """Everything one run did to one remote object, as one: the last values and reasons, the first of what was before."""
+    """Everything one run did to one remote object, as one: the last values, and the first of what was before them."""
 
     system: str
     object: str
@@ -117,8 +119,13 @@ class _Undo:
         self.done = Undone(run)
         self.drafts: dict[tuple[str, str], Draft] = {}
         self.holds: list[_Hold] = []
-        self.revisions = {id: revs for id, revs in tx.revisions_of_run(run).items() if record in (None, id)}
-        self.writes = _folded(intent for intent in tx.intents_of_run(run) if record in (None, intent["record"]))
+        intents = tx.intents_of_run(run)
+        self.revisions: dict[str, set[int]] = {}
+        for one in (run, *_carried_out(tx, intents)):
+            for id, revs in tx.revisions_of_run(one).items():
+                if record in (None, id):
+                    self.revisions.setdefault(id, set()).update(revs)
+        self.writes = _folded(intent for intent in intents if record in (None, intent["record"]))
         concerned = {*self.revisions, *(write.record for write in self.writes)}
         self.states = tx.records(concerned)
         self.histories = tx.histories(concerned)
@@ -182,7 +189,8 @@ class _Undo:
             return
         self.holds.append(_Hold(link, om, name, {}))
         told = "deleted" if name == DELETED else f"{state.values.get(name)!r}"
-        self._leave(state, name, f"{link.system} said {told} by itself, so it stays there")
+        self.done.kept.append(Left(
+            state.id, label(state), name, f"{link.system} said {told} by itself, so it stays there"))
 
     def _touched(self, state: RecordState, name: str, ours: Iterable[int]) -> str:
         others = [change for change in self.histories[state.id]
@@ -356,6 +364,12 @@ def _texts(value: Any) -> Iterable[str]:
     elif isinstance(value, list):
         for item in value:
             yield from _texts(item)
+
+
+def _carried_out(tx: Transaction, intents: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The parked runs whose reading these writes carried out: an approved run and the one that waited are one."""
+    revs = {rev for intent in intents for heads in intent["payload"]["known"].values() for rev in heads}
+    return [run for run in tx.runs_of_revisions(revs) if tx.run(run)["state"] == "parked"]
 
 
 def _folded(intents: Iterable[Mapping[str, Any]]) -> list[_Write]:

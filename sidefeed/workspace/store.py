@@ -376,10 +376,18 @@ class Transaction:
             found.setdefault(record, set()).add(rev)
         return found
 
+    def runs_of_revisions(self, revs: Collection[int]) -> list[str]:
+        """The runs that appended these revisions."""
+        found: set[str] = set()
+        for chunk in _chunks(revs):
+            found.update(run for run in self.connection.execute(
+                sa.select(t.change.c.run).where(t.change.c.rev.in_(chunk)).distinct()).scalars() if run)
+        return sorted(found)
+
     def changes_since(self, rev: int) -> Iterator[Change]:
         """Every stored change above a revision, oldest first."""
         query = sa.select(t.change).where(t.change.c.rev > rev).order_by(t.change.c.rev)
-        for row in self.connection.execution_options(yield_per=1000).execute(query).mappings():
+        for row in self.connection.execute(query.execution_options(yield_per=1000)).mappings():
             yield _change(row)
 
     def head_details(self, revs: Collection[int]) -> dict[int, Change]:
@@ -406,7 +414,7 @@ class Transaction:
     def each_record(self, entity: str, *, since: int = 0) -> Iterator[RecordState]:
         """Every stored record of an entity whose revision is above ``since``."""
         query = sa.select(t.record).where(t.record.c.entity == entity, t.record.c.rev > since).order_by(t.record.c.rev)
-        for row in self.connection.execution_options(yield_per=1000).execute(query).mappings():
+        for row in self.connection.execute(query.execution_options(yield_per=1000)).mappings():
             yield self._records.get(row["id"]) or _state(row)
 
     def changed_ids(self, entity: str, *, since: int) -> list[str]:
@@ -747,6 +755,12 @@ class Transaction:
         """Record writes before their calls are made."""
         now = utc_text(self.store.now())
         self.connection.execute(t.intent.insert(), [{**row, "state": "open", "at": now} for row in rows])
+
+    def note_done(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Record writes that were made already and can be repeated without harm."""
+        now = utc_text(self.store.now())
+        if rows:
+            self.connection.execute(t.intent.insert(), [{**row, "state": "done", "at": now} for row in rows])
 
     def settle_intents(
         self, run: str, system: str, object: str, outcomes: Mapping[str, tuple[str, Any]]

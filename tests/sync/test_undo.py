@@ -15,8 +15,8 @@ from tests.sync.world import World
 
 
 @pytest.fixture
-def office(tmp_path: Path, workspace: str | Path) -> Iterator[Office]:
-    office = Office(tmp_path, World(), workspace)
+def office(tmp_path: Path) -> Iterator[Office]:
+    office = Office(tmp_path, World())
     yield office
     office.store.close()
 
@@ -155,7 +155,8 @@ def test_what_a_run_made_stays_where_somebody_worked_on_it(office: Office) -> No
     assert in_b in office.b.live("Deal") and there in office.b.live("Account") and account
 
 
-def test_a_deletion_is_restored_under_a_new_id_and_linked(office: Office) -> None:
+def test_a_deletion_is_restored_under_a_new_id_and_linked(tmp_path: Path, workspace: str | Path) -> None:
+    office = Office(tmp_path, World(), workspace)
     in_a, in_b = linked(office, NextStep="call")
     office.a.person_deletes("Deal", in_a)
     run = office.sync()
@@ -172,6 +173,7 @@ def test_a_deletion_is_restored_under_a_new_id_and_linked(office: Office) -> Non
     office.a.person_restores("Deal", in_a)
     office.quiet()
     assert office.only("a")["Amount"] == "11" and len(office.b.live("Deal")) == 1
+    office.store.close()
 
 
 def test_one_record_and_one_field_can_be_taken_back_alone(office: Office) -> None:

@@ -1,0 +1,89 @@
+"""`sidefeed undo`: take back what a run did, where nobody touched it since."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from sidefeed.cli import output
+from sidefeed.cli.output import ATTENTION, STOPPED, UNREACHABLE
+from sidefeed.cli.shared import JsonOption, ProjectOption, calls_of, errors, the_record
+
+if TYPE_CHECKING:
+    from sidefeed.sync import ObjectPlan, Undone
+
+
+def register(app: typer.Typer) -> None:
+    """Add this command to the command line."""
+    app.command()(undo)
+
+
+def undo(
+    run: Annotated[str, typer.Argument(help="The run's id, or the start of it; `sidefeed status` lists runs.")],
+    record: Annotated[
+        str | None, typer.Option("--record", help="Only this record: its id or part of its name.")] = None,
+    field: Annotated[str | None, typer.Option("--field", help="Only this field of the workspace.")] = None,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Show what would be undone and written; change nothing.")] = False,
+    actor: Annotated[str, typer.Option("--as", help="Who takes it back; kept in the history.")] = "ops",
+    limit: Annotated[int, typer.Option(help="How many lines to print; --json prints all.")] = 40,
+    project: ProjectOption = Path(),
+    json: JsonOption = False,
+) -> None:
+    """Take back what a run did, where nobody touched it since, and say what was left and why.
+
+    An undo writes only to objects that the run wrote to, and only what they held before: what people entered in a
+    system stays there. What was taken back is not done again by the next sync until the value, the mapping or a person
+    changes it. Objects that the run made are deleted, objects that it deleted are restored or made again. After a bad
+    mapping: mend the mapping file, undo the run, then `sidefeed sync --confirm-mapping`.
+    """
+    from sidefeed.project import Project
+
+    with errors(json):
+        opened = Project.load(project)
+        with output.progress(quiet=json) as bar, opened.engine(progress=bar) as engine:
+            one = the_record(engine.store, record, json=json).id if record else None
+            options: dict[str, Any] = {"record": one, "field": field, "actor": actor}
+            if plan:
+                done, plans, report = engine.plan_undo(run, **options)
+            else:
+                done, report = engine.undo(run, **options)
+                plans = []
+            calls = calls_of(engine)
+        opened.close()
+    if json:
+        output.print_json({**done.as_json(), "writes": [write.as_json() for one in plans for write in one.writes],
+                           **report.as_json(), "calls": calls})
+    else:
+        _print_undone(done, plans, limit, planned=plan)
+        for problem in (*map(str, report.problems), *report.failed.values(), *report.parked):
+            output.err.print(f"[yellow]![/yellow] {escape(problem)}")
+        for feed, why in report.skipped.items():
+            output.out.print(f"[yellow]![/yellow] {escape(feed)} took no part: {escape(why)}")
+    if report.parked:
+        raise typer.Exit(STOPPED)
+    if report.failed:
+        raise typer.Exit(UNREACHABLE)
+    if done.left or report.problems:
+        raise typer.Exit(ATTENTION)
+
+
+def _print_undone(done: Undone, plans: list[ObjectPlan], limit: int, *, planned: bool) -> None:
+    would = "would be " if planned else ""
+    for one in done.restored[:limit]:
+        output.out.print(f"{escape(one.label)} [bold]{one.system or 'workspace'}[/bold] {escape(one.field)} "
+                         f"{escape(one.what[:160])}")
+    if len(done.restored) > limit:
+        output.out.print(f"... and {len(done.restored) - limit} more; --json prints all.")
+    records = len(done.records)
+    output.out.print(f"{len(done.restored)} things {would}taken back on {records} records"
+                     + (f", in {sum(len(one.writes) for one in plans)} writes" if planned else "")
+                     + f"; {len(done.left)} {would}left as they are")
+    for what, lines in (("left", done.left), ("stays", done.kept)):
+        for line in lines[:limit]:
+            output.out.print(f"[yellow]{what}[/yellow] {escape(line.label)} {line.field}: {escape(line.why)}")
+        if len(lines) > limit:
+            output.out.print(f"... and {len(lines) - limit} more; --json prints all.")
