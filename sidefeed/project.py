@@ -1,8 +1,8 @@
 """A project: one folder with ``sidefeed.toml``, the mapping files and, by default, the workspace database.
 
-Settings come from ``sidefeed.toml`` and, over it, from the environment: ``SIDEFEED_WORKSPACE``, ``SIDEFEED_MAPPINGS``
-and ``SIDEFEED_<SYSTEM>__<KEY>`` (``SIDEFEED_SALESFORCE__SESSION_ID``). A key that ends in ``_file`` names a file whose
-content is the value, which is how secrets reach a container. Secrets are never printed.
+Settings come from ``sidefeed.toml`` and, over it, from the environment: ``SIDEFEED_WORKSPACE``, ``SIDEFEED_MAPPINGS``,
+``SIDEFEED_<SYSTEM>__<KEY>`` (``SIDEFEED_SALESFORCE__SESSION_ID``) and ``SIDEFEED_VALUES__<NAME>``. A key that ends in
+``_file`` names a file whose content is the value, which is how secrets reach a container. Secrets are never printed.
 """
 
 from __future__ import annotations
@@ -93,6 +93,8 @@ class Settings(BaseModel):
     guards: dict[str, GuardSettings] = Field(default_factory=dict)
     calendars: CalendarSettings = Field(default_factory=CalendarSettings)
     people: dict[str, PersonSettings] = Field(default_factory=dict)
+    values: dict[str, str | bool | int] = Field(default_factory=dict)
+    """What ``${name}`` stands for in the mapping files: the part of a mapping that differs between environments."""
 
 
 @dataclass(slots=True)
@@ -145,7 +147,7 @@ class Project:
 
     def mappings(self) -> Mappings:
         """The compiled mapping files. Raises MappingErrors naming file, line and column."""
-        return load(self.mapping_folder)
+        return load(self.mapping_folder, self.settings.values)
 
     def store(self) -> Store:
         place = self.settings.workspace
@@ -200,6 +202,11 @@ class Project:
         self._connectors.clear()
 
 
+def values_of(folder: Path) -> dict[str, Any]:
+    """The mapping values of the project in that folder; none where there is no project."""
+    return dict(Project.load(folder, secrets=False).settings.values) if (folder / FILE).is_file() else {}
+
+
 def _overlay(raw: dict[str, Any], environment: Mapping[str, str]) -> None:
     for variable, value in environment.items():
         if not variable.startswith(ENVIRONMENT):
@@ -207,7 +214,8 @@ def _overlay(raw: dict[str, Any], environment: Mapping[str, str]) -> None:
         name = variable.removeprefix(ENVIRONMENT).lower()
         if "__" in name:
             system, key = name.split("__", 1)
-            raw.setdefault("systems", {}).setdefault(system, {})[key] = value
+            table = raw if system == "values" else raw.setdefault("systems", {})
+            table.setdefault(system, {})[key] = value
         elif name in ("workspace", "mappings", "timezone"):
             raw[name] = value
 

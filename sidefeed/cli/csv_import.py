@@ -76,13 +76,13 @@ def _mappings(project: Project, file: Path) -> tuple[Mappings, str]:
         raise ProjectError(f"the mapping file {file} does not exist. Name the file that says what the columns are; "
                            f"mappings/examples/sales_csv.yaml is one to start from.")
     if file.resolve().parent == folder.resolve():
-        mappings = load(folder)
+        mappings = load(folder, project.settings.values)
     else:
         with tempfile.TemporaryDirectory() as scratch:
             together = Path(scratch) / folder.name
             shutil.copytree(folder, together, ignore=shutil.ignore_patterns("examples"))
             shutil.copyfile(file, together / file.name)
-            mappings = load(together)
+            mappings = load(together, project.settings.values)
     own = {om.system for om in mappings.objects if Path(om.place(()).file).name == file.name}
     if not own:
         raise ProjectError(f"{file} maps no objects: name each file under `objects`.")

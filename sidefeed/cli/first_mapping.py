@@ -40,7 +40,9 @@ def _sample(connector: Connector, object: str, fields: list[str], number: int) -
     return list(islice(rows, number))
 
 
-def put(folder: Path, system: str, made: Draft, mappings: Mappings) -> list[Path]:
+def put(
+    folder: Path, system: str, made: Draft, mappings: Mappings, values: Mapping[str, Any] | None = None
+) -> list[Path]:
     """Add the draft to ``<system>.yaml``, and its entity to ``entities.yaml`` where it is new. Nothing that is there is
     changed, and nothing is left behind that cannot be loaded. Raises NotWritten."""
     if any((om.system, om.object) == (system, made.object) for om in mappings.objects):
@@ -55,7 +57,7 @@ def put(folder: Path, system: str, made: Draft, mappings: Mappings) -> list[Path
     for each, text in wanted.items():
         each.write_text(text, encoding="utf-8")
     try:
-        load(folder)
+        load(folder, values)
     except MappingErrors as error:
         for each, told in before.items():
             if told is None:

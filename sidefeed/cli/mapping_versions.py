@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import tempfile
+from collections.abc import Mapping as Map
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from sidefeed.mapping import Mapping, load
 from sidefeed.mapping.compare import NO_VALUE, Change
@@ -17,20 +19,22 @@ class NoVersion(Exception):
     """There are no mapping files at this place or revision; the message says what was looked for."""
 
 
-def mapping_at(place: str, folder: Path) -> Mapping:
-    """The mapping in a folder, or the one that ``folder`` held at a git revision. Raises NoVersion, MappingErrors."""
+def mapping_at(place: str, folder: Path, values: Map[str, Any]) -> Mapping:
+    """The mapping in a folder, or the one that ``folder`` held at a git revision, with the project's values. Raises
+    NoVersion, MappingErrors."""
     if Path(place).is_dir():
-        return load(place)
+        return load(place, values)
     with tempfile.TemporaryDirectory(prefix="sidefeed-") as scratch:
         target = Path(scratch) / folder.name
         target.mkdir()
-        names = [name for name in _git(folder, place, "ls-tree", "--name-only", place, "./").splitlines()
+        names = [name for name in _git(folder, place, "ls-tree", "-r", "--name-only", place, "./").splitlines()
                  if name.endswith(".yaml")]
         if not names:
             raise NoVersion(f"{folder} held no mapping files at {place}.")
         for name in names:
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
             (target / name).write_text(_git(folder, place, "show", f"{place}:./{name}"), encoding="utf-8")
-        return load(target)
+        return load(target, values)
 
 
 def _git(folder: Path, place: str, *arguments: str) -> str:

@@ -126,7 +126,7 @@ def begin(
         try:
             mappings = opened.mappings()
             made = first_mapping(opened.connector(system), mappings, system, object, entity=entity, sample=sample)
-            files = put(opened.mapping_folder, system, made, mappings) if write else []
+            files = put(opened.mapping_folder, system, made, mappings, opened.settings.values) if write else []
         except NotWritten as error:
             output.fail(str(error), USAGE, json=json)
         finally:
@@ -170,8 +170,9 @@ def diff(
     with errors(json):
         opened = Project.load(project, secrets=False)
         try:
-            old = mapping_at(before, opened.mapping_folder)
-            new = mapping_at(after, opened.mapping_folder) if after else opened.mappings()
+            values = opened.settings.values
+            old = mapping_at(before, opened.mapping_folder, values)
+            new = mapping_at(after, opened.mapping_folder, values) if after else opened.mappings()
         except NoVersion as error:
             output.fail(str(error), USAGE, json=json)
         changes = counted(compare(old, new), opened) if count else [(each, None) for each in compare(old, new)]

@@ -28,10 +28,10 @@ from .files import (
     SystemFile,
     explain,
     nearest,
-    read_yaml,
 )  # fmt: skip
 from .lenses import DEFAULT, Choice, Lens, Options, SameIds, Set, Writer, library
 from .model import Entity, FieldMap, FieldSpec, Mapping, ObjectMap, Place, Policy
+from .shared import read
 from .values import LensError, Value
 
 FORMAT = "1"
@@ -40,13 +40,14 @@ FORMAT = "1"
 _REFERRING = ("ref", "refs", "related")
 
 
-def load(folder: Path | str) -> Mapping:
+def load(folder: Path | str, values: Map[str, Any] | None = None) -> Mapping:
     """Read, check and compile a folder of mapping files: ``entities.yaml`` and one file per system.
 
-    Raises MappingErrors with every mistake found, each at its file, line and column.
+    ``values`` are what ``${name}`` stands for. Raises MappingErrors with every mistake found, each at its file, line
+    and column.
     """
     folder = Path(folder)
-    documents = [read_yaml(path, f"{folder.name}/{path.name}") for path in sorted(folder.glob("*.yaml"))]
+    documents = [read(path, f"{folder.name}/{path.name}", values or {}) for path in sorted(folder.glob("*.yaml"))]
     described = next((each for each in documents if each.file.endswith("/entities.yaml")), None)
     if described is None:
         raise MappingErrors([MappingError(f"{folder.name}/entities.yaml", 0, 0, f"there is no such file in {folder}.")])
@@ -219,7 +220,7 @@ def _placed(document: Document, within: Path_, path: Path_, value: object = None
     here = (*within, *path)
     if here not in document.keys and path in document.keys:
         here = path  # said once for the whole file
-    return Place(document.file, *document.place_of(here, value))
+    return Place(*document.place_of(here, value))
 
 
 class _Compiler:

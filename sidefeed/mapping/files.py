@@ -72,23 +72,28 @@ class Document:
     keys: dict[Path_, tuple[int, int]] = field(default_factory=dict)
     values: dict[Path_, tuple[int, int]] = field(default_factory=dict)
     errors: list[MappingError] = field(default_factory=list)
+    files: dict[Path_, str] = field(default_factory=dict)
+    """Which file a path was included from, where it is not this one."""
 
-    def place(self, path: Path_, *, key: bool = False) -> tuple[int, int]:
-        """Line and column of what stands at ``path``, or of the nearest enclosing thing that is written."""
+    def place(self, path: Path_, *, key: bool = False) -> tuple[str, int, int]:
+        """File, line and column of what stands at ``path``, or of the nearest enclosing thing that is written."""
         for cut in range(len(path), -1, -1):
             here = path[:cut]
             found = self.keys.get(here) if key and cut == len(path) else self.values.get(here)
             if found:
-                return found
-        return (1, 1)
+                return (self.file_of(here), *found)
+        return (self.file, 1, 1)
 
-    def place_of(self, path: Path_, value: object = None) -> tuple[int, int]:
+    def file_of(self, path: Path_) -> str:
+        return self.files.get(path, self.file)
+
+    def place_of(self, path: Path_, value: object = None) -> tuple[str, int, int]:
         """Where ``value`` is written, at ``path`` or below it; the place of ``path`` itself where it is not."""
         if value is not None:
             for at in self._below(path):
                 if at in self.values and self.at(at) == value:
-                    return self.values[at]
-        return self.keys.get(path) or self.place(path)
+                    return (self.file_of(at), *self.values[at])
+        return (self.file_of(path), *self.keys[path]) if path in self.keys else self.place(path)
 
     def _below(self, path: Path_) -> list[Path_]:
         return [at for at in self.values if at[: len(path)] == path]
@@ -104,8 +109,7 @@ class Document:
         return data
 
     def report(self, path: Path_, message: str, hint: str = "", *, key: bool = False) -> None:
-        line, column = self.place(path, key=key)
-        self.errors.append(MappingError(self.file, line, column, message, hint))
+        self.errors.append(MappingError(*self.place(path, key=key), message, hint))
 
 
 def read_yaml(path: Path, name: str) -> Document:
@@ -220,9 +224,16 @@ class EntityFile(Strict):
     fields: dict[str, str | FieldFile] = Field(description="The fields, each with its type and policy.")
 
 
+_INCLUDE: Any = Field(
+    default_factory=list,
+    description="Files with shared parts, beside this one, such as `shared/stages.yaml`. What this file says wins.",
+)
+
+
 class EntitiesFile(Strict):
     """`entities.yaml`: what the workspace holds, and who wins."""
 
+    include: str | list[str] = _INCLUDE
     entities: dict[str, EntityFile] = Field(description="The kinds of record, by name.")
 
 
@@ -269,6 +280,7 @@ class ObjectFile(Strict):
 class SystemFile(Strict):
     """`<system>.yaml`: how one system's objects show the workspace's entities."""
 
+    include: str | list[str] = _INCLUDE
     system: str = Field(description="The system's name, as in the settings.")
     defaults: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="Lens -> options that each field of this system starts from."

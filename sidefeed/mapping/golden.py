@@ -151,7 +151,7 @@ def read(folder: Path) -> list[Golden]:
         document = read_yaml(path, f"{folder.name}/{FOLDER}/{path.name}")
         cases = _cases(document)
         errors += document.errors
-        found += [Golden(case, document.file, document.place(("tests", index))[0], path, index)
+        found += [Golden(case, document.file, document.place(("tests", index))[1], path, index)
                   for index, case in enumerate(cases)]
     if errors:
         raise MappingErrors(errors)

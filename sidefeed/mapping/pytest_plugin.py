@@ -31,10 +31,11 @@ class GoldenTests(pytest.File):
 
     def collect(self) -> Iterator[pytest.Item]:
         from sidefeed.mapping import MappingErrors, golden, load
+        from sidefeed.project import values_of
 
         folder = self.path.parent.parent
         try:
-            mapping = load(folder)
+            mapping = load(folder, values_of(folder.parent))
             found = [each for each in golden.read(folder) if each.path == self.path]
         except MappingErrors as errors:
             raise self.CollectError(str(errors)) from None

@@ -31,6 +31,7 @@ def schema() -> dict[str, Any]:
     models: list[Any] = [(each, "validation") for each in (EntitiesFile, SystemFile, GoldenFile, *options.values())]
     _, made = models_json_schema(models, by_alias=True)
     definitions = made["$defs"]
+    _let_settings_in(definitions)
     definitions["MappedField"] = _mapped_field(lenses, definitions)
     definitions["ObjectFile"]["properties"]["fields"]["additionalProperties"] = {"$ref": "#/$defs/MappedField"}
     return {
@@ -46,6 +47,19 @@ def schema() -> dict[str, Any]:
         },
         "$defs": dict(sorted(definitions.items())),
     }
+
+
+_SETTING = {"type": "string", "pattern": r"^\$\{\w+(:-[^}]*)?\}$"}
+
+
+def _let_settings_in(definitions: dict[str, Any]) -> None:
+    """Wherever something other than free text is asked for, `${name}` may stand."""
+    for model in definitions.values():
+        for key, told in model.get("properties", {}).items():
+            if told.get("type") in ("integer", "boolean") or "enum" in told or "pattern" in told:
+                about = {name: told[name] for name in ("description", "default", "title") if name in told}
+                rule = {name: value for name, value in told.items() if name not in about}
+                model["properties"][key] = {"anyOf": [rule, _SETTING], **about}
 
 
 def _mapped_field(lenses: dict[str, type[Lens]], definitions: dict[str, Any]) -> dict[str, Any]:
