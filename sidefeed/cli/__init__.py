@@ -269,6 +269,7 @@ def demo(
             f"{outcome.seconds:.0f} seconds.")
         if keep:
             output.out.print(f"The project stays in {escape(str(keep))}: `sidefeed status -C {escape(str(keep))}`.")
+            output.out.print(f"Open the forecast as a page: [bold]sidefeed serve -C {escape(str(keep))}[/bold]")
         if output.out.is_terminal and not no_browser:
             import tempfile
             import webbrowser

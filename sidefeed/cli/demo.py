@@ -85,6 +85,9 @@ def run(say: Say, *, keep: Path | None = None, prefect: bool = False, seed: int 
             office.server = stack.enter_context(LocalServer(folder))
         day = Day(office, say)
         outcome = day.live()
+        if keep:
+            say("\nThe evening")
+            Evening(office, say).pass_by()
     outcome.seconds = time.monotonic() - started
     outcome.project = str(keep) if keep else None
     return outcome
@@ -122,7 +125,7 @@ class Office:
             "exchange": {"endpoint": self.ews, "auth": "basic", "access": "own", "mailboxes": list(self.mailboxes),
                          "credentials": {address: {"username": address, "password": password}
                                          for address, password in self.mailboxes.items()}},
-        }, workspace="workspace.db", mappings="mappings"))
+        }, people=_people(), workspace="workspace.db", mappings="mappings"))
         with self.project() as project:
             for name, objects in company.KEY_OBJECTS.items():
                 project.connector(name).prepare(objects, apply=True)
@@ -557,6 +560,66 @@ _STYLE = ("body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem a
           "vertical-align:top}.failed{background:#fdecea}dl{margin:0}dt{color:#5a6675;font-size:.85rem}"
           "dd{margin:0 0 .3rem;overflow-wrap:anywhere}@media(prefers-color-scheme:dark){body{color:#e6eaf0;"
           "background:#12161c}td{border-color:#2c3440}dt{color:#9aa7b8}.failed{background:#46211f}}")
+
+
+class Evening:
+    """What the project that stays is left with, so that its pages show a company at work: a deal promised, one amount
+    on which two people disagree, and an edit that the next sync will write."""
+
+    def __init__(self, office: Office, say: Say) -> None:
+        from pandas import Timestamp
+        from pandas.tseries.offsets import QuarterEnd
+
+        self.office = office
+        self.say = say
+        today = datetime.now(UTC).date()
+        self.closes = str((Timestamp(today) + QuarterEnd(0)).date())
+
+    def pass_by(self) -> None:
+        promised, disputed, edited = self._open_deals()[:3]
+        for deal, amount in ((promised, 64000), (disputed, 50000)):
+            self.office.sf().Opportunity.update(deal["salesforce"], {
+                "StageName": "Negotiation/Review", "ForecastCategoryName": "Commit", "CloseDate": self.closes,
+                "Amount": amount})
+        self.office.sync()
+        self.say(f"   {promised['name']!r} and {disputed['name']!r} are promised for this quarter.")
+        self.office.sf().Opportunity.update(disputed["salesforce"], {"Amount": 48000})
+        self.office.hs().crm.deals.basic_api.update(disputed["hubspot"], {"properties": {"amount": "57500"}})
+        self.office.sync()
+        self.say(f"   {disputed['name']!r}: 48,000 in Salesforce, 57,500 in HubSpot; nobody has decided.")
+        with self.office.project() as project:
+            store = project.store()
+            with store.write() as tx:
+                tx.append([Draft("opportunity", edited["record"], {
+                    "money": {"amount": "36500", "currency": "USD"}, "forecast_category": "commit",
+                    "close_date": self.closes, "next_step": "Contract is with their legal team"},
+                    company.address(company.MANAGER), "workspace", reason="they called: it is this quarter")])
+            store.close()
+        self.say(f"   {edited['name']!r} is promised in the workspace; the next sync writes it to both CRMs.")
+
+    def _open_deals(self) -> list[dict[str, Any]]:
+        """Open deals that both CRMs hold, and that the day did not touch, by name."""
+        told = {deal["name"] for deal in self.office.founded.story.values()
+                if isinstance(deal, dict) and "name" in deal}
+        with self.office.project() as project:
+            store = project.store()
+            with store.read() as tx:
+                states = [state for state in tx.each_record("opportunity") if not state.deleted
+                          and state.values.get("stage") not in ("won", "lost")
+                          and state.values["name"] not in told and "campaign" not in state.values["name"]]
+                ids = {name: tx.external_ids(name, [state.id for state in states])
+                       for name in ("salesforce", "hubspot")}
+            store.close()
+        return sorted(({"record": state.id, "name": state.values["name"],
+                        **{name: found[state.id] for name, found in ids.items()}} for state in states
+                       if all(state.id in found for found in ids.values())), key=lambda deal: str(deal["name"]))
+
+
+def _people() -> dict[str, dict[str, str]]:
+    """Who may look at the pages: the manager and her reps."""
+    manager = company.address(company.MANAGER)
+    return {manager: {"role": "manager", "name": " ".join(company.MANAGER)}, **{
+        company.address(rep): {"role": "rep", "name": " ".join(rep), "manager": manager} for rep in company.REPS}}
 
 
 def _squeezed(text: str) -> str:

@@ -32,6 +32,11 @@ username = "EXAMPLE\\\\sidefeed"
 password_file = "secrets/exchange.password"
 mailboxes = []                    # ["ann.lee@example.com"]
 
+# Who sees what of the pages of `sidefeed serve`: director | manager | rep | ops. Without any, whoever starts it.
+# [people."ann.lee@example.com"]
+# role = "rep"
+# manager = "dana.cole@example.com"
+
 # A run that would delete more than this stops before its first write.
 # [guards.contact]
 # count = 250
@@ -63,7 +68,9 @@ def write_project(folder: Path, *, settings: str = SETTINGS, force: bool = False
     return list(wanted)
 
 
-def settings_text(systems: Mapping[str, Mapping[str, Any]], **top: str) -> str:
+def settings_text(
+    systems: Mapping[str, Mapping[str, Any]], people: Mapping[str, Mapping[str, str]] | None = None, **top: str
+) -> str:
     """A ``sidefeed.toml`` from values."""
     import json
 
@@ -75,6 +82,8 @@ def settings_text(systems: Mapping[str, Mapping[str, Any]], **top: str) -> str:
         return json.dumps(value)
 
     lines = [f"{key} = {toml(value)}" for key, value in top.items()]
-    for name, values in systems.items():
-        lines += ["", f"[systems.{name}]", *(f"{key} = {toml(value)}" for key, value in values.items())]
+    tables = {**{f"systems.{name}": values for name, values in systems.items()},
+              **{f"people.{json.dumps(email)}": values for email, values in (people or {}).items()}}
+    for name, values in tables.items():
+        lines += ["", f"[{name}]", *(f"{key} = {toml(value)}" for key, value in values.items())]
     return "\n".join(lines) + "\n"

@@ -18,7 +18,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sidefeed.mapping import Mapping as Mappings
-from sidefeed.web import access, deals, decisions, feeds, forecasts, maps
+from sidefeed.web import access, deals, decisions, feeds, forecasts, maps, promises
 from sidefeed.web.desk import HERE, Desk, NotSignedIn, SignedIn, desk_of, posted, read_form
 from sidefeed.workspace import Store
 
@@ -55,7 +55,7 @@ def create_app(
 
     app = FastAPI(title="Sidefeed", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
     app.state.desk = desk
-    for room in (forecasts, deals, decisions, feeds, maps):
+    for room in (forecasts, promises, deals, decisions, feeds, maps):
         app.include_router(room.router)
     _doors(app)
     _static(app)

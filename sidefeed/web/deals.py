@@ -80,7 +80,7 @@ def _rows(tx: Transaction, visitor: Visitor, shown: Iterable[Deal], *, trace: bo
         for _order, _heading, field in COLUMNS if state is not None and trace else ():
             head = heads.get(state.heads[field][0]) if state is not None and state.heads.get(field) else None
             if head is not None:
-                origins[field] = f"{visitor.source(head.source)}, {visitor.who(head.actor)}, {visitor.age(head.at)}"
+                origins[field] = f"{visitor.by(head.source, head.actor)}, {visitor.age(head.at)}"
         account = state.values.get("account") if state is not None else None
         rows.append({"deal": deal, "account": accounts.get(account or "", ""), "account_id": account,
                      "origins": origins})
@@ -187,7 +187,7 @@ def _fields(
             "value": visitor.shown(state.entity, name, value, names),
             "numeric": (spec := visitor.desk.spec(state.entity, name)) is not None and spec.type in ("money", "number"),
             "conflict": name in state.conflicts,
-            "source": visitor.source(head.source) if head else "", "who": visitor.who(head.actor) if head else "",
+            "by": visitor.by(head.source, head.actor) if head else "",
             "at": head.at if head else None, "age": visitor.age(head.at) if head else "",
             **_editing(visitor, state, name, value),
             "elsewhere": [{"system": visitor.source(system), "same": there.get(name) == value,
@@ -235,8 +235,8 @@ def _entry(visitor: Visitor, state: RecordState, line: dict[str, Any], names: Ma
     several = isinstance(replaced, list) and not (spec is not None and spec.merge == "set")
     before = [visitor.shown(state.entity, name, value, names) for value in replaced if value is not None] \
         if several and replaced else ([] if replaced is None else [visitor.shown(state.entity, name, replaced, names)])
-    return {**line, "label": _label(visitor, state.entity, name), "who": visitor.who(line["actor"]),
-            "from": visitor.source(line["source"]), "value": visitor.shown(state.entity, name, line["value"], names),
+    return {**line, "label": _label(visitor, state.entity, name), "by": visitor.by(line["source"], line["actor"]),
+            "value": visitor.shown(state.entity, name, line["value"], names),
             "before": " and ".join(before), "age": visitor.age(line["at"])}
 
 

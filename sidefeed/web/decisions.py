@@ -39,8 +39,8 @@ def conflicts(visitor: SignedIn, page: str = "1") -> HTMLResponse:
 def _conflict(visitor: Visitor, state: RecordState, name: str, names: dict[str, str]) -> dict[str, Any]:
     spec = visitor.desk.spec(state.entity, name)
     heads = state.conflicts[name]
-    sides = [{"rev": head.rev, "value": _said(visitor, state, name, head, names), "source": visitor.source(head.source),
-              "who": visitor.who(head.actor), "at": head.at, "age": visitor.age(head.at),
+    sides = [{"rev": head.rev, "value": _said(visitor, state, name, head, names),
+              "by": visitor.by(head.source, head.actor), "at": head.at, "age": visitor.age(head.at),
               "shown": head.value == state.values.get(name)} for head in heads]
     owner = state.values.get("owner") or ""
     return {"id": state.id, "label": label(state), "field": name, "field_label": wording.field_label(spec, name),

@@ -110,7 +110,12 @@ class Visitor:
         return (known.label if known is not None else "") or wording.words(entity)
 
     def source(self, name: str) -> str:
-        return wording.words(name)
+        return wording.system(name)
+
+    def by(self, source: str, actor: str | None) -> str:
+        """Where a value came from and who wrote it there; a system that does not say who is named once."""
+        who = self.who(actor) if actor and actor != source else ""
+        return f"{self.source(source)}, {who}" if who else self.source(source)
 
     def who(self, actor: str) -> str:
         """An actor as a name: a colleague's address or id becomes the colleague."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -14,66 +13,25 @@ from fastapi.responses import HTMLResponse
 from sidefeed.forecast.frames import EXACT, plain
 from sidefeed.forecast.history import end_of
 from sidefeed.forecast.moves import Explained, explain
-from sidefeed.web import charts, trust
+from sidefeed.web import charts, promises, trust
 from sidefeed.web.board import Sides
 from sidefeed.web.desk import SignedIn, Visitor, url
-from sidefeed.web.sums import CATEGORIES, COMMITTED, Selection, Sum, committed_range, in_scope, quarter_of, together
-from sidefeed.web.teams import Node, tree
+from sidefeed.web.sums import (
+    CATEGORIES,
+    COMMITTED,
+    Sum,
+    committed_range,
+    in_scope,
+    together,
+)
+from sidefeed.web.view import ANY_TIME, View, quarters, view_of
 from sidefeed.workspace import tables as t
 from sidefeed.workspace.clock import utc_instant, utc_text
 
 router = APIRouter(include_in_schema=False)
 
-ANY_TIME = "all"
 SINCE = {"week": "last week", "day": "yesterday", "month": "a month ago", "quarter": "the quarter began",
          "first": "the first reading"}
-
-
-@dataclass(slots=True)
-class View:
-    """What a forecast page is about."""
-
-    visitor: Visitor
-    quarter: str
-    """Empty for any time."""
-    currency: str
-    root: Node
-    node: Node
-
-    @property
-    def owners(self) -> frozenset[str] | None:
-        """None where everybody's deals count, so that a deal of somebody unknown is never left out."""
-        return self.visitor.owners if self.node is self.root else self.node.owners
-
-    @property
-    def selection(self) -> Selection:
-        return Selection(self.owners, quarter=self.quarter)
-
-    @property
-    def query(self) -> dict[str, str]:
-        return {"quarter": self.quarter or ANY_TIME, "who": self.node.key, "currency": self.currency}
-
-
-def view_of(visitor: Visitor) -> View:
-    """The view that the address asks for; what it names and nobody has becomes the nearest that there is."""
-    query, cube = visitor.request.query_params, visitor.snapshot.cube
-    root = tree(visitor.desk.people, visitor.snapshot, visitor.owners)
-    node = next((one for one in root.walk() if one.key == query.get("who")), root)
-    currencies = cube.currencies(visitor.owners)
-    currency = query.get("currency", "")
-    wanted = query.get("quarter", "")
-    quarter = "" if wanted == ANY_TIME else wanted if wanted in quarters(visitor) else this_quarter(visitor)
-    return View(visitor, quarter, currency if currency in currencies else (currencies or [""])[0], root, node)
-
-
-def this_quarter(visitor: Visitor) -> str:
-    return quarter_of(visitor.now.date().isoformat())
-
-
-def quarters(visitor: Visitor) -> list[str]:
-    """Every quarter that something closes in, and this one."""
-    found = {one for one in visitor.snapshot.cube.quarters(visitor.owners) if "-Q" in one}
-    return sorted(found | {this_quarter(visitor)})
 
 
 @router.get("/")
@@ -84,13 +42,17 @@ def forecast(visitor: SignedIn) -> HTMLResponse:
     own = snapshot.cube.by_owner(view.owners, view.quarter, view.currency)
     total = together(own.values())
     low, high, moving = committed_range(snapshot, view.selection, view.currency)
+    said = promises.said(view)
+    told = said.get(view.node.key, {})
     undated = together(snapshot.cube.by_owner(view.owners, "no date", view.currency).values()).deals
     return visitor.render(
         "forecast.html", view=view, total=total, low=EXACT.add(total.committed, low),
         high=EXACT.add(total.committed, high), moving=moving, fresh=fresh, undated=undated if view.quarter else 0,
         stamp=trust.stamp(visitor, view.owners, sides, moving), quarters=quarters(visitor), any_time=ANY_TIME,
-        currencies=snapshot.cube.currencies(visitor.owners), rows=_rows(view, own, sides),
-        systems=_systems(view, sides), categories=CATEGORIES, since=SINCE, chosen=_chosen(visitor), mix=_mix(total))
+        currencies=snapshot.cube.currencies(visitor.owners), rows=_rows(view, own, sides, said),
+        systems=_systems(view, sides), categories=CATEGORIES, since=SINCE, chosen=_chosen(visitor), mix=_mix(total),
+        told=told, adjusted=promises.adjusted(total.committed, told), entries=promises.entries(view),
+        may=promises.may(view))
 
 
 def _mix(total: Sum) -> list[charts.Piece]:
@@ -112,7 +74,9 @@ def _systems(view: View, sides: Sides | None) -> list[dict[str, Any]]:
     return found
 
 
-def _rows(view: View, own: dict[str, Sum], sides: Sides | None) -> list[dict[str, Any]]:
+def _rows(
+    view: View, own: dict[str, Sum], sides: Sides | None, said: dict[str, dict[str, Any]]
+) -> list[dict[str, Any]]:
     """The tree of the chosen node: ours by category, and each system's committed total."""
     there = {} if sides is None else {
         system: cube.by_owner(view.owners, view.quarter, view.currency) for system, cube in sides.cubes.items()}
@@ -120,7 +84,8 @@ def _rows(view: View, own: dict[str, Sum], sides: Sides | None) -> list[dict[str
     for node in view.node.walk():
         total = together(own[owner] for owner in node.owners if owner in own)
         top = max(top, total.of(*CATEGORIES[:4]))
-        rows.append({"node": node, "depth": node.depth - view.node.depth, "total": total, "systems": {
+        rows.append({"node": node, "depth": node.depth - view.node.depth, "total": total,
+                     "said": said.get(node.key, {}), "systems": {
             system: together(sums[owner] for owner in node.owners if owner in sums).committed
             for system, sums in there.items()}})
     for row in rows:

@@ -55,7 +55,8 @@ def picture(mappings: Mappings) -> dict[str, Any]:
         for number, system in enumerate(side):
             y = _TOP + (number + 0.5) * (height - _TOP) / len(side) - _ROW
             ends[system] = (x, y)
-            boxes.append({"x": x, "y": y, "kind": "system", "href": f"#system-{system}", "text": wording.words(system)})
+            boxes.append({"x": x, "y": y, "kind": "system", "href": f"#system-{system}",
+                          "text": wording.system(system)})
     lines, told = [], []
     for om in mappings.objects:
         x, y = ends[om.system]
@@ -66,7 +67,7 @@ def picture(mappings: Mappings) -> dict[str, Any]:
         bend = (start[0] + end[0]) / 2
         lines.append({"path": f"M{start[0]:.0f} {start[1]:.0f} C{bend:.0f} {start[1]:.0f} {bend:.0f} {end[1]:.0f} "
                               f"{end[0]:.0f} {end[1]:.0f}", "reads": reads, "writes": writes})
-        told.append(f"{wording.words(om.system)} {om.object} {_way(reads, writes)} "
+        told.append(f"{wording.system(om.system)} {om.object} {_way(reads, writes)} "
                     f"{mappings.entities[om.entity].label or om.entity}")
     return {"boxes": boxes, "lines": lines, "told": told, "height": height, "width": _RIGHT + _WIDE + 8,
             "wide": _WIDE, "row": _ROW}

@@ -38,8 +38,8 @@ def stamp(
                    if one.entity == "opportunity" and (owners is None or one.owner in owners))
     if disputed:
         marks.append(Mark("warn", f"{many(disputed, 'deal')} in conflict",
-                          f"{many(len(moving), 'of them moves', 'of them move')} this number" if moving else
-                          "none of them moves this number", "/conflicts"))
+                          "which leaves this number as it is" if not moving else "which moves this number"
+                          if disputed == 1 else f"{len(moving)} of which move this number", "/conflicts"))
     else:
         marks.append(Mark("good", "No deal in conflict"))
     return marks + _waiting(visitor)

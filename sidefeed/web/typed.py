@@ -44,6 +44,11 @@ def value_of(text: str, spec: FieldSpec, like: Any = None) -> Any:
     return text
 
 
+def amount_of(text: str) -> Decimal:
+    """The amount that a text means. Raises NotUnderstood for what is none, and for a blank."""
+    return _decimal(text.strip())
+
+
 def _decimal(text: str) -> Decimal:
     plain = re.sub(r"[\s\u00a0\u202f']", "", text).replace("\u2212", "-")
     if not _NUMBER.fullmatch(plain):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
+from functools import cache
+from importlib.metadata import entry_points
 from typing import Any
 
 from sidefeed.mapping import FieldSpec
@@ -94,6 +96,18 @@ def words(name: str) -> str:
         return _WORDS[name]
     text = name.strip("_=").replace("_", " ")
     return text[:1].upper() + text[1:]
+
+
+@cache
+def _titles() -> dict[str, str]:
+    """How the connectors write their systems' names, from the names of their classes: `HubSpotConnector`."""
+    return {point.name: point.attr.removesuffix("Connector") for point in entry_points(group="sidefeed.connectors")}
+
+
+def system(name: str) -> str:
+    """``hubspot`` -> ``HubSpot``."""
+    title = _titles().get(name, "")
+    return title if title.lower() == name else words(name)
 
 
 def field_label(spec: FieldSpec | None, name: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from html import unescape
 
 import httpx
 import pytest
@@ -17,7 +18,8 @@ PAGES = ("/", "/deals", "/deals.csv", "/conflicts", "/feeds", "/mapping", "/mapp
 
 
 def text(answer: httpx.Response) -> str:
-    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", answer.text))
+    """What a person reads on a page."""
+    return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]+>", " ", answer.text)))
 
 
 def csrf(client: httpx.Client) -> str:

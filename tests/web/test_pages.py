@@ -1,0 +1,149 @@
+"""What stands on the pages: whatever the workspace holds, a sum that is right or a clear statement."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+import sidefeed.web
+from sidefeed.workspace import Store
+from tests.web.conftest import NOW, Company
+from tests.web.site import Site, Team
+from tests.web.test_access import PAGES, text
+
+STATIC = Path(sidefeed.web.__file__).parent / "static"
+
+
+@pytest.fixture
+def bare(tmp_path: Path) -> Iterator[Site]:
+    """A workspace that holds nothing, not even a user."""
+    store = Store.open(tmp_path / "workspace.db", now=lambda: NOW)
+    site = Site(store)
+    yield site
+    site.close()
+    store.close()
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_every_page_of_an_empty_workspace_says_that_it_is_empty(bare: Site, path: str) -> None:
+    answer = bare.client().get(path)
+    assert answer.status_code == 200
+    told = {"/": "There are no deals yet", "/deals": "There are no deals yet", "/conflicts": "Nobody disagrees",
+            "/feeds": "Nothing has been read yet", "/forecast/moves": "No deal has been read yet"}
+    assert told.get(path, "") in text(answer)
+
+
+def test_one_deal_without_amount_owner_date_currency_or_name(bare: Site) -> None:
+    with_one = Team(bare.store)
+    with_one.new("opportunity", {"stage": "proposal"})
+    client = bare.client()
+    page = text(client.get("/", params={"quarter": "all"}))
+    assert "1 deal has no amount and counts as nothing" in page
+    assert "Nobody's deals" in page
+    assert "without a name" in text(client.get("/deals"))
+    assert "no amount" in text(client.get("/deals"))
+
+
+def test_the_bridge_and_the_waterfall_lead_to_the_number_on_the_page(company: Company) -> None:
+    client = company.site.client("dana@example.com")
+    query = {"quarter": "2026-Q4"}
+    bridge = _ready(client, "/forecast/bridge/hubspot", query)
+    assert "+146,700.50 5 deals" in bridge
+    assert "Sidefeed 146,700.50" in bridge
+    drill = text(client.get("/forecast/bridge/hubspot/only here", params=query))
+    assert "Quarry control" in drill
+    assert "+146,700.50 EUR" in drill
+    moves = _ready(client, "/forecast/moves", {**query, "since": "first"})
+    assert "now 146,700.50" in moves or "Nothing moved this number: 146,700.50" in moves
+
+
+def _ready(client: httpx.Client, path: str, query: dict[str, str]) -> str:
+    """A part of the page, as the browser gets it once it is made."""
+    for _attempt in range(100):
+        page = client.get(path, params=query)
+        if "load delay" not in page.text:
+            return text(page)
+    raise AssertionError("it was never made")
+
+
+@pytest.mark.parametrize("query", [
+    {"quarter": "2026-Q9"}, {"quarter": "no date"}, {"quarter": "9999-Q4"}, {"who": "nobody at all"},
+    {"currency": "<b>"}, {"since": "ever"}, {"page": "-1"}, {"page": "99999999999"}, {"sort": "password"},
+    {"owner": "x", "category": "y", "q": "'; DROP TABLE change; --"}])
+def test_an_address_that_asks_for_what_is_not_there_still_answers(company: Company, query: dict[str, str]) -> None:
+    client = company.site.client("dana@example.com")
+    for path in ("/", "/deals", "/deals.csv", "/conflicts", "/forecast/moves"):
+        assert client.get(path, params=query).status_code == 200
+    assert client.get("/forecast/bridge/nowhere").status_code == 404
+    assert client.get("/mapping/nowhere").status_code == 404
+
+
+def test_the_deals_are_filtered_and_sorted(company: Company) -> None:
+    client = company.site.client("dana@example.com")
+
+    def names(**query: str) -> list[str]:
+        return re.findall(r'class="clip" href="/records/[^"]+">([^<]+)</a>', client.get("/deals", params=query).text)
+
+    assert names(q="PUMP") == ["Pump station"]
+    assert names(status="won") == ["Filter line"]
+    assert names(disputed="1") == ["Pump station"]
+    assert names(owner="nobody") == ["Orphan"]
+    assert names(sort="amount", dir="down", quarter="2026-Q4")[:2] == ["Quarry control", "Pump station"]
+    assert names(sort="name")[:3] == ["Filter line", "Next year", "Orphan"]
+    assert names(q="no such deal") == []
+
+
+def test_a_spreadsheet_takes_no_name_for_a_formula(company: Company) -> None:
+    company.team.deal("=HYPERLINK(\"http://evil.example\")", "eve@example.com", "1", category="omitted")
+    table = company.site.client("dana@example.com").get("/deals.csv").text
+    assert "\"'=HYPERLINK" in table
+    assert ",90000,EUR," in table
+
+
+def test_each_value_says_who_wrote_it(company: Company) -> None:
+    page = text(company.site.client("dana@example.com").get("/deals", params={"trace": "1", "q": "quarry"}))
+    assert "Salesforce, Ann Lee, just now" in page
+
+
+def test_the_mapping_pages_tell_what_the_mapping_does(company: Company) -> None:
+    client = company.site.client("ann@example.com")
+    assert "HubSpot deals both ways with Deal" in client.get("/mapping").text
+    page = text(client.get("/mapping/opportunity"))
+    assert "until a person decides" in page
+    assert "Opportunity.Amount" in page
+
+
+def test_the_first_load_is_under_200_kb(company: Company) -> None:
+    """Counted as bytes on the wire, without compression: the page, its parts and every file it names."""
+    client = company.site.client("dana@example.com")
+    plain = {"accept-encoding": "identity"}
+    page = client.get("/", headers=plain)
+    files = set(re.findall(r'(?:src|href)="(/static/[^"]+)"', page.text))
+    parts = set(re.findall(r'hx-get="([^"]+)" hx-trigger="load"', page.text))
+    assert len(files) >= 4
+    assert len(parts) == 3
+    answers = [page, *(client.get(one.replace("&amp;", "&"), headers=plain) for one in files | parts)]
+    assert all(answer.status_code == 200 for answer in answers)
+    total = sum(len(answer.content) for answer in answers)
+    packed = sum(int(client.get(one).headers["content-length"]) for one in files)
+    assert total < 200_000
+    assert packed < 40_000
+
+
+def test_files_are_kept_by_the_browser_and_change_their_address_with_their_content(company: Company) -> None:
+    page = company.site.client("dana@example.com").get("/")
+    for address in re.findall(r'(?:src|href)="(/static/[^"]+)"', page.text):
+        answer = httpx.get(company.site.url + address, trust_env=False)
+        assert "immutable" in answer.headers["cache-control"]
+        assert hashlib.sha256(answer.content).hexdigest().startswith(address.split("/")[2])
+
+
+def test_the_files_of_others_are_what_their_authors_published() -> None:
+    told = dict(re.findall(r"\| `([^`]+)` \|.*\| `([0-9a-f]{64})` \|", (STATIC / "VENDORED.md").read_text()))
+    assert set(told) == {"htmx.min.js", "pico.min.css"}
+    assert {name: hashlib.sha256((STATIC / name).read_bytes()).hexdigest() for name in told} == told
