@@ -1,4 +1,4 @@
-"""The few SOAP calls that REST lacks or that old clients begin with: login, logout, merge, undelete, and who and when.
+"""The SOAP API: login, logout, merge, undelete, who and when; records are read and written in `soap_records`.
 
 Source: SOAP API guide ("login", "merge", "undelete", "emptyRecycleBin", "getServerTimestamp", "getUserInfo", "API
 Fault Element"); help article 005132110 for the end of login(). Other calls answer a fault that names them as not
@@ -16,15 +16,26 @@ from lxml import etree
 
 from sandbox.kit.http import Request, Response
 
+from . import soap_records
 from .errors import Failure
 from .ids import to18
 from .records import Actor
+from .sessions import Session
 
 if TYPE_CHECKING:
     from .server import SalesforceServer
 
 _PATH = re.compile(r"/services/Soap/([uc])/(\d{1,3})\.(\d)(?:/\w+)?\Z")
 _LAST_LOGIN = 64
+_FAULTS = {
+    "INVALID_LOGIN": "LoginFault",
+    "MALFORMED_QUERY": "MalformedQueryFault",
+    "INVALID_FIELD": "InvalidFieldFault",
+    "INVALID_TYPE": "InvalidSObjectFault",
+    "INVALID_QUERY_LOCATOR": "InvalidQueryLocatorFault",
+    "MALFORMED_ID": "InvalidIdFault",
+    "MALFORMED_SEARCH": "MalformedSearchFault",
+}
 _ENVELOPE = "http://schemas.xmlsoap.org/soap/envelope/"
 
 
@@ -47,10 +58,18 @@ class Soap:
             name = etree.QName(call).localname
             if name == "login":
                 return self._answer(space, "login", self._login(header, call, space, version))
-            handler = self._handlers().get(name)
-            if handler is None:
+            known = self._handlers().get(name)
+            translated = soap_records.HANDLERS.get(name)
+            if known is None and translated is None:
                 raise Failure(500, "INVALID_OPERATION", f"The practice server does not implement the SOAP call {name}")
-            return self._answer(space, name, handler(call, self._actor(header, version)))
+            session = self._session(header)
+            actor = Actor(session.user, float(version))
+            if not self._server.quota.spend(self._server.clock.now()):
+                raise Failure(500, "REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded.")
+            if translated is not None:
+                around = soap_records.SoapCall(self._server, request, session, actor, space, header)
+                return self._answer(space, name, translated(around, call))
+            return self._answer(space, name, known(call, actor) if known is not None else "")
         except Failure as failure:
             return _fault(space, failure)
 
@@ -81,7 +100,7 @@ class Soap:
             raise Failure(500, "UNKNOWN_EXCEPTION", "The SOAP envelope has no call in its body")
         return root.find(f"{{{_ENVELOPE}}}Header"), calls[0]
 
-    def _actor(self, header: etree._Element | None, version: int) -> Actor:
+    def _session(self, header: etree._Element | None) -> Session:
         token = _text(header, "sessionId")
         session = self._server.sessions.find(token, self._server.clock.now())
         if session is None:
@@ -91,7 +110,7 @@ class Soap:
                 "Invalid Session ID found in SessionHeader: Illegal Session. Session not found",
             )
         self._token = token
-        return Actor(session.user, float(version))
+        return session
 
     def _login(self, header: etree._Element | None, call: etree._Element, space: str, version: int) -> str:
         if version > _LAST_LOGIN or not self._server.bad_days.soap_login:
@@ -178,11 +197,12 @@ class Soap:
     @staticmethod
     def _answer(space: str, name: str, inner: str) -> Response:
         uri = "urn:partner.soap.sforce.com" if space == "u" else "urn:enterprise.soap.sforce.com"
-        body = inner if inner.startswith("<result>") or not inner.startswith("<") else f"<result>{inner}</result>"
+        body = inner if inner.startswith("<result") or not inner.startswith("<") else f"<result>{inner}</result>"
         body = "" if not inner.startswith("<") else body
+        sobjects = "urn:sobject.partner.soap.sforce.com" if space == "u" else "urn:sobject.enterprise.soap.sforce.com"
         text = (
             f'<?xml version="1.0" encoding="UTF-8"?><soapenv:Envelope xmlns:soapenv="{_ENVELOPE}" xmlns="{uri}" '
-            'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance">'
+            f'xmlns:sf="{sobjects}" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance">'
             f"<soapenv:Body><{name}Response>{body}</{name}Response></soapenv:Body></soapenv:Envelope>"
         )
         return Response(200, text.encode(), [("Content-Type", "text/xml; charset=utf-8")])
@@ -203,13 +223,13 @@ def _text(parent: etree._Element | None, name: str) -> str:
 def _failed(failure: Failure) -> str:
     return (
         f"<result><errors><message>{escape(failure.message)}</message><statusCode>{failure.code}</statusCode></errors>"
-        "<success>false</success></result>"
+        '<id xsi:nil="true"/><success>false</success></result>'
     )
 
 
 def _fault(space: str, failure: Failure) -> Response:
     uri = "urn:fault.partner.soap.sforce.com" if space == "u" else "urn:fault.enterprise.soap.sforce.com"
-    kind = "LoginFault" if failure.code == "INVALID_LOGIN" else "UnexpectedErrorFault"
+    kind = _FAULTS.get(failure.code, "UnexpectedErrorFault")
     message = escape(failure.message)
     text = (
         f'<?xml version="1.0" encoding="UTF-8"?><soapenv:Envelope xmlns:soapenv="{_ENVELOPE}" xmlns:sf="{uri}" '

@@ -245,7 +245,9 @@ def test_subscriptions_fail_as_documented(ews: Ews) -> None:
         == "ErrorSubscriptionNotFound"
     )
     assert ews.code(pull(timeout=0)) == "fault ErrorSchemaValidation"
-    assert ews.code(pull().replace("PullSubscriptionRequest", "PushSubscriptionRequest")) == "fault ErrorInvalidOperation"
+    assert (
+        ews.code(pull().replace("PullSubscriptionRequest", "PushSubscriptionRequest")) == "fault ErrorInvalidOperation"
+    )
 
 
 def test_a_stream_tells_events_and_closes_when_its_time_is_over(ews: Ews) -> None:
