@@ -82,6 +82,19 @@ class PersonSettings(BaseModel):
     manager: str = ""
 
 
+class ForecastSettings(BaseModel):
+    """``[forecast]``: the reporting currency (empty: each currency apart), how the company divides its years, and a
+    file with the addresses that the daily summary is sent to."""
+
+    model_config = ConfigDict(extra="forbid")
+    currency: str = Field(default="", pattern="^([A-Z]{3})?$")
+    first_month: int = Field(default=1, ge=1, le=12)
+    weeks: Literal["", "4-4-5", "4-5-4", "5-4-4"] = ""
+    last_weekday: Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"] = "saturday"
+    year_ends: Literal["nearest", "last"] = "nearest"
+    notify_file: str = ""
+
+
 class Settings(BaseModel):
     """What ``sidefeed.toml`` may hold."""
 
@@ -93,6 +106,7 @@ class Settings(BaseModel):
     guards: dict[str, GuardSettings] = Field(default_factory=dict)
     calendars: CalendarSettings = Field(default_factory=CalendarSettings)
     people: dict[str, PersonSettings] = Field(default_factory=dict)
+    forecast: ForecastSettings = Field(default_factory=ForecastSettings)
     values: dict[str, str | bool | int] = Field(default_factory=dict)
     """What ``${name}`` stands for in the mapping files: the part of a mapping that differs between environments."""
 

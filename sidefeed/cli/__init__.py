@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from sidefeed.cli import calendars, imports, maps, output, practice, serve, server, trust, undo
+from sidefeed.cli import calendars, forecasts, imports, maps, output, practice, serve, server, trust, undo
 from sidefeed.cli.output import ATTENTION, EXIT_CODES, STOPPED, UNREACHABLE, USAGE
 from sidefeed.cli.shared import JsonOption, ProjectOption, SystemsArgument, calls_of, end_with, errors
 
@@ -302,45 +302,6 @@ def init(
         output.out.print("Next: fill in sidefeed.toml, then `sidefeed check`, `sidefeed plan`, `sidefeed sync`.")
 
 
-@app.command()
-def forecast(
-    project: ProjectOption = Path(),
-    json: JsonOption = False,
-    by: Annotated[list[str] | None, typer.Option(help="Columns to roll up by: owner, quarter, category.")] = None,
-) -> None:
-    """Open and won by owner, quarter and category from the workspace, beside each system's own total."""
-    from sidefeed.forecast import forecast as make
-    from sidefeed.project import Project
-
-    with errors(json):
-        opened = Project.load(project)
-        store = opened.store()
-        found = make(store, opened.mappings())
-        store.close()
-    if json:
-        output.print_json(found.as_json())
-        return
-    columns = by or ["owner", "quarter", "category"]
-    unknown = set(columns) - {"owner", "quarter", "category", "status"}
-    if unknown:
-        output.fail(f"cannot roll up by {', '.join(sorted(unknown))}; choose from owner, quarter, category, status.",
-                    USAGE)
-    table = found.table[found.table["status"] != "lost"].groupby([*columns, "status", "currency"], as_index=False).agg(
-        deals=("deals", "sum"), amount=("amount", "sum"))
-    output.table("Forecast", (*columns, "status", "deals", "amount", ""), [
-        (*(row[name] for name in columns), row["status"], row["deals"], f"{row['amount']:,.2f}", row["currency"])
-        for row in table.to_dict("records")])
-    output.table("By source", ("source", "deals", "open", "won", "difference open", "difference won", ""), [
-        (row["source"], row["deals"], f"{row['open']:,.2f}", f"{row['won']:,.2f}", f"{row['open_difference']:+,.2f}",
-         f"{row['won_difference']:+,.2f}", row["currency"]) for row in found.sources.to_dict("records")])
-    complete = ", ".join(f"{name} complete to {stamp[:16] if stamp else 'never read'}"
-                         for name, stamp in found.complete_to.items())
-    output.out.print(f"As of {found.as_of[:16]} UTC; {complete}.")
-    if found.conflicts:
-        output.out.print(f"{found.conflicts} amounts in conflict: open lies between {found.low:,.2f} and "
-                         f"{found.high:,.2f}.")
-
-
 app.command()(server.up)
 app.command()(server.down)
 app.add_typer(imports.app, name="import")
@@ -348,6 +309,7 @@ app.add_typer(practice.app, name="sandbox")
 maps.register(app)
 calendars.register(app)
 trust.register(app)
+forecasts.register(app)
 serve.register(app)
 undo.register(app)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,6 +22,8 @@ OK, ATTENTION, USAGE, STOPPED, UNREACHABLE, BUSY = 0, 1, 2, 3, 4, 5
 EXIT_CODES = """\
 Exit codes: 0 all well; 1 done, but something needs a person; 2 wrong settings, mapping or usage; 3 a guard stopped the
 run and nothing was written; 4 a system could not be reached or refused our credentials; 5 another run is at work."""
+
+_NUMBER = re.compile(r"[+-]?\d[\d,]*(\.\d+)?")
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -49,8 +52,9 @@ def fail(message: str, code: int, *, json: bool = False) -> NoReturn:
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     grid = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
     for number, column in enumerate(columns):
-        numeric = all(isinstance(row[number], int) for row in rows) and bool(rows)
-        grid.add_column(column, justify="right" if numeric else "left", overflow="fold")
+        cells = [str(row[number]) for row in rows if row[number] not in (None, "")]
+        numeric = bool(cells) and all(_NUMBER.fullmatch(cell) for cell in cells)
+        grid.add_column(column, justify="right" if numeric else "left", overflow="fold", no_wrap=numeric)
     for row in rows:
         grid.add_row(*(escape("" if cell is None else str(cell)) for cell in row))
     out.print(grid)

@@ -11,16 +11,20 @@ from sidefeed.forecast.frames import DEALS, frame, records, to_bytes
 from sidefeed.forecast.hierarchy import EVERYONE, Hierarchy, People, hierarchy, resolve
 from sidefeed.forecast.history import deals, deals_as_of
 from sidefeed.forecast.moves import Explained, explain
+from sidefeed.forecast.overview import Forecast, forecast, forecast_in
 from sidefeed.forecast.periods import Calendar, Period
 from sidefeed.forecast.rates import CONVERTED, Rates, converted, rates
 from sidefeed.forecast.reconcile import reconcile
-from sidefeed.forecast.rollup import Forecast, forecast
+from sidefeed.forecast.rollup import CELLS, NODES, by_columns, rollup
 from sidefeed.forecast.scope import Scope, ScopeError, totals
 from sidefeed.forecast.systems import SYSTEM_DEALS, system_deals
+from sidefeed.forecast.trust import Stamp, stamp
+from sidefeed.forecast.view import View, view
 from sidefeed.forecast.waterfall import WATERFALL, WATERFALL_DEALS, Waterfall, waterfall
 
-__all__ = ["CALLS", "CONVERTED", "DEALS", "EVERYONE", "SYSTEM_DEALS", "WATERFALL", "WATERFALL_DEALS", "Bridge",
-           "Calendar", "DoesNotSum", "EntryError", "Explained", "Forecast", "Hierarchy", "People", "Period", "Rates",
-           "Scope", "ScopeError", "Waterfall", "bridge", "calls", "converted", "deals", "deals_as_of", "explain",
-           "forecast", "frame", "hierarchy", "quotas", "rates", "reconcile", "records", "resolve", "submit",
-           "system_deals", "to_bytes", "totals", "waterfall"]
+__all__ = ["CALLS", "CELLS", "CONVERTED", "DEALS", "EVERYONE", "NODES", "SYSTEM_DEALS", "WATERFALL",
+           "WATERFALL_DEALS", "Bridge", "Calendar", "DoesNotSum", "EntryError", "Explained", "Forecast", "Hierarchy",
+           "People", "Period", "Rates", "Scope", "ScopeError", "Stamp", "View", "Waterfall", "bridge", "by_columns",
+           "calls", "converted", "deals", "deals_as_of", "explain", "forecast", "forecast_in", "frame", "hierarchy",
+           "quotas", "rates", "reconcile", "records", "resolve", "rollup", "stamp", "submit", "system_deals",
+           "to_bytes", "totals", "view", "waterfall"]

@@ -23,12 +23,16 @@ class EntryError(ValueError):
 
 
 def known(tx: Transaction, table: sa.Table, moment: datetime | None = None) -> list[dict[str, Any]]:
-    """The rows of a table as they were known at a moment (None: now), in the order they were entered."""
+    """The rows of a table as they were known at a moment (None: now), in the order they were entered.
+
+    What was entered first of all is taken for what held before: nobody reported by other teams or rates until then.
+    """
     query = sa.select(table).order_by(table.c.id)
     if moment is None:
         query = query.where(table.c.known_to.is_(None))
     else:
-        then = utc_text(moment)
+        first = tx.connection.execute(sa.select(sa.func.min(table.c.known_from))).scalar() or ""
+        then = max(utc_text(moment), first)
         query = query.where(table.c.known_from <= then, sa.or_(table.c.known_to.is_(None), table.c.known_to > then))
     return [dict(row) for row in tx.connection.execute(query).mappings()]
 

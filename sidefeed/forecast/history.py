@@ -12,11 +12,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Any, Literal
+from zoneinfo import ZoneInfo
 
 import pandas as pd
 import sqlalchemy as sa
 
-from sidefeed.forecast.frames import DEALS, frame
+from sidefeed.forecast.frames import DEALS, Deal, frame
 from sidefeed.workspace import Change, RecordState, Store, Transaction
 from sidefeed.workspace import tables as t
 from sidefeed.workspace.clock import utc_text
@@ -30,9 +31,9 @@ MERGED = "merged into "
 CATEGORY_OF_STAGE = {"won": "closed", "lost": "omitted"}
 
 
-def end_of(day: date) -> datetime:
-    """The last millisecond of a day, UTC: "as of Monday" means when Monday was over."""
-    return datetime.combine(day, time(23, 59, 59, 999000), UTC)
+def end_of(day: date, zone: str = "UTC") -> datetime:
+    """The last millisecond of a day in a time zone: "as of Monday" means when Monday was over there."""
+    return datetime.combine(day, time(23, 59, 59, 999000), ZoneInfo(zone)).astimezone(UTC)
 
 
 def deals_as_of(store: Store, moment: datetime | None = None, *, axis: Axis = "known") -> pd.DataFrame:
@@ -43,6 +44,12 @@ def deals_as_of(store: Store, moment: datetime | None = None, *, axis: Axis = "k
 
 def deals(tx: Transaction, moment: datetime | None = None, *, axis: Axis = "known") -> pd.DataFrame:
     """As `deals_as_of`, inside a transaction."""
+    if moment is not None and axis == "known":
+        from sidefeed.forecast.snapshots import at_revision
+
+        cached = at_revision(tx, revision_at(tx, moment))
+        if cached is not None:
+            return cached
     names = Names(tx, moment, axis=axis)
     spans = _spans(tx, "opportunity", moment, axis)
     rows = [deal_row(state, names, *spans.get(state.id, (None, None)))
@@ -159,6 +166,13 @@ def values_row(record: str, values: Mapping[str, Any], names: Names) -> list[Any
             names.users.get(owner, owner) if owner else "nobody", stage, status,
             CATEGORY_OF_STAGE.get(status, said or "pipeline"), said, _day(values.get("close_date")),
             money.get("currency"), None if amount is None else Decimal(str(amount))]
+
+
+def as_deal(state: RecordState, names: Names) -> Deal:
+    """A record as the plain values that decide where it counts."""
+    row = dict(zip(DEALS, values_row(state.id, state.values, names), strict=False))
+    day = row["close_date"]
+    return Deal(**{**{name: row[name] for name in Deal._fields}, "close_date": day and date.fromisoformat(day)})
 
 
 def _day(text: str | None) -> str | None:

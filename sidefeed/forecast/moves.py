@@ -15,8 +15,8 @@ from typing import Any
 import pandas as pd
 
 from sidefeed.forecast.bridge import DoesNotSum
-from sidefeed.forecast.frames import DEALS, EXACT, Deal, Schema, deals_in, frame, plain
-from sidefeed.forecast.history import Names, deals, each_state, revision_at, values_row
+from sidefeed.forecast.frames import EXACT, Deal, Schema, deals_in, frame, plain
+from sidefeed.forecast.history import Names, as_deal, deals, each_state, revision_at
 from sidefeed.forecast.scope import Scope
 from sidefeed.forecast.waterfall import STEPS, WATERFALL_DEALS, Waterfall, moves, waterfall
 from sidefeed.workspace import Change, RecordState, Store, Transaction
@@ -134,9 +134,7 @@ def _walk(deal: Deal | None, events: Sequence[_Event], scope: Scope, names: Name
 def _deal(state: RecordState, names: Names) -> Deal | None:
     if state.deleted or not state.heads or state.merged_into:
         return None
-    row = dict(zip(DEALS, values_row(state.id, state.values, names), strict=False))
-    row["close_date"] = None if row["close_date"] is None else datetime.fromisoformat(row["close_date"]).date()
-    return Deal(*(row[name] for name in Deal._fields))
+    return as_deal(state, names)
 
 
 def _arrived(change: Change) -> datetime:
@@ -145,17 +143,17 @@ def _arrived(change: Change) -> datetime:
 
 
 def _with_who(net: Waterfall, rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
-    """For each row of a waterfall the last move of that deal in that step, or its last move at all."""
-    last: dict[tuple[str | None, str | None], dict[str, Any]] = {}
+    """For each row of a waterfall the last move of that deal in that step; none where only the net is such a step."""
+    last: dict[tuple[str | None, str], dict[str, Any]] = {}
     count: dict[str | None, int] = {}
     for row in rows:
-        last[row["record"], row["step"]] = last[row["record"], None] = row
+        last[row["record"], row["step"]] = row
         count[row["record"]] = count.get(row["record"], 0) + 1
     told = []
     columns = [plain(net.deals[name]) for name in WATERFALL_DEALS]
     for values in zip(*columns, strict=True):
         one = dict(zip(WATERFALL_DEALS, values, strict=True))
-        by = last.get((one["record"], one["step"])) or last.get((one["record"], None)) or {}
+        by = last.get((one["record"], one["step"]), {})
         told.append({**one, "source": by.get("source"), "actor": by.get("actor"), "at": by.get("at"),
                      "moves": count.get(one["record"], 0)})
     return frame(told, WHO)

@@ -21,15 +21,22 @@ from sidefeed.workspace.clock import utc_instant
 
 def reconcile(store: Store, mappings: Mappings, scope: Scope, systems: list[str] | None = None) -> dict[str, Bridge]:
     """System -> its bridge, as of now. Raises ScopeError naming the systems that hold deals when asked for another."""
+    with store.read() as tx:
+        return reconcile_in(tx, mappings, scope, systems)
+
+
+def reconcile_in(
+    tx: Transaction, mappings: Mappings, scope: Scope, systems: list[str] | None = None
+) -> dict[str, Bridge]:
+    """As `reconcile`, inside a transaction."""
     known = deal_systems(mappings)
     unknown = sorted(set(systems or ()) - set(known))
     if unknown:
         raise ScopeError(f"{', '.join(unknown)} holds no deals; choose from {', '.join(known) or 'none: map some'}.")
-    with store.read() as tx:
-        here = deals(tx)
-        return {system: with_origin(tx, bridge(system_deals(tx, mappings, system), here, scope, system=system),
-                                    store.now())
-                for system in systems or known}
+    here = deals(tx)
+    return {system: with_origin(tx, bridge(system_deals(tx, mappings, system), here, scope, system=system),
+                                tx.store.now())
+            for system in systems or known}
 
 
 def with_origin(tx: Transaction, found: Bridge, now: datetime) -> Bridge:

@@ -1,95 +1,224 @@
-"""Open and won by owner, quarter and category, from the workspace, beside each system's own total."""
+"""The roll-up: what each person, each team and everybody together has won and expects, beside what people say."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
-from decimal import Decimal
+from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Any
 
 import pandas as pd
 
-from sidefeed.forecast.frames import EXACT, plain, records, total
-from sidefeed.forecast.history import deals
-from sidefeed.forecast.systems import deal_systems, system_deals
-from sidefeed.mapping import Mapping as Mappings
-from sidefeed.workspace import Store, Transaction
-from sidefeed.workspace.clock import utc_text
+from sidefeed.forecast.frames import EXACT, Deal, Schema, deals_in, frame, plain
+from sidefeed.forecast.hierarchy import EVERYONE, Hierarchy
+from sidefeed.forecast.scope import NO_CURRENCY, Scope
+
+NOBODY = "nobody"
+"""The node of deals without an owner."""
+
+NUMBERS = ("won", "commit", "best_case", "pipeline", "omitted", "lost")
+"""Won and lost deals, and the open ones by category. Every deal stands in one of these."""
+
+NODES: Schema = {
+    "node": ("text", "the team, the id of the person, `everyone`, or `nobody` (deals without an owner)"),
+    "name": ("text", "what people call it"),
+    "kind": ("text", "`root`, `team`, `person` or `nobody`"),
+    "parent": ("text", "the node above; missing for the first"),
+    "level": ("count", "how deep it stands below the first"),
+    "currency": ("text", "the currency of the amounts"),
+    "deals": ("count", "open and won deals of the period"),
+    "no_amount": ("count", "how many of these have no amount, and add nothing"),
+    **{name: ("decimal", f"{'' if name in ('won', 'lost') else 'open, '}{name.replace('_', ' ')}") for name in NUMBERS},
+    "open": ("decimal", "all open deals"),
+    "committed": ("decimal", "won and commit: what is counted on"),
+    "submitted": ("decimal", "what the owner of the number submitted; None where nothing was"),
+    "submitted_by": ("text", "who submitted it"),
+    "submitted_at": ("instant", "when"),
+    "called": ("decimal", "what the manager expects instead"),
+    "adjustment": ("decimal", "what the manager adds to the computed number"),
+    "adjusted": ("decimal", "committed and the adjustment; None where there is none"),
+    "reason": ("text", "why the manager called or adjusted it"),
+    "quota": ("decimal", "the quota of exactly this period"),
+    "gap": ("decimal", "what is missing to the quota: quota minus won; below zero where it is passed"),
+    "coverage": ("decimal", "open for each unit of the gap, to two places; None without a gap"),
+}
+"""One row for each node and currency, each node before those below it."""
+
+CELLS: Schema = {
+    "currency": ("text", "the currency of the amount"),
+    "deals": ("count", "how many"),
+    "amount": ("decimal", "their sum"),
+}
+"""The columns that `by_columns` adds to those it was asked to group by."""
+
+BY = ("owner", "account", "stage", "status", "category", "quarter", "month", "currency", "node")
+"""What deals can be grouped by."""
 
 
-@dataclass(slots=True)
-class Forecast:
-    """One forecast.
+def rollup(
+    deals: pd.DataFrame, scope: Scope, tree: Hierarchy, *, node: str = EVERYONE,
+    names: Mapping[str, str] | None = None, said: Mapping[tuple[str, str, str], Mapping[str, Any]] | None = None,
+    quota: Mapping[tuple[str, str], Decimal] | None = None,
+) -> pd.DataFrame:
+    """Deals (`frames.DEALS`) added up over the tree, with the columns of `NODES`.
 
-    ``table``: owner, quarter, category, status, currency, deals, amount (Decimal). ``sources``: one row per source
-    (``workspace`` first) and currency with open, won, deals and the difference to the workspace. ``conflicts``: deals
-    on whose amount people disagree, and ``low``/``high`` the range that leaves open. ``as_of`` is when it was read,
-    ``complete_to`` how far each system's deals had been read by then.
+    ``said`` is what `calls.standing` gives and ``quota`` what `calls.quotas` gives; ``names`` of people by id. The
+    measure of the scope does not matter here: each row has them all.
     """
-
-    table: pd.DataFrame
-    sources: pd.DataFrame
-    as_of: str
-    complete_to: dict[str, str | None]
-    conflicts: int
-    low: Decimal
-    high: Decimal
-
-    def as_json(self) -> dict[str, Any]:
-        return {"as_of": self.as_of, "complete_to": self.complete_to, "conflicts": self.conflicts,
-                "range": {"low": str(self.low), "high": str(self.high)},
-                "rows": records(self.table), "sources": records(self.sources)}
-
-
-def forecast(store: Store, mappings: Mappings) -> Forecast:
-    """The forecast of the workspace as it stands, beside every system that holds opportunities."""
-    with store.read() as tx:
-        own = deals(tx)
-        sources = {"workspace": own}
-        complete: dict[str, str | None] = {}
-        for system, object in deal_systems(mappings).items():
-            sources[system] = system_deals(tx, mappings, system)
-            complete[system] = tx.cursor(system, object).complete_to
-        low, high, conflicts = _range(tx, own)
-    own["quarter"] = [quarter(day) for day in plain(own["close_date"])]
-    table = own.groupby(["owner", "quarter", "category", "status", "currency"], dropna=False, as_index=False).agg(
-        deals=("record", "count"), amount=("amount", total))
-    return Forecast(table.sort_values(["owner", "quarter", "category"], ignore_index=True), _compare(sources),
-                    utc_text(store.now()), complete, conflicts, low, high)
+    sums = _by_owner(deals, scope)
+    owners = {owner for owner, _currency in sums}
+    names = {EVERYONE: "Everyone", NOBODY: "Nobody", **(names or {})}
+    shown = list(_walk(node, tree, owners, names))
+    cells: dict[tuple[str, str], list[Any]] = {}
+    for (owner, currency), cell in sums.items():
+        for one in _path(owner, tree):
+            _into(cells.setdefault((one, currency), _cell()), cell)
+    rows = []
+    for one, parent, level, kind in shown:
+        for currency in sorted({*(code for key, code in cells if key == one), *_spoken(one, said, quota)}):
+            rows.append([one, names.get(one, one), kind, parent, level, currency,
+                         *_numbers(cells.get((one, currency)) or _cell()),
+                         *_said(one, currency, cells.get((one, currency)) or _cell(), said or {}, quota or {})])
+    return frame(rows, NODES)
 
 
-def quarter(close_date: date | None) -> str:
+def _by_owner(deals: pd.DataFrame, scope: Scope) -> dict[tuple[str, str], list[Any]]:
+    """(owner or "", currency) -> [deals, without amount, won, commit, ...], in one pass."""
+    sums: dict[tuple[str, str], list[Any]] = {}
+    place = {name: number for number, name in enumerate(NUMBERS, 2)}
+    for deal in deals_in(deals):
+        if not (scope.in_period(deal) and scope.owned(deal)):
+            continue
+        worth = scope.value(deal)
+        key = (deal.owner_id or "", worth[0] if worth else deal.currency or NO_CURRENCY)
+        cell = sums.get(key)
+        if cell is None:
+            cell = sums[key] = _cell()
+        if deal.status != "lost":
+            cell[0] += 1
+            cell[1] += worth is None
+        if worth is not None:
+            at = place[deal.status if deal.status != "open" else _category(deal)]
+            cell[at] = EXACT.add(cell[at], worth[1])
+    return sums
+
+
+def _category(deal: Deal) -> str:
+    """An open deal that somebody called closed is counted on, and not yet won."""
+    return "commit" if deal.category == "closed" else deal.category if deal.category in NUMBERS else "pipeline"
+
+
+def _cell() -> list[Any]:
+    return [0, 0, *(Decimal(0) for _ in NUMBERS)]
+
+
+def _into(cell: list[Any], other: list[Any]) -> None:
+    cell[0] += other[0]
+    cell[1] += other[1]
+    for at in range(2, len(cell)):
+        cell[at] = EXACT.add(cell[at], other[at])
+
+
+def _path(owner: str, tree: Hierarchy) -> Iterator[str]:
+    return tree.path(owner) if owner else iter((NOBODY, EVERYONE))
+
+
+def _walk(
+    node: str, tree: Hierarchy, owners: set[str], names: Mapping[str, str]
+) -> Iterator[tuple[str, str | None, int, str]]:
+    """(node, parent, level, kind), each before what is below it: teams, then people, by name; people of no team stand
+    below the root."""
+    loose = [owner for owner in owners if owner and owner not in tree.parent]
+
+    def by_name(nodes: Iterable[str]) -> list[str]:
+        return sorted(nodes, key=lambda one: (one in tree.people, names.get(one, one).casefold(), one))
+
+    def below(one: str, parent: str | None, level: int) -> Iterator[tuple[str, str | None, int, str]]:
+        kind = "root" if one == EVERYONE else "team" if one in tree.teams else "person"
+        yield one, parent, level, kind
+        for child in by_name(tree.children(one)):
+            yield from below(child, one, level + 1)
+        if one == EVERYONE:
+            yield from ((owner, one, level + 1, "person") for owner in by_name(loose))
+            if "" in owners:
+                yield NOBODY, one, level + 1, "nobody"
+
+    yield from below(node, None, 0)
+
+
+def _spoken(node: str, said: Any, quota: Any) -> set[str]:
+    """Currencies in which somebody said something about a node, or gave it a quota."""
+    return {key[-1] for table in (said or {}, quota or {}) for key in table if key[0] == node}
+
+
+def _numbers(cell: list[Any]) -> list[Any]:
+    won, commit, best_case, pipeline, omitted = cell[2:7]
+    open_ = EXACT.add(EXACT.add(commit, best_case), EXACT.add(pipeline, omitted))
+    return [*cell, open_, EXACT.add(won, commit)]
+
+
+def _said(
+    node: str, currency: str, cell: list[Any], said: Mapping[tuple[str, str, str], Mapping[str, Any]],
+    quota: Mapping[tuple[str, str], Decimal],
+) -> list[Any]:
+    submission, call, adjustment = (said.get((node, kind, currency)) for kind in ("submission", "call", "adjustment"))
+    *_, open_, committed = _numbers(cell)
+    aim = quota.get((node, currency))
+    gap = None if aim is None else EXACT.subtract(aim, cell[2])
+    return [
+        submission and submission["amount"], submission and submission["actor"], submission and submission["at"],
+        call and call["amount"], adjustment and adjustment["amount"],
+        EXACT.add(committed, adjustment["amount"]) if adjustment else None,
+        "; ".join(one["reason"] for one in (call, adjustment) if one and isinstance(one["reason"], str)) or None,
+        aim, gap, ratio(open_, gap) if gap is not None and gap > 0 else None]
+
+
+def ratio(part: Decimal, whole: Decimal) -> Decimal:
+    """A quotient to two places, for people to read; nothing is summed from it."""
+    return Context(prec=60).divide(part, whole).quantize(Decimal("0.01"), ROUND_HALF_EVEN)
+
+
+def by_columns(
+    deals: pd.DataFrame, scope: Scope, by: Iterable[str], *, tree: Hierarchy | None = None,
+    quarter: Any = None, month: Any = None,
+) -> pd.DataFrame:
+    """What the scope counts, grouped by columns of `BY`, with those of `CELLS`.
+
+    ``quarter`` and ``month`` give the name of a date's period (`Calendar`); calendar quarters and months by default.
+    """
+    columns = list(by)
+    namers = {"quarter": quarter or calendar_quarter, "month": month or (
+        lambda day: day.isoformat()[:7] if day else "no date")}
+    accounts = dict(zip(plain(deals["record"]), plain(deals["account"]), strict=True)) if "account" in columns else {}
+    sums: dict[tuple[Any, ...], list[Any]] = {}
+    for deal in deals_in(deals):
+        if not scope.counts(deal):
+            continue
+        worth = scope.value(deal)
+        key = tuple(namers[name](deal.close_date) if name in namers else
+                    accounts.get(deal.record) if name == "account" else
+                    _team(deal, tree) if name == "node" else getattr(deal, name) for name in columns)
+        cell = sums.setdefault((*key, worth[0] if worth else deal.currency or NO_CURRENCY), [0, Decimal(0)])
+        cell[0] += 1
+        if worth is not None:
+            cell[1] = EXACT.add(cell[1], worth[1])
+    own = [name for name in columns if name != "currency"]
+    places = [columns.index(name) for name in own]
+    rows: dict[tuple[Any, ...], list[Any]] = {}
+    for key, (count, amount) in sums.items():
+        cell = rows.setdefault((*(key[place] for place in places), key[-1]), [0, Decimal(0)])
+        cell[0], cell[1] = cell[0] + count, EXACT.add(cell[1], amount)
+    schema: Schema = {**{name: ("text", f"the deal's {name}") for name in own}, **CELLS}
+    return frame(([*key, *cell] for key, cell in sorted(rows.items(), key=lambda item: [str(one) for one in item[0]])),
+                 schema)
+
+
+def _team(deal: Deal, tree: Hierarchy | None) -> str:
+    if tree is None or not deal.owner_id:
+        return NOBODY if not deal.owner_id else EVERYONE
+    return tree.parent.get(deal.owner_id, EVERYONE)
+
+
+def calendar_quarter(close_date: date | None) -> str:
     """The calendar quarter of a date, such as ``2026-Q4``; ``no date`` for a blank one."""
     return f"{close_date.year}-Q{(close_date.month + 2) // 3}" if close_date else "no date"
-
-
-def _compare(sources: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Open and won totals by source and currency, and what each differs from the workspace by."""
-    rows = []
-    for name, frame in sources.items():
-        for currency, group in frame[frame["currency"].notna()].groupby("currency"):
-            totals = {status: total(group.loc[group["status"] == status, "amount"]) for status in ("open", "won")}
-            rows.append([name, currency, len(group), totals["open"], totals["won"]])
-    table = pd.DataFrame(rows, columns=["source", "currency", "deals", "open", "won"])
-    own = table[table["source"] == "workspace"].set_index("currency")
-    for column in ("open", "won"):
-        table[f"{column}_difference"] = [
-            EXACT.subtract(amount, own.loc[currency, column] if currency in own.index else Decimal(0))
-            for currency, amount in zip(table["currency"], table[column], strict=True)]
-    return table
-
-
-def _range(tx: Transaction, own: pd.DataFrame) -> tuple[Decimal, Decimal, int]:
-    """The open total if every conflict about an amount ended lowest, or highest."""
-    low = high = total(own.loc[own["status"] == "open", "amount"])
-    conflicts = 0
-    for state in tx.conflicted("opportunity"):
-        heads = state.conflicts.get("money")
-        if heads and not state.deleted and state.values.get("stage") not in ("won", "lost"):
-            conflicts += 1
-            shown = Decimal((state.values.get("money") or {}).get("amount") or 0)
-            said = [Decimal((head.value or {}).get("amount") or 0) for head in heads]
-            low = EXACT.add(low, EXACT.subtract(min(said), shown))
-            high = EXACT.add(high, EXACT.subtract(max(said), shown))
-    return low, high, conflicts

@@ -6,8 +6,10 @@ import json
 import os
 import subprocess
 import sys
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from typing import Any
+from threading import Thread
+from typing import Any, ClassVar
 
 import pytest
 from prefect.client.schemas.objects import StateType
@@ -17,7 +19,8 @@ from typer.testing import CliRunner
 from flows import forecast as forecast_flows
 from flows.outcome import ATTENTION, BUSY, PARKED, SHOWN, Outcome, safe
 from flows.sync import LOG_LINES, Narrator, project_folder, synchronise
-from sidefeed.project import Project
+from sidefeed.cli.project_files import write_project
+from sidefeed.project import Project, ProjectError
 from sidefeed.sync import Problem, Report
 from tests.flows.office import Office
 
@@ -177,8 +180,47 @@ def test_the_forecast_flow_shows_the_sources_side_by_side(office: Office) -> Non
 
     assert {row["source"] for row in found["sources"]} == {"workspace", "salesforce", "hubspot"}
     page = forecast_flows.page(found)
-    assert page.count("USD") == 3
-    assert "disputed amount" in page
+    assert page.count("| USD |") == 3
+    assert "hubspot complete to" in page
+    assert "| created |" in page
+    assert found["snapshot"]["deals"] > found["nodes"][0]["deals"] > 50
+
+
+class _Inbox(BaseHTTPRequestHandler):
+    """Takes what an Apprise json:// address is sent, over a real socket."""
+
+    taken: ClassVar[list[dict[str, Any]]] = []
+    answer: ClassVar[int] = 200
+
+    def do_POST(self) -> None:
+        self.taken.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+        self.send_response(self.answer)
+        self.end_headers()
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+def test_the_summary_is_sent_to_each_address_and_a_refusal_is_said(tmp_path: Path) -> None:
+    write_project(tmp_path, settings='[forecast]\nnotify_file = "addresses.txt"\n')
+    with disable_run_logger():
+        found = forecast_flows.roll_up.fn(tmp_path)
+        with pytest.raises(ProjectError, match="cannot be read"):
+            forecast_flows.send.fn(tmp_path, found)
+        (tmp_path / "addresses.txt").write_text("# nobody yet\n")
+        with pytest.raises(ProjectError, match="Write one Apprise address on a line"):
+            forecast_flows.send.fn(tmp_path, found)
+        with HTTPServer(("127.0.0.1", 0), _Inbox) as server:
+            Thread(target=server.serve_forever, daemon=True).start()
+            (tmp_path / "addresses.txt").write_text(f"json://127.0.0.1:{server.server_port}/?token=secret\n")
+            assert forecast_flows.send.fn(tmp_path, found) == 1
+            _Inbox.answer = 500
+            with pytest.raises(ProjectError, match="1 of 1 addresses") as refused:
+                forecast_flows.send.fn(tmp_path, found)
+            server.shutdown()
+    assert _Inbox.taken[0]["title"] == "committed all: nothing"
+    assert "As of " in _Inbox.taken[0]["message"]
+    assert "secret" not in str(refused.value)
 
 
 def test_asking_for_help_imports_no_prefect() -> None:

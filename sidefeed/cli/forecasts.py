@@ -1,0 +1,245 @@
+"""Commands for those who read and make the forecast: one number, why it differs, why it moved, and what people say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from sidefeed.cli import forecast_entries, output
+from sidefeed.cli.forecast_room import (
+    AsOf,
+    Csv,
+    Currency,
+    Measure,
+    Node,
+    Parquet,
+    PeriodOption,
+    Teams,
+    Xlsx,
+    about_sheet,
+    files,
+    money,
+    opened,
+    plain_rows,
+    print_steps,
+    print_table,
+    signed,
+    with_system,
+)
+from sidefeed.cli.output import ATTENTION, USAGE
+from sidefeed.cli.shared import JsonOption, ProjectOption
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SHOWN = ("won", "commit", "best_case", "pipeline", "submitted", "called", "adjusted", "quota", "gap", "coverage")
+"""The columns of a roll-up on a terminal; those in which nothing stands are left out."""
+
+app = typer.Typer(
+    no_args_is_help=False, invoke_without_command=True, rich_markup_mode="markdown",
+    help="One number that reconciles every system: the roll-up by team and person, beside each system's own total, "
+         "what people submitted, quotas, and how far to trust it.\n\nWithout a word after it, the roll-up. `bridge` "
+         "says why a system shows another total, `waterfall` why the number moved. Exit code 1: the number stands, and "
+         "something named needs a person (a deal without an amount, a missing rate).")
+
+
+def register(parent: typer.Typer) -> None:
+    """Add these commands to the command line."""
+    parent.add_typer(app, name="forecast")
+
+
+@app.callback(invoke_without_command=True)
+def forecast(
+    context: typer.Context,
+    project: ProjectOption = Path(),
+    json: JsonOption = False,
+    as_of: AsOf = "",
+    period: PeriodOption = "all",
+    node: Node = "",
+    measure: Measure = "committed",
+    currency: Currency = "",
+    teams: Teams = "then",
+    by: Annotated[list[str] | None, typer.Option("--by", help="Group instead by owner, account, stage, "
+                 "status, category, quarter, month, currency or node. May be repeated.")] = None,
+    csv_file: Csv = None, parquet: Parquet = None, xlsx: Xlsx = None,
+) -> None:
+    """Print the roll-up, or hand over to the command that was named."""
+    if context.invoked_subcommand:
+        sources = [context.get_parameter_source(name) for name in context.params]
+        if any(source is not None and source.name == "COMMANDLINE" for source in sources):
+            output.fail(f"put the options behind the word: sidefeed forecast {context.invoked_subcommand} --...", USAGE,
+                        json=json)
+        return
+    from sidefeed.forecast.overview import forecast_in, grouped
+    from sidefeed.forecast.rollup import BY
+
+    unknown = [one for one in by or () if one not in BY]
+    if unknown:
+        output.fail(f"cannot group by {', '.join(unknown)}; choose from {', '.join(BY)}.", USAGE, json=json)
+    with opened(project, json) as one, one.store.read() as tx:
+        found = forecast_in(tx, one.mappings, one.view(tx, as_of, period, node, measure, currency, teams))
+        table = grouped(found, tx, by, one.calendar) if by else None
+        shown = found.nodes if table is None else table
+        files(shown, csv_file, parquet, xlsx, {
+            "Forecast": shown, "Sources": found.sources, "Currencies": found.rated, "Trust": found.stamp.sources,
+            "Disputes": found.stamp.range, "Capture": found.stamp.capture, "Deals": found.deals},
+            about_sheet(found.view, found.stamp.sentence(), found.problems))
+        if json:
+            from sidefeed.forecast import records
+
+            output.print_json({**found.as_json(), **({} if table is None else {"by": records(table)})})
+        elif csv_file != Path("-"):
+            _print_forecast(found, table)
+    if found.problems:
+        raise typer.Exit(ATTENTION)
+
+
+def _print_forecast(found: Any, table: pd.DataFrame | None) -> None:
+    number = ", ".join(money(amount, code) for code, amount in found.number.items()) or "nothing"
+    output.out.print(f"[bold]{escape(found.view.measure)}, {escape(found.view.period.name)}: {number}[/bold]")
+    output.out.print(escape(found.stamp.sentence()))
+    if table is not None:
+        print_table("By " + ", ".join(str(name) for name in table.columns[:-3]), table)
+    else:
+        rows = plain_rows(found.nodes)
+        columns = [name for name in SHOWN if any(row[name] is not None for row in rows)]
+        output.table("Roll-up", ("", *(name.replace("_", " ") for name in columns), ""), [
+            ("  " * row["level"] + row["name"], *(money(row[name]) for name in columns), row["currency"])
+            for row in rows])
+    if not len(found.nodes):
+        output.out.print("No deal counts here.")
+        return
+    output.table("By source", ("source", "deals", "open", "won", "difference open", "difference won", ""), [
+        (row["source"], row["deals"], money(row["open"]), money(row["won"]), signed(row["open_difference"]),
+         signed(row["won_difference"]), row["currency"]) for row in plain_rows(found.sources)])
+    for problem in found.problems:
+        output.out.print(f"[yellow]![/yellow] {escape(problem)}")
+
+
+@app.command()
+def bridge(
+    project: ProjectOption = Path(), json: JsonOption = False, period: PeriodOption = "all", node: Node = "",
+    measure: Measure = "open", currency: Currency = "",
+    system: Annotated[list[str] | None, typer.Option("--system", help="This system only. May be repeated.")] = None,
+    csv_file: Csv = None, parquet: Parquet = None, xlsx: Xlsx = None,
+) -> None:
+    """Why a system's own report shows another total, step by step to the cent, as of now. Each step lists its deals."""
+    import pandas as pd
+
+    from sidefeed.forecast import records
+    from sidefeed.forecast.reconcile import reconcile_in
+
+    with opened(project, json) as one, one.store.read() as tx:
+        about = one.view(tx, "", period, node, measure, currency)
+        found = reconcile_in(tx, one.mappings, about.scope(tx), system)
+        all_steps, all_deals = (
+            pd.concat([with_system(name, getattr(made, part)) for name, made in found.items()], ignore_index=True)
+            if found else pd.DataFrame() for part in ("steps", "deals"))
+        files(all_deals, csv_file, parquet, xlsx, {"Bridge": all_steps, "Deals": all_deals},
+               about_sheet(about, "As of now", ()))
+        if json:
+            output.print_json({name: {"steps": records(made.steps), "deals": records(made.deals)}
+                               for name, made in found.items()})
+        elif csv_file != Path("-"):
+            for name, made in found.items():
+                print_steps(f"{name}: {about.measure}, {about.period.name}", made.steps, made.deals)
+
+
+@app.command()
+def waterfall(
+    since: Annotated[str, typer.Option("--since", help="The first day: 2026-03-24, an instant, or 7d for seven days "
+                                                       "ago.")] = "7d",
+    project: ProjectOption = Path(), json: JsonOption = False, as_of: AsOf = "", period: PeriodOption = "all",
+    node: Node = "", measure: Measure = "committed", currency: Currency = "", teams: Teams = "then",
+    moves: Annotated[bool, typer.Option("--moves", help="List every single move in between too.")] = False,
+    csv_file: Csv = None, parquet: Parquet = None, xlsx: Xlsx = None,
+) -> None:
+    """Why the number moved between two days: one reason for each deal, amounts apart, and who did it."""
+    from sidefeed.forecast import explain, records
+    from sidefeed.forecast.view import parse_moment
+
+    with opened(project, json) as one:
+        with one.store.read() as tx:
+            start = parse_moment(since, one.store.now(), one.zone)
+            about = one.view(tx, as_of, period, node, measure, currency, teams)
+            end = about.as_of or one.store.now()
+            if start is None or start > end:
+                output.fail(f"the first day ({since or 'now'}) must lie before the second ({as_of or 'now'}).", USAGE,
+                            json=json)
+            scopes = about.scopes(tx, start)
+        found = explain(one.store, start, end, scopes)
+        span = f"{start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC"
+        sheets = {"Waterfall": found.steps, "Deals": found.deals, "Gross": found.gross, "Moves": found.moves}
+        files(found.deals, csv_file, parquet, xlsx, sheets, about_sheet(about, span, ()))
+        if json:
+            output.print_json({"start": found.start.isoformat(), "end": found.end.isoformat(),
+                               "steps": records(found.steps), "deals": records(found.deals),
+                               "gross": records(found.gross), "moves": records(found.moves)})
+        elif csv_file != Path("-"):
+            print_steps(f"{about.measure}, {about.period.name}: {span}", found.steps, found.deals)
+            print_table("Gross moves inside the period", found.gross)
+            if moves:
+                print_table("Every move", found.moves)
+
+
+@app.command()
+def deals(
+    project: ProjectOption = Path(), json: JsonOption = False, as_of: AsOf = "", period: PeriodOption = "all",
+    node: Node = "", measure: Measure = "open", currency: Currency = "", teams: Teams = "then",
+    csv_file: Csv = None, parquet: Parquet = None, xlsx: Xlsx = None,
+) -> None:
+    """The deals of a number, as they stood on any day, with both amounts where a currency is reported in."""
+    from sidefeed.forecast import converted, records
+    from sidefeed.forecast.frames import deals_in
+    from sidefeed.forecast.history import deals as deals_of
+
+    with opened(project, json) as one, one.store.read() as tx:
+        about = one.view(tx, as_of, period, node, measure, currency, teams)
+        scope, table = about.scope(tx), deals_of(tx, about.as_of)
+        table = table[[scope.counts(deal) for deal in deals_in(table)]].reset_index(drop=True)
+        found = about.rates(tx)
+        shown = converted(table, found) if found else table
+        problems = found.problems() if found else []
+        files(shown, csv_file, parquet, xlsx, {"Deals": shown}, about_sheet(about, "", problems))
+        if json:
+            output.print_json({"deals": records(shown), "problems": problems})
+        elif csv_file != Path("-"):
+            output.table(f"{about.measure}, {about.period.name}", ("deal", "account", "owner", "stage", "category",
+                                                                   "closes", "amount", "", "disputed"), [
+                (row["name"], row["account"], row["owner"], row["stage"], row["category"], row["close_date"],
+                 money(row["amount"]), row["currency"], row["disputed"]) for row in plain_rows(shown)])
+            for problem in problems:
+                output.out.print(f"[yellow]![/yellow] {escape(problem)}")
+    if problems:
+        raise typer.Exit(ATTENTION)
+
+
+@app.command()
+def coverage(
+    project: ProjectOption = Path(), json: JsonOption = False, as_of: AsOf = "", period: PeriodOption = "this-quarter",
+    node: Node = "", currency: Currency = "", csv_file: Csv = None, parquet: Parquet = None, xlsx: Xlsx = None,
+) -> None:
+    """What is missing to each quota, how much is open for it, and how much of the work is captured at all."""
+    from sidefeed.forecast import records
+    from sidefeed.forecast.overview import forecast_in
+
+    with opened(project, json) as one, one.store.read() as tx:
+        found = forecast_in(tx, one.mappings, one.view(tx, as_of, period, node, "committed", currency))
+        table = found.nodes[["name", "kind", "level", "currency", "quota", "won", "gap", "open", "coverage"]]
+        files(table, csv_file, parquet, xlsx, {"Coverage": table, "Capture": found.stamp.capture},
+               about_sheet(found.view, found.stamp.sentence(), found.problems))
+        if json:
+            output.print_json({"nodes": records(table), "capture": records(found.stamp.capture)})
+        elif csv_file != Path("-"):
+            columns = ("quota", "won", "gap", "open")
+            output.table(f"Quota and coverage, {found.view.period.name}", ("", *columns, "coverage", ""), [
+                ("  " * row["level"] + row["name"], *(money(row[name]) for name in columns), row["coverage"],
+                 row["currency"]) for row in plain_rows(table)])
+            output.table("Captured", ("what", "count", "of", "%"), [
+                (row["what"], row["count"], row["of"], row["percent"]) for row in plain_rows(found.stamp.capture)])
+
+
+forecast_entries.register(app)
