@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .server import Call, SalesforceServer
 
 PAGE, SMALLEST_PAGE = 2000, 200
+SHORTEST_PASSWORD = 8
 NOT_IMPLEMENTED = (
     "actions",
     "actions/{kind}",
@@ -87,7 +88,6 @@ NOT_IMPLEMENTED = (
     "sobjects/{type}/quickActions",
     "sobjects/{type}/quickActions/{name}",
     "sobjects/{type}/defaultValues",
-    "sobjects/{type}/{id}/password",
     "sobjects/{type}/{id}/richTextImageFields/{field}/{image}",
 )
 """Resources of the real system that answer 501 here."""
@@ -301,6 +301,24 @@ class Rest:
             return self.delete(call, name, key)
         raise Failure(405, "METHOD_NOT_ALLOWED", "HTTP Method 'POST' not allowed. Allowed are HEAD,GET,PATCH,DELETE")
 
+    def password(self, call: Call, name: str, key: str) -> Response:
+        """sObject User Password: whether it is expired, a new one of the caller's or of the server's choice."""
+        if self._records.sobject(name).name != "User":
+            raise not_found()
+        row = self._records.row(self._records.sobject(name), key)
+        passwords = self._server.oauth.passwords
+        if call.request.method == "GET":
+            return Response.of_json({"isExpired": False})
+        if call.request.method == "DELETE":
+            passwords[row["Id"]] = self._server.sessions.secret(10)
+            return Response.of_json({"NewPassword": passwords[row["Id"]]})
+        given = call.record().get("NewPassword")
+        if not isinstance(given, str) or len(given) < SHORTEST_PASSWORD:
+            text = f"Your password must be at least {SHORTEST_PASSWORD} characters long."
+            raise Failure(400, "INVALID_NEW_PASSWORD", text)
+        passwords[row["Id"]] = given
+        return Response(204)
+
     # conditional requests
 
     def _conditions(self, sobject: SObject, row: Row, request: Request) -> Response | None:
@@ -495,6 +513,7 @@ def install(server: SalesforceServer) -> Rest:
     add("GET", "sobjects/{type}/{field}/{value}", rest.get_by_key)
     add("PATCH", "sobjects/{type}/{field}/{value}", rest.upsert)
     add("DELETE", "sobjects/{type}/{field}/{value}", rest.delete_by_key)
+    add("GET POST DELETE", "sobjects/{type}/{id}/password", rest.password)
     add("GET", "query", rest.query)
     add("GET", "queryAll", rest.query_all)
     add("GET", "query/{locator}", rest.more)

@@ -94,6 +94,7 @@ class _State:
     jobs: dict[str, bulk.Job]
     jobs_v1: dict[str, JobV1]
     refresh_tokens: dict[str, tuple[str, str]]
+    passwords: dict[str, str]
     bad_days: Any
 
 
@@ -182,6 +183,9 @@ class SalesforceServer(PracticeServer):
             response = self.soap.handle(request)
         elif path.startswith("/services/async/"):
             response = self.bulk_v1.handle(request)
+        elif path.startswith("/services/apexrest/"):
+            self.authenticate(request)
+            raise not_found("Could not find a match for URL")
         elif path.startswith("/id/"):
             response = self.oauth.identity(request)
         if response is None:
@@ -271,6 +275,7 @@ class SalesforceServer(PracticeServer):
             {key: replace(job) for key, job in self.bulk.jobs.items()},
             self.bulk_v1.snapshot(),
             dict(self.oauth.refresh_tokens),
+            dict(self.oauth.passwords),
             self.bad_days.snapshot(),
         )
 
@@ -288,6 +293,7 @@ class SalesforceServer(PracticeServer):
         self.bulk.jobs = {key: replace(job) for key, job in snapshot.jobs.items()}
         self.bulk_v1.restore(snapshot.jobs_v1)
         self.oauth.refresh_tokens = dict(snapshot.refresh_tokens)
+        self.oauth.passwords = dict(snapshot.passwords)
         self.bad_days.restore(snapshot.bad_days)
 
     def load_schema(self, schema: Mapping[str, Any]) -> None:

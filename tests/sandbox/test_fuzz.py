@@ -406,10 +406,10 @@ ENVELOPE = (
 
 
 @st.composite
-def bent_soap(draw: st.DrawFn) -> bytes:
-    """An envelope with one to three elements emptied, retold, removed, doubled, renamed or moved; or its bytes cut."""
-    operation = draw(st.sampled_from(lines("ews")))
-    tree = etree.fromstring(ENVELOPE.replace("{body}", operation).encode())
+def bent_soap(draw: st.DrawFn, system: str, envelope: str) -> bytes:
+    """An envelope of a system with one to three elements emptied, retold, removed, doubled, renamed or moved; or its bytes cut."""
+    operation = draw(st.sampled_from(lines(system)))
+    tree = etree.fromstring(envelope.replace("{body}", operation).encode())
     for _ in range(draw(st.integers(1, 3))):
         elements = [element for element in tree.iter() if element is not tree]
         if not elements:
@@ -455,7 +455,7 @@ def _xml_text(text: str) -> str:
 
 
 @bounded
-@given(body=bent_soap())
+@given(body=bent_soap("ews", ENVELOPE))
 def test_exchange_survives_bent_soap(exchange: Caller, body: bytes) -> None:
     exchange.reset()
     assert exchange.send("POST", "/EWS/Exchange.asmx", body) in (200, 400, 401, 500)
@@ -536,4 +536,36 @@ _WORDS = (
                            st.lists(st.sampled_from(_WORDS), max_size=14).map(" ".join)))  # fmt: skip
 def test_graph_survives_bent_filters(graph: Caller, condition: str) -> None:
     if _sendable(condition):
-        assert graph.send("GET", target_of("/v1.0/users/$user/events", {"$top": "1", "$filter": condition})) in (200, 400)
+        assert graph.send("GET", target_of("/v1.0/users/$user/events", {"$top": "1", "$filter": condition})) in (
+            200,
+            400,
+        )
+
+
+# -- Salesforce over SOAP ---------------------------------------------------------------------------------------------
+
+SFORCE = (
+    '<?xml version="1.0" encoding="utf-8"?><e:Envelope xmlns:e="http://schemas.xmlsoap.org/soap/envelope/"'
+    ' xmlns="urn:partner.soap.sforce.com" xmlns:s="urn:sobject.partner.soap.sforce.com"'
+    ' xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"><e:Header><SessionHeader><sessionId>$session</sessionId>'
+    "</SessionHeader><QueryOptions><batchSize>200</batchSize></QueryOptions></e:Header><e:Body>{body}</e:Body></e:Envelope>"
+)
+
+
+@pytest.fixture(scope="module")
+def salesforce_soap() -> Iterator[Caller]:
+    with server_class("salesforce")() as server:
+        caller = Caller(server, {"Content-Type": "text/xml; charset=utf-8"}, faults_are_500=True)
+        account = server.call(server.insert, "Account", Name="Acme")  # type: ignore[attr-defined]
+        caller.known = {"session": token_of(server), "account": account}
+        server.save_snapshot()
+        yield caller
+        caller.close()
+
+
+@bounded
+@given(body=bent_soap("salesforce_soap", SFORCE), space=st.sampled_from("uc"))
+def test_salesforce_survives_bent_soap(salesforce_soap: Caller, body: bytes, space: str) -> None:
+    salesforce_soap.reset()
+    target = f"/services/Soap/{space}/59.0"
+    assert salesforce_soap.send("POST", target, body) in (200, 500)

@@ -105,7 +105,11 @@ def test_a_series_is_expanded_in_its_own_zone_over_a_clock_change(client: Client
     assert made["type"] == "seriesMaster"
     window = {"startDateTime": "2026-03-01T00:00:00Z", "endDateTime": "2026-05-01T00:00:00Z"}
     found = client.ask("GET", f"events/{made['id']}/instances", params=window)["value"]
-    assert [one["start"]["dateTime"][:16] for one in found] == ["2026-03-17T08:00", "2026-03-24T08:00", "2026-03-31T07:00"]
+    assert [one["start"]["dateTime"][:16] for one in found] == [
+        "2026-03-17T08:00",
+        "2026-03-24T08:00",
+        "2026-03-31T07:00",
+    ]
     assert {one["seriesMasterId"] for one in found} == {made["id"]}
     assert len({one["iCalUId"] for one in found} | {made["iCalUId"]}) == 4
     assert made["recurrence"]["range"]["recurrenceTimeZone"] == "W. Europe Standard Time"
@@ -279,9 +283,13 @@ def test_the_link_property_is_set_found_read_and_seen_by_nobody_else(client: Cli
     client.event("b")
     found = client.ask("GET", "events", params={"$filter": f"{FOUND}rec-1:1')"})["value"]
     assert [one["subject"] for one in found] == ["a"] and "singleValueExtendedProperties" not in found[0]
-    assert client.ask("GET", "events", params={"$filter": f"{FOUND}rec-1:1')".replace("Name s", "Name S")})["value"] == []
+    assert (
+        client.ask("GET", "events", params={"$filter": f"{FOUND}rec-1:1')".replace("Name s", "Name S")})["value"] == []
+    )
     expand = f"singleValueExtendedProperties($filter=id eq '{LINK}')"
-    told = client.ask("GET", "events", params={"$filter": f"{FOUND}rec-1:1') or {FOUND}x')", "$expand": expand})["value"]
+    told = client.ask("GET", "events", params={"$filter": f"{FOUND}rec-1:1') or {FOUND}x')", "$expand": expand})[
+        "value"
+    ]
     assert told[0]["singleValueExtendedProperties"] == [{"id": LINK, "value": "Rec-1:1"}]
 
 
@@ -307,7 +315,9 @@ def test_filters(client: Client, condition: str, subjects: list[str]) -> None:
 def test_pages_counts_and_selections(client: Client) -> None:
     for number in range(5):
         client.event(f"e{number}")
-    page = client.ask("GET", "events", params={"$top": "2", "$count": "true", "$orderby": "subject desc", "$select": "subject"})
+    page = client.ask(
+        "GET", "events", params={"$top": "2", "$count": "true", "$orderby": "subject desc", "$select": "subject"}
+    )
     assert page["@odata.count"] == 5
     assert set(page["value"][0]) == {"@odata.etag", "id", "subject"}
     found = page["value"]

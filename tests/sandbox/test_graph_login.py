@@ -48,8 +48,9 @@ class Rerouted:
     def _send(self, method: str, url: str, **more: Any) -> httpx.Response:
         self.asked.append(f"{method} {url}")
         more = {name: value for name, value in more.items() if name in ("params", "data", "headers")}
-        form = {name: value.decode() if isinstance(value, bytes) else value
-                for name, value in more.pop("data", {}).items()}  # msal gives an assertion as bytes
+        form = {
+            name: value.decode() if isinstance(value, bytes) else value for name, value in more.pop("data", {}).items()
+        }  # msal gives an assertion as bytes
         more |= {"data": form} if form else {}
         return httpx.request(method, url.replace(PUBLIC_LOGIN, self.base), **more)
 

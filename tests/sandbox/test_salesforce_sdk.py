@@ -144,6 +144,24 @@ def test_each_status_raises_the_right_exception(org: Caller, sf: Salesforce) -> 
         client(org, "nonsense").query("SELECT Id FROM Account")
 
 
+def test_passwords_are_set_and_apex_of_ones_own_is_not_there(org: Caller, sf: Salesforce) -> None:
+    assert sf.set_password(org.server.admin_id, "a-new-password") is None
+    with pytest.raises(SalesforceMalformedRequest) as short:
+        sf.set_password(org.server.admin_id, "short")
+    assert short.value.content[0]["errorCode"] == "INVALID_NEW_PASSWORD"
+    info = org.server.connection_info()
+    form = {"grant_type": "password", "client_id": info["client_id"], "client_secret": info["client_secret"]}
+    login = {**form, "username": info["username"]}
+    token = f"{org.server.url}/services/oauth2/token"
+    assert org.http.post(token, data={**login, "password": "a-new-password"}).status_code == 200
+    assert org.http.post(token, data={**login, "password": info["password"]}).status_code == 400
+    with pytest.raises(SalesforceResourceNotFound) as missing:
+        sf.apexecute("orders", method="GET")
+    assert missing.value.content[0]["message"] == "Could not find a match for URL"
+    assert sf.is_sandbox() is False
+    assert sf.oauth2("userinfo")["user_id"] == org.server.admin_id
+
+
 def test_a_token_from_our_token_endpoint_works_in_the_sdk(org: Caller) -> None:
     info = org.server.connection_info()
     claims: dict[str, Any] = {
