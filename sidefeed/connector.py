@@ -215,7 +215,11 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class FieldSchema:
-    """One field as the live system describes it; what `sidefeed check` holds a mapping against."""
+    """One field as the live system describes it; what `sidefeed check` holds a mapping against.
+
+    ``labels`` are what people see for each of ``options``, in their order. Where the options depend on another field (a
+    stage on its pipeline), ``controller`` names it and ``valid_for`` tells for each option the values it goes with.
+    """
 
     name: str
     type: str
@@ -229,13 +233,41 @@ class FieldSchema:
     options: tuple[str, ...] = ()
     restricted: bool = False
     references: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    controller: str = ""
+    valid_for: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectSchema:
+    """One object as the live system describes it, to this user: what the user may do with its records, and its record
+    types by their developer names, where it has any."""
+
     name: str
     label: str
     fields: Mapping[str, FieldSchema]
+    createable: bool = True
+    updateable: bool = True
+    deletable: bool = True
+    record_types: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """What an administrator must grant for one object, in the system's own words, and which of that is missing.
+    ``missing`` is None where the system does not tell."""
+
+    needed: tuple[str, ...]
+    missing: tuple[str, ...] | None = None
+
+
+@runtime_checkable
+class NamesRights(Protocol):
+    """A connector that can name the rights it needs. ``reads`` and ``writes`` are the raw fields of the mapping."""
+
+    def rights(
+        self, object: str, *, reads: Sequence[str], writes: Sequence[str], creates: bool, deletes: bool
+    ) -> Rights: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -163,6 +163,12 @@ class Project:
         """The compiled mapping files. Raises MappingErrors naming file, line and column."""
         return load(self.mapping_folder, self.settings.values)
 
+    @property
+    def has_workspace(self) -> bool:
+        """Whether there is a workspace already, so that looking into it makes none."""
+        place = self.settings.workspace
+        return "://" in place or (self.folder / place).exists()
+
     def store(self) -> Store:
         place = self.settings.workspace
         store = Store.open(place if "://" in place else self.folder / place, now=self.now)

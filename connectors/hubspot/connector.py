@@ -20,11 +20,13 @@ from sidefeed.connector import (
     AuthenticationFailed,
     Calls,
     Capabilities,
+    Gone,
     Invalid,
     ObjectSchema,
     Outcome,
     Page,
     Remote,
+    Rights,
     Stream,
     Unavailable,
     Write,
@@ -88,6 +90,15 @@ class HubSpotConnector:
     def describe(self, object: str) -> ObjectSchema:
         """Properties and association fields; stage and pipeline options come from the pipelines."""
         return owners.SCHEMA if object == OWNERS else schema.describe(self._portal, object)
+
+    def rights(
+        self, object: str, *, reads: Sequence[str], writes: Sequence[str], creates: bool, deletes: bool
+    ) -> Rights:
+        """The scopes of the access token; HubSpot has no rights of single properties."""
+        try:
+            return schema.rights(self._portal, object, [*reads, *writes], writes=bool(writes) or creates or deletes)
+        except (Gone, Invalid):  # an OAuth token, of which this endpoint does not tell
+            return Rights(())
 
     # Reading
 

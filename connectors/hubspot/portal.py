@@ -141,6 +141,15 @@ class Portal:
         self._transport.zone = details.get("timeZone")
         return details
 
+    def scopes(self) -> frozenset[str]:
+        """The scopes of the token in use, as far as HubSpot tells ("Private apps, access token info")."""
+        token = self._transport.token()
+        answer = self._transport.post(
+            dict[str, Any], "/oauth/v2/private-apps/get/access-token-info", {"tokenKey": token},
+            what="the scopes of the HubSpot token",
+        )
+        return frozenset(map(str, answer.content.get("scopes") or ()))
+
     @property
     def _objects(self) -> Any:
         """The SDK's generic objects API serves every type from one module, the smallest import."""

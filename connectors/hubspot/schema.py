@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from connectors.hubspot import associations
 from connectors.hubspot.portal import Portal
-from sidefeed.connector import FieldSchema, Invalid, ObjectSchema, PermissionDenied
+from sidefeed.connector import FieldSchema, Invalid, ObjectSchema, PermissionDenied, Rights
 
 PIPELINES = {"deals": ("pipeline", "dealstage"), "tickets": ("hs_pipeline", "hs_pipeline_stage")}
 """Properties whose options HubSpot keeps in the pipelines (`externalOptions`): the pipeline and its stage."""
@@ -17,45 +18,86 @@ REQUIRED = {
 }
 """Required on create by the API though no definition says so ("Meetings", "Tasks")."""
 OWNER = "hubspot_owner_id"
+OWNERS = "owners"
+_WITH_SCHEMA_SCOPE = ("contacts", "companies", "deals")
 
 
 def describe(portal: Portal, object: str) -> ObjectSchema:
     """One call for the properties, one more where there are pipelines."""
-    outside = _pipeline_options(portal, object)
+    outside, labels, stages = _pipelines(portal, object)
     fields = {
-        str(each["name"]): _field(object, each, outside) for each in portal.properties(object) if each.get("name")
+        str(each["name"]): _field(object, each, outside, labels) for each in portal.properties(object)
+        if each.get("name")
     }
+    if stages:
+        pipeline, stage = PIPELINES[object]
+        fields[stage] = replace(fields[stage], controller=pipeline, valid_for=stages)
     for name in associations.fields_of(object):
         kind = "association" if associations.is_single(name) else "associations"
         fields[name] = FieldSchema(name, kind, name, references=(associations.target(name),))
     return ObjectSchema(object, object.capitalize(), fields)
 
 
-def _pipeline_options(portal: Portal, object: str) -> dict[str, tuple[str, ...]]:
+Options = dict[str, tuple[str, ...]]
+
+
+def _pipelines(portal: Portal, object: str) -> tuple[Options, dict[str, str], Options]:
+    """Options of the pipeline and the stage property, the label of each, and the pipelines of each stage."""
     if object not in PIPELINES:
-        return {}
+        return {}, {}, {}
     pipelines = [each for each in portal.pipelines(object) if not each.get("archived")]
-    stages = [stage for each in pipelines for stage in each.get("stages") or () if not stage.get("archived")]
-    pipeline, stage = PIPELINES[object]
-    return {pipeline: _ids(pipelines), stage: _ids(stages)}
+    stages = [(stage, str(each["id"])) for each in pipelines for stage in each.get("stages") or ()
+              if not stage.get("archived")]
+    pipeline, stage_name = PIPELINES[object]
+    options = {pipeline: _ids(pipelines), stage_name: _ids([stage for stage, _pipeline in stages])}
+    labels = {str(each["id"]): str(each.get("label") or each["id"]) for each in (*pipelines, *(s for s, _ in stages))}
+    homes: dict[str, tuple[str, ...]] = {}
+    for stage, home in stages:
+        homes[str(stage["id"])] = (*homes.get(str(stage["id"]), ()), home)
+    return options, labels, homes
 
 
 def _ids(items: list[dict[str, Any]]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(str(each["id"]) for each in items))
 
 
-def _field(object: str, definition: Mapping[str, Any], outside: Mapping[str, tuple[str, ...]]) -> FieldSchema:
+def _field(
+    object: str, definition: Mapping[str, Any], outside: Mapping[str, tuple[str, ...]], labels: Mapping[str, str]
+) -> FieldSchema:
     name = str(definition["name"])
     rules = definition.get("modificationMetadata") or {}
     writable = not (rules.get("readOnlyValue") or definition.get("calculated"))
-    options = outside.get(name) or tuple(str(each["value"]) for each in definition.get("options") or ())
+    told = {str(each["value"]): str(each.get("label") or each["value"]) for each in definition.get("options") or ()}
+    options = outside.get(name) or tuple(told)
+    shown = tuple(labels.get(each, each) if name in outside else told[each] for each in options)
     kind = str(definition.get("type") or "")
     return FieldSchema(
         name, kind, str(definition.get("label") or name),
         createable=writable, updateable=writable, required=name in REQUIRED.get(object, ()),
         unique=bool(definition.get("hasUniqueValue")), options=options,
         restricted=kind == "enumeration" and bool(options), references=("owners",) if name == OWNER else (),
+        labels=shown,
     )
+
+
+_SCOPES = {"meetings": "contacts", "tasks": "contacts", "calls": "contacts", "notes": "contacts", "emails": "contacts"}
+"""Activities are read and written under the scope of contacts ("Scopes", HubSpot developer documentation)."""
+
+
+def rights(portal: Portal, object: str, fields: Sequence[str], *, writes: bool) -> Rights:
+    """The scopes that the token needs, and those it has not; not known for tokens that do not list them."""
+    related = {associations.target(name) for name in associations.fields_of(object) if name in fields}
+    scope = _SCOPES.get(object, object)
+    needed = [f"crm.objects.{scope}.read"]
+    if object != OWNERS:
+        needed += [f"crm.schemas.{scope}.read"] if scope in _WITH_SCHEMA_SCOPE else []
+        needed += [f"crm.objects.{scope}.write"] if writes else []
+        needed += [f"crm.objects.{_SCOPES.get(each, each)}.read" for each in sorted(related)]
+    needed = list(dict.fromkeys(needed))
+    granted = portal.scopes()
+    if not any(each.startswith("crm.") for each in granted):
+        return Rights(tuple(needed))
+    return Rights(tuple(needed), tuple(each for each in needed if each not in granted))
 
 
 def prepare(portal: Portal, object: str, name: str, *, apply: bool) -> str:

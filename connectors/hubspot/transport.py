@@ -156,6 +156,17 @@ class Transport:
             header_params={"Accept": "application/json"}, auth_settings=["oauth2"],
         )
 
+    def post(self, kind: type[T], path: str, body: Mapping[str, Any], *, what: str) -> Answer[T]:
+        """A plain POST that changes nothing, for what the SDK has no method for."""
+        client = self.sdk.crm.objects.basic_api.api_client
+        return self.send(
+            kind, client.call_api, path, "POST", what=what, body=dict(body),
+            header_params={"Accept": "application/json", "Content-Type": "application/json"}, auth_settings=["oauth2"],
+        )
+
+    def token(self) -> str:
+        return self._settings.token()
+
     def close(self) -> None:
         """Close the connections; the next call opens new ones."""
         if self._pool is not None:

@@ -22,6 +22,7 @@ from sidefeed.connector import (
     PermissionDenied,
     Raw,
     Remote,
+    Rights,
     Stream,
     Write,
     chunked,
@@ -104,6 +105,12 @@ class SalesforceConnector:
 
     def describe(self, object: str) -> ObjectSchema:
         return schema.object_schema(self._described(object))
+
+    def rights(
+        self, object: str, *, reads: Sequence[str], writes: Sequence[str], creates: bool, deletes: bool
+    ) -> Rights:
+        """Object and field permissions, as Setup names them."""
+        return schema.rights_of(self._described(object), reads=reads, writes=writes, creates=creates, deletes=deletes)
 
     def _described(self, object: str) -> schema.Described:
         self.calls.minimum += 1

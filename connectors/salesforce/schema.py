@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
 
-from sidefeed.connector import FieldSchema, ObjectSchema
+from sidefeed.connector import FieldSchema, ObjectSchema, Rights
 
 from .junctions import JUNCTIONS
 
@@ -20,6 +20,13 @@ _ACTIVITIES = ("Event", "Task")
 class _Option(msgspec.Struct):
     value: str | None = None
     active: bool = True
+    label: str | None = None
+
+
+class _RecordType(msgspec.Struct, rename="camel"):
+    developer_name: str = ""
+    available: bool = True
+    master: bool = False
 
 
 class _Field(msgspec.Struct, rename="camel"):
@@ -39,12 +46,16 @@ class _Field(msgspec.Struct, rename="camel"):
     reference_to: list[str] | None = None
 
 
-class Described(msgspec.Struct):
+class Described(msgspec.Struct, rename="camel"):
     """The part of a describe answer that matters here (REST API Developer Guide, "sObject Describe")."""
 
     name: str
     label: str = ""
     fields: list[_Field] = []
+    createable: bool = True
+    updateable: bool = True
+    deletable: bool = True
+    record_type_infos: list[_RecordType] | None = None
 
 
 decode_described = msgspec.json.Decoder(Described).decode
@@ -57,17 +68,38 @@ def object_schema(described: Described) -> ObjectSchema:
         fields[junction.field] = FieldSchema(
             junction.field, "references", label=junction.field, references=junction.references
         )
-    return ObjectSchema(described.name, described.label, fields)
+    types = tuple(each.developer_name for each in described.record_type_infos or () if not each.master)
+    return ObjectSchema(described.name, described.label, fields, described.createable, described.updateable,
+                        described.deletable, types)
+
+
+def rights_of(
+    described: Described, *, reads: Sequence[str], writes: Sequence[str], creates: bool, deletes: bool
+) -> Rights:
+    """Object and field permissions as Setup names them, and which of them this user lacks."""
+    name = described.name
+    known = {each.name: each for each in described.fields}
+    ours = JUNCTIONS[name].field if name in JUNCTIONS else ""
+    objects = [("Read", True), ("Create", described.createable), ("Edit", described.updateable),
+               ("Delete", described.deletable)]
+    wanted = {"Read": True, "Create": creates, "Edit": bool(writes), "Delete": deletes}
+    table = {f"{name}: {right}": granted for right, granted in objects if wanted[right]}
+    table |= {f"{name}.{field}: Read" if field not in writes else f"{name}.{field}: Read and Edit": (
+        field in known and (field not in writes or known[field].updateable or known[field].createable))
+        for field in dict.fromkeys([*reads, *writes]) if field != ours}
+    return Rights(tuple(table), tuple(right for right, granted in table.items() if not granted))
 
 
 def _field_schema(each: _Field) -> FieldSchema:
+    options = [option for option in each.picklist_values or () if option.active and option.value]
     return FieldSchema(
         each.name, each.type, label=each.label, length=each.length or None,
         scale=each.scale if each.type in ("double", "currency", "percent", "int") else None,
         createable=each.createable, updateable=each.updateable,
         required=each.createable and not each.nillable and not each.defaulted_on_create,
         unique=each.unique,
-        options=tuple(option.value for option in each.picklist_values or () if option.active and option.value),
+        options=tuple(str(option.value) for option in options),
+        labels=tuple(option.label or str(option.value) for option in options),
         restricted=each.restricted_picklist, references=tuple(each.reference_to or ()),
     )  # fmt: skip
 

@@ -210,38 +210,6 @@ def resolve(
 
 
 @app.command()
-def check(project: ProjectOption = Path(), json: JsonOption = False, offline: Annotated[
-        bool, typer.Option("--offline", help="Check the files only, without asking the systems.")] = False) -> None:
-    """Hold the mapping files against the live systems: fields, types, lengths, picklists, required fields, rights."""
-    from dataclasses import replace
-
-    from sidefeed.mapping.check import check as check_mapping
-    from sidefeed.project import Project
-
-    with errors(json):
-        opened = Project.load(project)
-        mappings = opened.mappings()
-        findings = []
-        if not offline:
-            linked = tuple(om for om in mappings.objects if om.system in opened.systems)
-            findings = check_mapping(replace(mappings, objects=linked),
-                                     lambda system, object: opened.connector(system).describe(object))
-        opened.close()
-    if json:
-        from dataclasses import asdict
-
-        output.print_json({"ok": not any(one.severity == "error" for one in findings),
-                           "objects": len(mappings.objects), "findings": [asdict(one) for one in findings]})
-    else:
-        for one in findings:
-            colour = "red" if one.severity == "error" else "yellow"
-            output.out.print(f"[{colour}]{one.severity}[/{colour}] {escape(str(one))}")
-        output.out.print(f"{len(mappings.objects)} mapped objects, {len(findings)} findings")
-    if any(one.severity == "error" for one in findings):
-        raise typer.Exit(USAGE)
-
-
-@app.command()
 def demo(
     json: JsonOption = False,
     keep: Annotated[Path | None, typer.Option("--keep", help="Keep the project in this folder.")] = None,

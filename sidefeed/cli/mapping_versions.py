@@ -53,8 +53,7 @@ def _git(folder: Path, place: str, *arguments: str) -> str:
 
 def counted(changes: Sequence[Change], project: Project) -> list[tuple[Change, int | None]]:
     """Each change with the number of records it concerns; None where there is no workspace to count in."""
-    settings = project.settings.workspace
-    if not changes or ("://" not in settings and not (project.folder / settings).exists()):
+    if not changes or not project.has_workspace:
         return [(each, None) for each in changes]
     store = project.store()
     try:

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from sidefeed.cli import output
+from sidefeed.cli import checking, output
 from sidefeed.cli.output import ATTENTION, USAGE
 from sidefeed.cli.shared import JsonOption, ProjectOption, errors
 
 if TYPE_CHECKING:
+    from sidefeed.connector import Rights
     from sidefeed.mapping.explain import EntityStory, FieldStory
+    from sidefeed.mapping.rights import Need
 
 commands = typer.Typer(no_args_is_help=True, help="Test, begin and compare mapping files.")
 
@@ -21,6 +23,7 @@ commands = typer.Typer(no_args_is_help=True, help="Test, begin and compare mappi
 def register(app: typer.Typer) -> None:
     """Add these commands to the command line."""
     app.command()(explain)
+    checking.register(app)
     app.add_typer(commands, name="map")
 
 
@@ -186,6 +189,60 @@ def diff(
         output.out.print(f"{len(changes)} changes." if changes else "No change of meaning.")
     if changes:
         raise typer.Exit(ATTENTION)
+
+
+# --- rights ----------------------------------------------------------------------------------------------------------
+
+
+@commands.command("rights")
+def rights(
+    system: Annotated[str | None, typer.Argument(help="Only this system.")] = None,
+    ask: Annotated[bool, typer.Option("--ask/--no-ask", help="Ask the systems for their names of the rights.")] = True,
+    project: ProjectOption = Path(),
+    json: JsonOption = False,
+) -> None:
+    """List the rights that the mapping needs, for the administrator of each system, and which are missing.
+
+    Read off the mapping: exactly the objects and fields that are read and written, and nothing else. Ends with 1 where
+    something is missing.
+    """
+    from dataclasses import asdict
+
+    from sidefeed.cli.checking import rights_of
+    from sidefeed.mapping.rights import needs
+    from sidefeed.project import Project
+
+    with errors(json):
+        opened = Project.load(project, secrets=ask)
+        try:
+            wanted = [each for each in needs(opened.mappings()) if each.system in opened.systems
+                      and system in (None, each.system)]
+            told = [(each, rights_of(opened, each) if ask else None) for each in wanted]
+        finally:
+            opened.close()
+    if json:
+        output.print_json({"ok": not any(said and said.missing for _, said in told), "objects": [
+            {**asdict(each), "rights": said.needed if said else None, "missing": said.missing if said else None}
+            for each, said in told]})
+    else:
+        for each, said in told:
+            _print_rights(each, said)
+    if any(said and said.missing for _, said in told):
+        raise typer.Exit(ATTENTION)
+
+
+def _print_rights(need: Need, said: Rights | None) -> None:
+    may = [word for word, wanted in (("create", need.creates), ("delete", need.deletes)) if wanted]
+    output.out.print(f"[bold]{escape(f'{need.system} {need.object}')}[/bold]"
+                     + (f"  [dim]{' and '.join(may)} records[/dim]" if may else ""))
+    if said is None or not said.needed:
+        output.out.print(escape(f"  read: {', '.join(need.reads)}"))
+        if need.writes:
+            output.out.print(escape(f"  write: {', '.join(need.writes)}"))
+        return
+    for right in said.needed:
+        lacking = said.missing is not None and right in said.missing
+        output.out.print(f"  {'[red]missing[/red] ' if lacking else ''}{escape(right)}")
 
 
 # --- golden tests ----------------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """Hold mappings against the live systems before anything is written; `sidefeed check` prints it.
 
 Each finding names the file, line and column to edit, and how. An ``error`` will lose or refuse data; a ``warning``
-may.
+may; a ``note`` is no fault.
 
 ==========================  ===========================================================================================
 object-unreadable           the system would not describe the object
@@ -23,57 +23,82 @@ reference-unmapped          no object of this system shows the entity referred t
 reference-mixed             the field may also hold ids of objects that are not mapped
 key-field-missing           the field that makes creates safe is not there
 key-field-unfit             it is there, but cannot be written, is too short or is not unique
+key-field-mapped            a mapped field would be written over our key
+object-not-creatable        the mapping creates records, and this user may not
+object-not-updatable        the mapping writes records, and this user may not
+object-not-deletable        deletions are carried out here, and this user may not
+permission-missing          scopes, object or field rights that the mapping needs are missing
+scope-field-missing         the scope compares a field that the object has not
+scope-value-missing         the scope names a value that is not in the system's list
+record-type-missing         the scope names a record type that the object has not
+value-of-other-pipeline     a value is written that belongs to another pipeline than the one written
+pipeline-not-written        there are several pipelines, and nothing says into which new records go
+currency-missing            the default currency is none of the system's
+constant-unfit              a constant is of another kind than its field, or too long for it
+unique-not-matched          a field is unique in the system, and records are not matched by it
+required-unreachable        a new record waits for another that is never created there
+create-cycle                two records wait for each other, so that neither is ever created
+prefer-unread               a system is preferred for a field that is not read from it
+owner-uncovered             people own records who are not known in the system
+field-unmapped              (note) a field of an entity is in no system
+never-written               (note) a field is read and written nowhere
+blank-refused               (note) clearing the field would be refused
 ==========================  ===========================================================================================
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from typing import Any
 
 from ..connector import ConnectorError, FieldSchema, ObjectSchema
+from . import rights, whole
 from .files import nearest
+from .finding import Finding, Severity
 from .lenses import Lens
 from .lenses.choices import Boolean, Choice, Lookup, Set
 from .lenses.numbers import Money, Number
+from .lenses.owners import Owner
 from .lenses.references import Reference, Related
 from .lenses.text import Text
 from .lenses.times import Date
 from .model import FieldMap, Mapping, ObjectMap
+from .values import ADDRESS_PARTS
 
 Describe = Callable[[str, str], ObjectSchema]
-Severity = Literal["error", "warning"]
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing wrong with a mapping, with the place to mend it and the remedy."""
-
-    severity: Severity
-    code: str
-    system: str
-    object: str
-    field: str
-    file: str
-    line: int
-    column: int
-    message: str
-    remedy: str
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line}:{self.column}: {self.message} {self.remedy} [{self.code}]"
-
-
-def check(mapping: Mapping, describe: Describe) -> list[Finding]:
-    """Every finding, in the order of the files. ``describe(system, object)`` is asked once for each object.
+def check(mapping: Mapping, describe: Describe, ask: rights.Ask | None = None) -> list[Finding]:
+    """Every finding, in the order of the files. ``describe(system, object)`` is asked once for each object, and ``ask``
+    for the rights that it needs.
 
     Raises whatever ``describe`` raises other than ConnectorError.
     """
     shown: dict[tuple[str, str], set[str]] = {}
     for each in mapping.objects:
         shown.setdefault((each.system, each.entity), set()).add(each.object)
-    found = [finding for each in mapping.objects for finding in _Check(each, shown).run(describe)]
+    schemas: dict[tuple[str, str], ObjectSchema] = {}
+
+    def kept(system: str, object: str) -> ObjectSchema:
+        schemas[(system, object)] = described = describe(system, object)
+        return described
+
+    found = [finding for each in mapping.objects for finding in _Check(each, shown).run(kept)]
+    found += whole.findings(mapping, schemas)
+    told = {(each.system, each.object) for each in found if each.code in _RIGHTS_TOLD}
+    found += [each for each in (rights.findings(mapping, ask) if ask is not None else ())
+              if (each.system, each.object) not in told]
+    return in_order(found)
+
+
+_RIGHTS_TOLD = frozenset({"field-missing", "not-writable", "write-once", "object-not-creatable", "object-not-updatable",
+                          "object-not-deletable"})
+"""Findings that say of a missing right where it hurts; then the object's list of rights adds nothing."""
+
+
+def in_order(found: Iterable[Finding]) -> list[Finding]:
+    """Findings as their places stand in the files."""
     return sorted(found, key=lambda each: (each.file, each.line, each.column, each.code))
 
 
@@ -112,6 +137,10 @@ KINDS: dict[str, dict[str, frozenset[str]]] = {
     "references": {"field": _LIST | _TEXT},
     "set": {"field": _LIST | _TEXT},
     "attendees": {"field": frozenset({"attendees"})},
+    "country": {"field": _TEXT},
+    "state": {"field": _TEXT},
+    "address": dict.fromkeys(ADDRESS_PARTS, _TEXT),
+    "owner": {"field": _REFERENCE | _TEXT},
 }  # fmt: skip
 
 _KEY_LENGTH = 48
@@ -288,7 +317,8 @@ class _Check:
                 if value not in table:
                     yield self._finding(
                         "value-unmapped", path,
-                        f"{value!r} of {raw!r} is not mapped: records that hold it keep their old {each.name} here.",
+                        f"{value!r}{_called(self.fields[raw], value)} of {raw!r} is not mapped: records that hold it "
+                        f"keep their old {each.name} here.",
                         "Add it to the values, or say what `unknown` values do.",
                         severity="warning",
                     )  # fmt: skip
@@ -311,6 +341,8 @@ class _Check:
 
     def _references(self, each: FieldMap) -> Iterator[Finding]:
         lens = each.lens
+        if isinstance(lens, Owner) and lens.options.by == "email":
+            return
         if isinstance(lens, Reference):
             yield from self._reference(each, lens.raw[0], [lens.entity], lens.options.prefix is not None)
         elif isinstance(lens, Related) and lens.options.fields is not None:
@@ -388,6 +420,12 @@ class _Check:
                 "key-field-unfit", path, f"{name!r} is not unique: a repeated create would make a duplicate.",
                 f"{remedy} Where the object cannot have unique fields, set `key_unique: false`.",
             )  # fmt: skip
+
+
+def _called(schema: FieldSchema, value: str) -> str:
+    """What people see for a value, where that is another word."""
+    label = dict(zip(schema.options, schema.labels, strict=False)).get(value, value)
+    return f" ({label})" if label != value else ""
 
 
 def _asked(error: ConnectorError) -> str:
