@@ -149,12 +149,16 @@ _SYNC = (
     ErrorCode("required-missing", "The system creates no such record without a field that is blank here.", "rep",
               "Fill the field in, or give it a default in the mapping.", "content"),
     ErrorCode("unresolved", "The record points to one that is not known on the other side.", "admin",
-              "Add the record it points to there, or point it to another.", "content"),
+              "Add the record it points to there, or point it to another.", "nightly"),
+    ErrorCode("undone", "An undo took this object back, so it is not made again.", "ops",
+              "Nothing, or `sidefeed retry` where the record is wanted there after all.", "content"),
     ErrorCode("budget-share", "The system's share of the day's API calls is used; work is left for the next run.",
               "ops", "Nothing, or raise `daily_calls` or `share` under [budget] in sidefeed.toml.", "next-run"),
 )
 
 _MAPPING = alike("content", (
+    ("ambiguous-code", "A short name of a country or state stands for several places.", "rep",
+     "Write the name out, or say the country beside the state."),
     ("ends-before-start", "The meeting ends before it starts.", "rep", "Correct its times."),
     ("holds-separator", "A value holds the character that separates values in that field.", "rep",
      "Rename the value, or choose another separator in the mapping."),
@@ -168,6 +172,7 @@ _MAPPING = alike("content", (
     ("not-a-number", "The value is not a number.", "rep", "Correct the value."),
     ("not-a-time", "The value is not a start and an end.", "rep", "Correct the meeting's times."),
     ("not-a-url", "The value is not a web address.", "rep", "Correct the address."),
+    ("not-an-address", "The value is not a postal address.", "ops", "Correct the mapping's lens for the field."),
     ("not-an-email", "The value is not an e-mail address.", "rep", "Correct the address."),
     ("not-an-id", "A reference holds something that is no id.", "ops", "Map the field that holds the id."),
     ("not-money", "The value is not an amount with its currency.", "rep", "Give both amount and currency."),

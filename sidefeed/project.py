@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sidefeed.calendars import CalendarPolicy, Level
 from sidefeed.connector import Connector
+from sidefeed.errors import Codes, ErrorCode
 from sidefeed.mapping import Mapping as Mappings
 from sidefeed.mapping import load
 from sidefeed.sync import Engine, Limit, Limits
@@ -109,6 +110,17 @@ class Settings(BaseModel):
     forecast: ForecastSettings = Field(default_factory=ForecastSettings)
     values: dict[str, str | bool | int] = Field(default_factory=dict)
     """What ``${name}`` stands for in the mapping files: the part of a mapping that differs between environments."""
+
+
+def connector_codes() -> dict[str, tuple[ErrorCode, ...]]:
+    """The error codes of every installed connector, by the connector's name."""
+    return {point.name: tuple(getattr(point.load(), "codes", ()))
+            for point in sorted(entry_points(group="sidefeed.connectors"), key=lambda point: point.name)}
+
+
+def known_codes() -> Codes:
+    """Every code that Sidefeed and the installed connectors can explain."""
+    return Codes(code for codes in connector_codes().values() for code in codes)
 
 
 @dataclass(slots=True)

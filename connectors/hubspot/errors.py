@@ -53,7 +53,7 @@ class InvalidProperties(Invalid):
     def __init__(self, message: str, problems: Sequence[PropertyProblem]) -> None:
         first = problems[0]
         owner = "admin" if first.code in RULES_OF_NAME else None
-        super().__init__(message, field=first.name, rule=first.code or None, owner=owner)
+        super().__init__(message, field=first.name, rule=first.code or None, code=first.code or None, owner=owner)
         self.problems = tuple(problems)
 
 

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from sidefeed.cli import calendars, forecasts, imports, maps, output, practice, serve, server, trust, undo
+from sidefeed.cli import calendars, forecasts, imports, maps, output, practice, quarantine, serve, server, trust, undo
 from sidefeed.cli.output import ATTENTION, EXIT_CODES, STOPPED, UNREACHABLE, USAGE
 from sidefeed.cli.shared import JsonOption, ProjectOption, SystemsArgument, calls_of, end_with, errors
 
@@ -110,12 +110,12 @@ def plan(
 @app.command()
 def status(project: ProjectOption = Path(), json: JsonOption = False) -> None:
     """Tell how far each feed has been read, what waits, what is in conflict, what was refused, and who must act."""
-    from sidefeed.project import Project
+    from sidefeed.project import Project, known_codes
     from sidefeed.workspace.report import workspace_status
 
     with errors(json):
         store = Project.load(project).store()
-        found = workspace_status(store)
+        found = workspace_status(store, known_codes())
         store.close()
     if json:
         output.print_json(found)
@@ -125,9 +125,8 @@ def status(project: ProjectOption = Path(), json: JsonOption = False) -> None:
     output.table("Last runs", ("run", "started", "what", "state", "written"), [
         (one["id"], one["started"][:19], one["what"], one["state"], one["written"]) for one in found["runs"]])
     output.out.print(f"{found['conflicts']} in conflict, {len(found['questions'])} questions, "
-                     f"{len(found['refusals'])} refused")
-    for one in found["refusals"][:20]:
-        output.out.print(f"[yellow]![/yellow] {escape(one)}")
+                     f"{len(found['refusals'])} refused, {len(found['parked'])} waiting for another object")
+    quarantine.show(found["refusals"])
 
 
 @app.command()
@@ -280,6 +279,7 @@ trust.register(app)
 forecasts.register(app)
 serve.register(app)
 undo.register(app)
+quarantine.register(app)
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ from sidefeed.calendars.redact import told
 from sidefeed.connector import Connector, Stream
 from sidefeed.mapping import UNKNOWN, FieldMap, LensError, ObjectMap, Unresolved
 from sidefeed.mapping import Mapping as Mappings
-from sidefeed.sync import meetings, refs
+from sidefeed.sync import meetings, quarantine, refs
 from sidefeed.sync.attribution import attribute
 from sidefeed.sync.capture import Progress, digest, pack
 from sidefeed.sync.match import keys_of
@@ -29,7 +29,8 @@ from sidefeed.workspace.clock import utc_instant
 from sidefeed.workspace.store import CLOCK_TOLERANCE, InboxItem
 
 BATCH = 500
-RETRY_AFTER = timedelta(minutes=20)
+AT_ONCE = 3
+"""How often what waits for another object is looked at in every wave and run, before it goes into the slow lanes."""
 
 
 @dataclass(slots=True)
@@ -48,6 +49,7 @@ class Observation:
     values: dict[str, Any] = field(default_factory=dict)
     stream: str = ""
     waiting: tuple[str, str] | None = None
+    needs: str | None = None
     record: str | None = None
     fresh: bool = False
     mailbox: str = ""
@@ -77,6 +79,8 @@ def absorb(
     The history names the system as the source of each change, unless the connector says otherwise (``source``).
     """
     source = getattr(connector, "source", om.system)
+    with store.write() as tx:
+        quarantine.wake(tx, om.system, stream.name)
     with store.read() as tx:
         ids = tx.inbox_ids(om.system, stream.name)
         fresh_keys = _fresh_keys(tx, om, stream, ids)
@@ -150,6 +154,7 @@ class _Batch:
             for problem in problems:
                 if problem.code == "unresolved":
                     one.waiting = (problem.field, problem.message)
+                    one.needs = f"{problem.entity} {problem.id}"
                 else:
                     self.report.problem(self.om.system, self.stream.name, one.id, problem.field, problem.code,
                                         told(self.om, problem.field, problem.code, problem.message))
@@ -479,8 +484,9 @@ class _Batch:
             self.done.append(one.id)
         else:
             link.digest = None
-            self.tx.postpone(self.om.system, self.stream.name, one.id, until=None if one.attempts > 50 else
-                             self.now + (timedelta(0) if one.attempts < 3 else RETRY_AFTER),
+            lane = self.report.codes.explain("locked").next_try(one.attempts - AT_ONCE, self.now)
+            self.tx.postpone(self.om.system, self.stream.name, one.id, needs=one.needs,
+                             until=self.now if one.attempts < AT_ONCE else lane,
                              waiting_for=f"{one.waiting[0]}: {one.waiting[1]}")
         image = dict(one.image or {})
         if one.waiting is not None:

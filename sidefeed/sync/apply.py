@@ -18,17 +18,20 @@ from sidefeed.connector import (
     Duplicate,
     Gone,
     Invalid,
+    Locked,
     Outcome,
     PermissionDenied,
     QuotaExhausted,
     Remote,
     Restorer,
+    Stream,
     Unavailable,
     UnknownOutcome,
     Write,
     chunked,
 )
 from sidefeed.mapping import ObjectMap
+from sidefeed.sync import quarantine
 from sidefeed.sync.absorb import catch_up, is_due, rescue
 from sidefeed.sync.capture import Progress, pack
 from sidefeed.sync.plan import ObjectPlan, PlannedWrite, content_digest
@@ -74,6 +77,10 @@ def _note_unwritten(store: Store, plan: ObjectPlan, report: Report) -> None:
             if link.due:
                 link.due = False
                 tx.save_link(link)
+        writing = {write.record for write in plan.writes}
+        nothing_left = [link for link in (*plan.idle, *(link for link, _names in plan.settled))
+                        if link.record not in writing]
+        tx.forgive_released(om.system, object, [link.record for link in nothing_left])
         links = tx.links(om.system, object, plan.waiting)
         for record, why in plan.waiting.items():
             link = links.get(record) or Link(om.system, object, record, om.entity, state="wanted")
@@ -86,26 +93,34 @@ def _note_unwritten(store: Store, plan: ObjectPlan, report: Report) -> None:
 def _note_refused(tx: Transaction, plan: ObjectPlan, report: Report) -> None:
     """Values that the mapping itself cannot write: said once, until the value or the mapping changes."""
     om, object = plan.om, plan.stream.name
-    records = {key.partition("/")[0] for key in plan.refused}
-    states, known = tx.records(list(records)), tx.refusals(om.system, object, records)
+    records = {one.record for one in plan.refused}
+    states, known = tx.records(list(records)), tx.refusals(om.system, object, plan.looked_at)
     links = tx.links(om.system, object, records)
+    _forgive_mended(tx, plan, known)
     busy = {write.record for write in plan.writes} | plan.waiting.keys()
     told: dict[tuple[str, str, str], list[str]] = {}
-    for key, problem in plan.refused.items():
-        record = key.partition("/")[0]
-        content = content_digest([states[record].values.get(problem.field), om.fingerprint])
-        if known.get(record, {}).get(f"={problem.field}") != content:
+    for one in plan.refused:
+        content = content_digest([states[one.record].values.get(one.field), om.fingerprint])
+        if known.get(one.record, {}).get(f"={one.field}") != content:
             report.count("refused")
-            told.setdefault((problem.field, problem.code, problem.message), []).append(problem.id or record)
-            tx.refuse(om.system, object, record, f"={problem.field}", digest=content, code=problem.code,
-                      message=problem.message, owner="rep")
-        if record in links and record not in busy and links[record].due:
-            links[record].due = False
-            tx.save_link(links[record])
+            told.setdefault((one.field, one.code, one.message), []).append(one.label)
+            quarantine.put(tx, report, om.system, object, one.record, f"={one.field}", digest=content, code=one.code,
+                           message=one.message, needs=one.needs)
+        if one.record in links and one.record not in busy and links[one.record].due:
+            links[one.record].due = False
+            tx.save_link(links[one.record])
     for (field, code, message), labels in told.items():
         others = f" and {len(labels) - 1} more" if len(labels) > 1 else ""
-        report.problem(om.system, object, labels[0] + others, field, code, message,
-                       "admin" if code == "unresolved" else "rep")
+        report.problem(om.system, object, labels[0] + others, field, code, message)
+
+
+def _forgive_mended(tx: Transaction, plan: ObjectPlan, known: Mapping[str, Mapping[str, str]]) -> None:
+    """Values that the mapping could not write, and that it can by now or need not any more."""
+    still = {(one.record, f"={one.field}") for one in plan.refused}
+    for record, fields in known.items():
+        mended = [name for name in fields if name.startswith("=") and (record, name) not in still]
+        if mended:
+            tx.forgive(plan.om.system, plan.stream.name, record, mended)
 
 
 def _apply_batch(
@@ -127,14 +142,7 @@ def _apply_batch(
         back = False
     writes, links = _open_intents(store, om, object, batch, report)
     outcomes: dict[str, Outcome] = {}
-    stop: ConnectorError | None = None
-    try:
-        for outcome in connector.write(plan.stream, writes):
-            outcomes[outcome.key] = outcome
-    except (AuthenticationFailed, PermissionDenied, QuotaExhausted, Unavailable) as error:
-        stop = error
-    except ConnectorError as error:
-        stop = error if not isinstance(error, UnknownOutcome) else None
+    stop = _send(connector, plan.stream, writes, outcomes)
     for write in writes:
         if write.key not in outcomes:
             unsent = isinstance(stop, AuthenticationFailed | PermissionDenied | QuotaExhausted)
@@ -145,6 +153,31 @@ def _apply_batch(
     if stop is not None and not isinstance(stop, Unavailable):
         raise stop
     return again
+
+
+def _send(
+    connector: Connector, stream: Stream, writes: list[Write], outcomes: dict[str, Outcome]
+) -> ConnectorError | None:
+    """Send writes and collect their outcomes; returns what stopped the sending, if anything did.
+
+    A batch that is refused as a whole had no effect. It is halved until the bad rows are known, so that one poisoned
+    row holds back no other.
+    """
+    try:
+        for outcome in connector.write(stream, writes):
+            outcomes[outcome.key] = outcome
+    except (Invalid, Duplicate, Gone) as error:
+        left = [write for write in writes if write.key not in outcomes]
+        if len(left) == 1:
+            outcomes[left[0].key] = Outcome(left[0].key, "refused", left[0].external_id, error=error)
+            return None
+        half = (len(left) + 1) // 2
+        return _send(connector, stream, left[:half], outcomes) or _send(connector, stream, left[half:], outcomes)
+    except UnknownOutcome:
+        return None
+    except ConnectorError as error:
+        return error
+    return None
 
 
 def _read_first(
@@ -325,10 +358,11 @@ def _refused(
     field = error.field if isinstance(error, Invalid) and error.field in planned.after else ""
     content = planned.after.get(field) if field else (
         {"delete": planned.external_id} if planned.op == "delete" else dict(planned.after))
-    tx.refuse(om.system, object, planned.record, field or "", digest=content_digest(content), code=error.code,
-              message=message, owner=error.owner)
+    owner = quarantine.owner_of(error, report)
+    quarantine.put(tx, report, om.system, object, planned.record, field or "", digest=content_digest(content),
+                   code=error.code, message=message, kind=quarantine.kind_of(error), owner=owner)
     report.count("refused")
-    report.problem(om.system, object, planned.label, field or None, error.code, message, error.owner)
+    report.problem(om.system, object, planned.label, field or None, error.code, message, owner)
     if planned.op == "update" or (planned.op == "create" and field):
         link.due = True
     return bool(field)
@@ -349,8 +383,20 @@ def _not_done(
     if outcome.status in ("stale", "unknown") and planned.external_id:
         tx.put_inbox(om.system, object, {planned.external_id: None})
     if outcome.error is not None and outcome.status == "retry":
-        report.problem(om.system, object, planned.label, None, outcome.error.code,
-                       discreet(outcome.error.message, planned.after, planned.secret))
+        _postpone(tx, om, object, planned, outcome.error, report)
+
+
+def _postpone(
+    tx: Transaction, om: ObjectMap, object: str, planned: PlannedWrite, error: ConnectorError, report: Report
+) -> None:
+    """What is the record's own trouble goes into its lane; what stopped the whole system waits for the next run."""
+    owner = quarantine.owner_of(error, report)
+    message = discreet(error.message, planned.after, planned.secret)
+    report.problem(om.system, object, planned.label, None, error.code, message, owner)
+    if isinstance(error, Locked | Unavailable):
+        content = {"delete": planned.external_id} if planned.op == "delete" else dict(planned.after)
+        quarantine.put(tx, report, om.system, object, planned.record, "", digest=content_digest(content),
+                       code=error.code, message=message, kind=quarantine.kind_of(error))
 
 
 def _outcome_json(planned: PlannedWrite, outcome: Outcome) -> dict[str, Any]:

@@ -22,8 +22,10 @@ from sidefeed.calendars.facts import derive
 from sidefeed.calendars.forget import forget
 from sidefeed.calendars.redact import secret_fields
 from sidefeed.connector import Connector, ConnectorError, Stream
+from sidefeed.errors import Codes
 from sidefeed.mapping import Mapping as Mappings
 from sidefeed.mapping import ObjectMap
+from sidefeed.sync import quarantine
 from sidefeed.sync.absorb import absorb
 from sidefeed.sync.apply import apply, recover
 from sidefeed.sync.capture import Progress, capture
@@ -57,6 +59,7 @@ class Engine:
     limits: Limits = field(default_factory=Limits)
     progress: Progress | None = None
     calendars: CalendarPolicy = field(default_factory=CalendarPolicy)
+    codes: Codes = field(default_factory=Codes, init=False)
 
     def __post_init__(self) -> None:
         self.store.calendars = self.calendars
@@ -66,6 +69,7 @@ class Engine:
             for entity, field_name in om.looked_up:
                 match.setdefault(entity, []).append((field_name,))
         self.store.natural_keys = natural_keys(match)
+        self.codes = Codes(code for connector in self.connectors.values() for code in getattr(connector, "codes", ()))
 
     def sync(
         self, systems: Sequence[str] | None = None, *, approve: Approval = False, confirm_mapping: bool = False,
@@ -134,7 +138,7 @@ class Engine:
         with self.store.write() as tx:
             run = tx.begin_run(" ".join([what, *names]))
         self.store.run = run
-        report = Report(run)
+        report = Report(run, codes=self.codes)
         state = "failed"
         trips: list[dict[str, Any]] = []
         try:
@@ -175,7 +179,7 @@ class Engine:
         with scratch_copy(self.store) as scratch:
             scratch.natural_keys = self.store.natural_keys
             engine = Engine(scratch, self.mappings, self.connectors, self.limits, self.progress, self.calendars)
-            report = Report("plan")
+            report = Report("plan", codes=self.codes)
             live = engine._identify(names, report, confirm_mapping=not skip_changed, skip_changed=skip_changed)
             try:
                 engine._read(live, report, approve=False)
@@ -272,6 +276,9 @@ class Engine:
             with self.store.read() as tx:
                 refuse(approve, [trip for om, stream in self._feeds(live, report)
                                  for trip in check_inbox(tx, om.system, stream.name, om.entity, self.limits)])
+        with self.store.write() as tx:
+            for om, stream in self._feeds(live, report):
+                quarantine.release(tx, om.system, stream.name, lanes=True)
         for om, stream in self._feeds(live, report):
             with self._contained(om, stream, report):
                 absorb(self.store, self.mappings, om, stream, self.connectors[om.system], report, self.progress)
@@ -313,7 +320,8 @@ class Engine:
         try:
             yield
         except (PermissionDenied, Invalid, Gone) as error:
-            report.problem(om.system, stream.name, "all records", None, error.code, error.message, error.owner)
+            report.problem(om.system, stream.name, "all records", None, error.code, error.message,
+                           quarantine.owner_of(error, report))
             report.failed[f"{om.system} {stream.name}"] = f"{error.message} [{error.code}]"
         except ConnectorError as error:
             report.failed[om.system] = f"{stream.name}: {error.message} [{error.code}]"

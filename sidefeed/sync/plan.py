@@ -57,6 +57,18 @@ class PlannedWrite:
                 "why": self.why}
 
 
+@dataclass(frozen=True, slots=True)
+class Unwritable:
+    """A field that cannot cross. ``needs`` is the record that must be known in the system first, where that is why."""
+
+    record: str
+    label: str
+    field: str
+    code: str
+    message: str
+    needs: str | None = None
+
+
 @dataclass(slots=True)
 class ObjectPlan:
     """The writes to one feed, what waits and why, and links that need no write after all.
@@ -69,11 +81,11 @@ class ObjectPlan:
     writes: list[PlannedWrite] = field(default_factory=list)
     waiting: dict[str, str] = field(default_factory=dict)
     origins: dict[str, str] = field(default_factory=dict)
-    refused: dict[str, Problem] = field(default_factory=dict)
+    refused: list[Unwritable] = field(default_factory=list)
     settled: list[tuple[Link, list[str]]] = field(default_factory=list)
     idle: list[Link] = field(default_factory=list)
     upto: int = 0
-    looked_at: int = 0
+    looked_at: list[str] = field(default_factory=list)
 
     def min_calls(self, capabilities: Capabilities) -> int:
         """The least requests that the batch sizes allow for these writes, reading before writing included."""
@@ -113,7 +125,7 @@ def plan_object(
     states = tx.records(list(ids))
     outward = refs.outward(tx, om, [state.values for state in states.values()])
     known_refusals = tx.refusals(om.system, stream.name, list(ids))
-    plan.looked_at = len(ids)
+    plan.looked_at = list(ids)
     to_update = [(states[id], links[id]) for id in ids if id in links and id in states]
     bases = tx.bases(om.system, stream.name, [state.id for state, link in to_update if link.state == "live"])
     planner = _Planner(tx, om, plan, outward, refs.inward(tx, om, bases.values()), creatable, known_refusals)
@@ -160,6 +172,7 @@ class _Planner:
         due = [spec for spec in self.om.fields if is_due(spec, link, state)]
         backs = put_backs(link, state)
         if not due and not backs:
+            self.plan.idle.append(link)
             return
         names, already = [], []
         for spec in due:
@@ -180,6 +193,9 @@ class _Planner:
         if not after:
             if not already and state.id not in self.plan.waiting:
                 self.plan.idle.append(link)
+            return
+        if self._same_refusal(state, "", after):
+            self.plan.idle.append(link)
             return
         self.plan.writes.append(PlannedWrite(
             self.om.system, self.stream.name, state.id, state.entity, "update", label(state), link.external_id,
@@ -239,7 +255,11 @@ class _Planner:
         if blocked & required:
             return
         kept, blocked_raw = self._without_refused(state, raw, names)
-        if blocked_raw & required or self._same_refusal(state, "", kept):
+        if blocked_raw & required:
+            return
+        if self._same_refusal(state, "", kept):
+            if link is not None:
+                self.plan.idle.append(link)
             return
         self.plan.writes.append(PlannedWrite(
             self.om.system, self.stream.name, state.id, state.entity, "create", label(state), None, state.rev,
@@ -283,13 +303,13 @@ class _Planner:
                 message = (f"{problem.entity} {label(missing) if missing else problem.id} is not known in "
                            f"{self.om.system}, so {problem.field} stays as it is there; add the {problem.entity} in "
                            f"{self.om.system}, or give the record another")
-            self._refuse(state, problem.field, problem.code, message)
+            self._refuse(state, problem.field, problem.code, message,
+                         problem.id if problem.code == "unresolved" else None)
         return blocked
 
-    def _refuse(self, state: RecordState, name: str, code: str, message: str) -> None:
-        """``Problem.id`` carries the record's label."""
+    def _refuse(self, state: RecordState, name: str, code: str, message: str, needs: str | None = None) -> None:
         said = told(self.om, name, code, message)
-        self.plan.refused[f"{state.id}/{name}"] = Problem(name, code, said, None, label(state))
+        self.plan.refused.append(Unwritable(state.id, label(state), name, code, said, needs))
 
     def _without_refused(
         self, state: RecordState, raw: Mapping[str, Any], names: Iterable[str]

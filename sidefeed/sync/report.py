@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from sidefeed.errors import Codes
 from sidefeed.mapping import ObjectMap
 from sidefeed.workspace import Change
 
@@ -39,6 +40,7 @@ class Report:
     waiting: dict[str, str] = field(default_factory=dict)
     parked: list[str] = field(default_factory=list)
     skipped: dict[str, str] = field(default_factory=dict)
+    codes: Codes = field(default_factory=Codes)
 
     def count(self, what: str, number: int = 1) -> None:
         if number:
@@ -54,9 +56,11 @@ class Report:
         self.changes[key] = self.changes.get(key, 0) + 1
 
     def problem(
-        self, system: str, object: str, record: str, field: str | None, code: str, message: str, owner: str = "ops"
+        self, system: str, object: str, record: str, field: str | None, code: str, message: str,
+        owner: str | None = None,
     ) -> None:
-        self.problems.append(Problem(system, object, record, field, code, message, owner))
+        self.problems.append(Problem(
+            system, object, record, field, code, message, owner or self.codes.explain(code).owner))
 
     @property
     def ok(self) -> bool:

@@ -7,13 +7,15 @@ from typing import Any
 import orjson
 import sqlalchemy as sa
 
+from sidefeed.errors import RETRY, Codes
 from sidefeed.workspace import tables as t
 from sidefeed.workspace.merge import RecordState
 from sidefeed.workspace.store import Draft, Store, Transaction, _state
 
 
-def workspace_status(store: Store) -> dict[str, Any]:
-    """Feeds, last runs, and everything that waits for a person."""
+def workspace_status(store: Store, codes: Codes | None = None) -> dict[str, Any]:
+    """Feeds, last runs, and everything that waits for a person. ``codes`` explains what was refused."""
+    codes = codes or Codes()
     with store.read() as tx:
         connection = tx.connection
         cursors = connection.execute(sa.select(t.cursor).order_by(t.cursor.c.system, t.cursor.c.object)).mappings()
@@ -36,10 +38,29 @@ def workspace_status(store: Store) -> dict[str, Any]:
                      for run in tx.runs(10)],
             "conflicts": sum(len(state.conflicts) for state in tx.conflicted()),
             "questions": [{**question, "evidence": question["evidence"]} for question in tx.questions()],
-            "refusals": [f"{row['system']} {row['object']} {row['record']}"
-                         + (f" {row['field'].lstrip('=')}" if row["field"] else "")
-                         + f": {row['message']} [{row['code']}, for {row['owner']}]" for row in tx.refused()],
+            "refusals": refusal_lines(tx, codes),
+            "parked": [dict(row) for row in connection.execute(
+                sa.select(t.inbox.c.system, t.inbox.c.object, t.inbox.c.external_id, t.inbox.c.waiting_for,
+                          t.inbox.c.attempts, t.inbox.c.not_before)
+                .where(t.inbox.c.waiting_for.is_not(None)).order_by(t.inbox.c.first_seen)).mappings()],
         }
+
+
+def refusal_lines(tx: Transaction, codes: Codes) -> list[dict[str, Any]]:
+    """The quarantine: each refused record or field, why, who must act, what mends it, and when it is asked again."""
+    rows = tx.refused()
+    states = tx.records({row["record"] for row in rows})
+    lines = []
+    for row in rows:
+        known = codes.explain(row["code"], row["kind"])
+        state = states.get(row["record"])
+        lines.append({
+            "system": row["system"], "object": row["object"], "record": row["record"],
+            "label": label(state) if state and state.entity != "meeting" else row["record"],
+            "field": row["field"].lstrip("=") or None, "code": row["code"], "message": row["message"],
+            "owner": row["owner"], "fix": known.fix, "retry": RETRY[known.retry], "next_try": row["not_before"],
+            "count": row["count"], "since": row["first_seen"]})
+    return lines
 
 
 def find_records(tx: Transaction, text: str) -> list[RecordState]:

@@ -16,11 +16,15 @@ from typing import Any
 from sidefeed.connector import (
     Calls,
     Capabilities,
+    ConnectorError,
     Duplicate,
     FieldSchema,
     Gone,
+    Invalid,
+    Locked,
     ObjectSchema,
     Outcome,
+    OutcomeStatus,
     Page,
     Remote,
     Stream,
@@ -126,7 +130,8 @@ class FakeSystem:
         self.calls = Calls()
         self.lose_answer = 0
         self.fail_before = 0
-        self.refuse: Callable[[str, Write], str | None] = lambda _object, _write: None
+        self.refuse: Callable[[str, Write], str | ConnectorError | None] = lambda _object, _write: None
+        self.poison: Callable[[str, Write], bool] = lambda _object, _write: False
         self.next_lag: int | None = None
         self.writes_seen: list[tuple[str, Write]] = []
 
@@ -237,6 +242,8 @@ class FakeSystem:
             raise Unavailable(f"{self.system} does not answer")
         self.world.io("before", f"{self.system} write")
         self.calls.used += 1
+        if any(self.poison(stream.object, write) for write in writes):
+            raise Invalid("one of these rows cannot be read")
         outcomes = [self._one(stream.object, write) for write in writes]
         self.world.io("after", f"{self.system} write")
         if self.lose_answer:
@@ -248,9 +255,10 @@ class FakeSystem:
         self.writes_seen.append((object, write))
         rows = self.rows[object]
         refusal = self.refuse(object, write)
+        if isinstance(refusal, ConnectorError):
+            status: OutcomeStatus = "retry" if isinstance(refusal, Locked | Unavailable) else "refused"
+            return Outcome(write.key, status, write.external_id, error=refusal)
         if refusal is not None:
-            from sidefeed.connector import Invalid
-
             return Outcome(write.key, "refused", write.external_id, error=Invalid(
                 f"{refusal} is not accepted", field=refusal))
         reference = write.values.get("AccountId")

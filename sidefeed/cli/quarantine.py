@@ -1,0 +1,123 @@
+"""Commands for what was refused: what a code means, and asking again once its cause is mended."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from sidefeed.cli import output
+from sidefeed.cli.output import USAGE
+from sidefeed.cli.shared import JsonOption, ProjectOption, calls_of, end_with
+from sidefeed.cli.shared import errors as told
+
+SHOWN = 20
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to the command line."""
+    app.command()(errors)
+    app.command()(retry)
+
+
+def errors(
+    code: Annotated[str | None, typer.Argument(help="Explain this code only.")] = None,
+    json: JsonOption = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print the page docs/errors.md.")] = False,
+) -> None:
+    """Explain the codes of errors: what happened, who must act, what mends it, when it is tried again."""
+    from dataclasses import asdict
+
+    from sidefeed.errors import GROUPS, RETRY, Codes
+    from sidefeed.errors import markdown as page
+    from sidefeed.project import connector_codes
+
+    systems = connector_codes()
+    groups = [*GROUPS, *((name, f"What the connector `{name}` can say.", codes) for name, codes in systems.items())]
+    if markdown:
+        typer.echo(page(groups), nl=False)
+        return
+    found = Codes(one for codes in systems.values() for one in codes)
+    if code is not None and code not in found:
+        output.fail(f"{code!r} is no code that Sidefeed or an installed connector lists; it is treated as the class of "
+                    f"error it came with. `sidefeed errors` lists all codes.", USAGE, json=json)
+    chosen = [one for one in found.all() if code in (None, one.code)]
+    if json:
+        output.print_json({"codes": [{**asdict(one), "retry_means": RETRY[one.retry]} for one in chosen]})
+        return
+    for one in chosen:
+        output.out.print(f"[bold]{one.code}[/bold] ({one.owner}): {escape(one.cause)} {escape(one.fix)} "
+                         f"[dim]{escape(RETRY[one.retry])}[/dim]")
+
+
+def retry(
+    code: Annotated[str | None, typer.Option("--code", help="Only what was refused with this code.")] = None,
+    record: Annotated[str | None, typer.Option(
+        "--record", help="Only this record: its id, a remote id, or part of its name.")] = None,
+    system: Annotated[str | None, typer.Option("--system", help="Only what this system refused.")] = None,
+    later: Annotated[bool, typer.Option("--later", help="Only mark it; the next sync asks.")] = False,
+    project: ProjectOption = Path(),
+    json: JsonOption = False,
+) -> None:
+    """Ask the systems again for what they refused, after its cause was mended.
+
+    Nothing is sent that a sync would not send: the records are planned like any other, and guards apply. What is
+    refused again goes back into quarantine. `sidefeed status` lists what is refused, with the code of each.
+    """
+    from sidefeed.project import Project
+    from sidefeed.sync import quarantine
+    from sidefeed.workspace.report import find_records
+
+    with told(json):
+        opened = Project.load(project)
+        store = opened.store()
+        records = None
+        if record is not None:
+            with store.read() as tx:
+                records = [state.id for state in find_records(tx, record)]
+            if not records:
+                output.fail(f"no record is called {record!r}; `sidefeed status` lists what was refused.", USAGE,
+                            json=json)
+        chosen = quarantine.retry(store, code=code, records=records, system=system)
+        store.close()
+        feeds = Counter(f"{one['system']} {one['object']}" for one in chosen)
+        if later or not chosen:
+            opened.close()
+            _marked(chosen, feeds, json=json)
+            return
+        with output.progress(quiet=json) as bar, opened.engine(progress=bar) as engine:
+            report = engine.sync()
+            calls = calls_of(engine)
+        opened.close()
+    if not json:
+        output.out.print(f"Asked again: {', '.join(f'{feed} {number}' for feed, number in feeds.items())}")
+    end_with(report, calls, json=json)
+
+
+def _marked(chosen: list[dict[str, Any]], feeds: Counter[str], *, json: bool) -> None:
+    if json:
+        output.print_json({"ok": True, "retry": chosen})
+    elif not chosen:
+        output.out.print("Nothing is refused that fits.")
+    else:
+        output.out.print(f"The next sync asks again: {', '.join(f'{feed} {number}' for feed, number in feeds.items())}")
+
+
+def show(refusals: Sequence[dict[str, Any]]) -> None:
+    """The quarantine, by code and who must act, with the records of each."""
+    by_code: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
+    for one in refusals:
+        by_code.setdefault((one["owner"], one["code"], one["fix"]), []).append(one)
+    for (owner, code, fix), rows in sorted(by_code.items()):
+        output.out.print(f"\n[yellow]{escape(code)}[/yellow] for [bold]{owner}[/bold], {len(rows)}: {escape(fix)} "
+                         f"[dim]{escape(rows[0]['retry'])}[/dim]")
+        for one in rows[:SHOWN]:
+            field = f" {one['field']}" if one["field"] else ""
+            output.out.print(f"  {one['system']} {one['object']} {escape(one['label'])}{field}: "
+                             f"{escape(one['message'])}")
+        if len(rows) > SHOWN:
+            output.out.print(f"  ... and {len(rows) - SHOWN} more; --json prints all.")
