@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from sidefeed.calendars import CalendarPolicy, Level
 from sidefeed.connector import Connector
@@ -30,6 +31,7 @@ from sidefeed.workspace.clock import Now, system_now
 
 FILE = "sidefeed.toml"
 ENVIRONMENT = "SIDEFEED_"
+LOOPBACK = ("127.0.0.1", "localhost")
 NOT_EXPANDED = frozenset({"ca_file", "private_key_file"})
 """Keys that name files by their nature and are handed to the connector as they are."""
 
@@ -96,6 +98,47 @@ class ForecastSettings(BaseModel):
     notify_file: str = ""
 
 
+class OidcSettings(BaseModel):
+    """``[web.oidc]``: the identity provider through which people sign in to the pages."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+    issuer: str
+    client_id: str
+    client_secret: SecretStr = SecretStr("")
+    client_secret_file: str = ""
+    scope: str = "openid email profile"
+    claim: str = "email"
+    name: str = ""
+
+    @field_validator("issuer")
+    @classmethod
+    def _safe(cls, issuer: str) -> str:
+        return _reached_safely(issuer)
+
+    def secret(self) -> str:
+        return self.client_secret.get_secret_value()
+
+
+class WebSettings(BaseModel):
+    """``[web]``: how browsers reach the pages. ``url`` is the address that they see, ``https://forecast.example.com``."""
+
+    model_config = ConfigDict(extra="forbid")
+    url: str = ""
+    oidc: OidcSettings | None = None
+
+    @field_validator("url")
+    @classmethod
+    def _safe(cls, url: str) -> str:
+        return _reached_safely(url).rstrip("/") if url else ""
+
+
+def _reached_safely(address: str) -> str:
+    found = urlsplit(address)
+    if found.hostname and (found.scheme == "https" or (found.scheme == "http" and found.hostname in LOOPBACK)):
+        return address
+    raise ValueError("must begin with https:// (http:// only for this machine itself)")
+
+
 class Settings(BaseModel):
     """What ``sidefeed.toml`` may hold."""
 
@@ -108,6 +151,7 @@ class Settings(BaseModel):
     calendars: CalendarSettings = Field(default_factory=CalendarSettings)
     people: dict[str, PersonSettings] = Field(default_factory=dict)
     forecast: ForecastSettings = Field(default_factory=ForecastSettings)
+    web: WebSettings = Field(default_factory=WebSettings)
     values: dict[str, str | bool | int] = Field(default_factory=dict)
     """What ``${name}`` stands for in the mapping files: the part of a mapping that differs between environments."""
 
@@ -174,6 +218,14 @@ class Project:
     def mappings(self) -> Mappings:
         """The compiled mapping files. Raises MappingErrors naming file, line and column."""
         return load(self.mapping_folder, self.settings.values)
+
+    def identity_provider(self, environment: Mapping[str, str] | None = None) -> OidcSettings | None:
+        """``[web.oidc]`` with its client secret: from SIDEFEED_OIDC_CLIENT_SECRET, the settings, or the file named
+        there. Raises ProjectError where that file cannot be read."""
+        found = self.settings.web.oidc
+        if found is not None:
+            _read_client_secret(self.folder, found, os.environ if environment is None else environment)
+        return found
 
     @property
     def has_workspace(self) -> bool:
@@ -250,6 +302,18 @@ def _overlay(raw: dict[str, Any], environment: Mapping[str, str]) -> None:
             table.setdefault(system, {})[key] = value
         elif name in ("workspace", "mappings", "timezone"):
             raw[name] = value
+
+
+def _read_client_secret(folder: Path, oidc: OidcSettings, environment: Mapping[str, str]) -> None:
+    given = environment.get("SIDEFEED_OIDC_CLIENT_SECRET", "")
+    if not given and oidc.client_secret_file:
+        path = folder / oidc.client_secret_file
+        try:
+            given = path.read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise ProjectError(f"[web.oidc] client_secret_file: {path} cannot be read ({error.strerror}).") from None
+    if given:
+        oidc.client_secret = SecretStr(given)
 
 
 def _read_files(folder: Path, name: str, system: SystemSettings) -> None:

@@ -6,6 +6,7 @@ import socket
 import webbrowser
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import urlsplit
 
 import typer
 
@@ -49,7 +50,7 @@ def serve(
         store = opened.store()
         try:
             if link:
-                _print(_address(host, port), _invite(opened, store, person), json=json)
+                _print(opened.settings.web.url or _address(host, port), _invite(opened, store, person), json=json)
             else:
                 _serve(opened, store, host, port, person, browser=not no_browser and not json, json=json)
         finally:
@@ -61,13 +62,21 @@ def _serve(
 ) -> None:
     import uvicorn
 
+    from sidefeed.project import LOOPBACK
     from sidefeed.web import create_app
+    from sidefeed.web.oidc import Provider
 
     people = _people(project)
-    listening = _listen(host, port, json=json)
+    listening = _listen(host, port, safe=bool(project.settings.web.url), json=json)
     at = _address(host, listening.getsockname()[1])
-    app = create_app(store, project.mappings(), people, cookie=f"sidefeed-{listening.getsockname()[1]}")
+    web = project.settings.web
+    oidc = project.identity_provider()
+    provider = None if oidc is None else Provider(oidc, f"{web.url or at}/sign-in/callback", store.now)
+    app = create_app(
+        store, project.mappings(), people, hosts=[*LOOPBACK, *filter(None, [urlsplit(web.url).hostname])],
+        secure=web.url.startswith("https:"), cookie=f"sidefeed-{listening.getsockname()[1]}", provider=provider)
     token = _invite(project, store, person)
+    at = web.url or at
     _print(at, token, json=json)
     if browser:
         webbrowser.open(f"{at}/sign-in?token={token}")
@@ -95,14 +104,15 @@ def _invite(project: Project, store: Store, person: str) -> str:
     return invite(store, email)
 
 
-def _listen(host: str, port: int, *, json: bool) -> socket.socket:
-    if host not in ("127.0.0.1", "localhost"):
-        output.fail(f"--host {host} would let others reach the pages with no way to sign in but one-time links over "
-                    f"plain http. Put a proxy with https in front, which forwards to 127.0.0.1.", USAGE, json=json)
+def _listen(host: str, port: int, *, safe: bool, json: bool) -> socket.socket:
+    if host not in ("127.0.0.1", "localhost") and not safe:
+        output.fail(f"--host {host} would let others reach the pages over plain http. Put a proxy with https in front "
+                    f"and say its address in [web] url of sidefeed.toml; docs/pages.md shows how.", USAGE, json=json)
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((host, port))
+        listening.listen()  # before the link is told, so that whoever follows it at once is heard
     except OSError as error:
         output.fail(f"port {port} cannot be listened on ({error.strerror}). If `sidefeed serve` runs already, "
                     f"`sidefeed serve --link` prints another link to it; else choose another with --port.", USAGE,

@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from sidefeed.mapping import Mapping as Mappings
 from sidefeed.web import access, deals, decisions, feeds, forecasts, maps, promises
 from sidefeed.web.desk import HERE, Desk, NotSignedIn, SignedIn, desk_of, posted, read_form
+from sidefeed.web.oidc import ATTEMPT_LIFE, Provider, SignInRefused
 from sidefeed.workspace import Store
 
 LOOPBACK = ("127.0.0.1", "localhost")
@@ -39,17 +40,19 @@ HEADERS = {
 
 def create_app(
     store: Store, mappings: Mappings, people: Mapping[str, access.Person], *, hosts: Sequence[str] = LOOPBACK,
-    secure: bool = False, cookie: str = "sidefeed",
+    secure: bool = False, cookie: str = "sidefeed", provider: Provider | None = None,
 ) -> FastAPI:
     """The pages over one workspace.
 
     ``hosts`` are the names the server answers to (another name is refused, so that no foreign page can point its own
-    name here); ``secure`` says that browsers reach it over https.
+    name here); ``secure`` says that browsers reach it over https. With a ``provider`` people sign in
+    there; without, by links that work once.
     """
     desk = Desk(store, mappings, people, secure=secure, cookie=cookie)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        desk.board.warm_up()
         yield
         desk.board.close()
 
@@ -57,7 +60,10 @@ def create_app(
     app.state.desk = desk
     for room in (forecasts, promises, deals, decisions, feeds, maps):
         app.include_router(room.router)
+    app.state.provider = provider
     _doors(app)
+    if provider is not None:
+        _provider_doors(app, provider)
     _static(app)
     _errors(app)
     app.add_middleware(GZipMiddleware, minimum_size=1000)
@@ -108,7 +114,7 @@ def _doors(app: FastAPI) -> None:
         desk = desk_of(request)
         good = bool(token) and access.peek(desk.store, token)
         return _outside(desk, "sign_in.html", status=200 if good or not token else 410, token=token if good else "",
-                        asked=bool(token))
+                        asked=bool(token), provider=_provider_name(request))
 
     @app.post("/sign-in", include_in_schema=False)
     async def sign_in(request: Request) -> Response:
@@ -116,12 +122,9 @@ def _doors(app: FastAPI) -> None:
         form = await read_form(request)
         person = desk.people.get(access.redeem(desk.store, form.get("token", "")) or "")
         if person is None:
-            return _outside(desk, "sign_in.html", status=410, token="", asked=True)
-        session = desk.sessions.open(person)
-        answer = RedirectResponse("/", status_code=303)
-        answer.set_cookie(desk.cookie, session.id, httponly=True, samesite="lax", secure=desk.secure, path="/",
-                          max_age=int(access.SESSION_LIFE.total_seconds()))
-        return answer
+            return _outside(desk, "sign_in.html", status=410, token="", asked=True,
+                            provider=_provider_name(request))
+        return _let_in(desk, person)
 
     @app.post("/sign-out", include_in_schema=False)
     async def sign_out(request: Request, visitor: SignedIn) -> Response:
@@ -132,9 +135,59 @@ def _doors(app: FastAPI) -> None:
         return answer
 
 
+def _provider_name(request: Request) -> str:
+    provider: Provider | None = request.app.state.provider
+    return provider.name if provider is not None else ""
+
+
+def _let_in(desk: Desk, person: access.Person) -> Response:
+    """A new session for a person, on its way to the forecast."""
+    session = desk.sessions.open(person)
+    answer = RedirectResponse("/", status_code=303)
+    answer.set_cookie(desk.cookie, session.id, httponly=True, samesite="lax", secure=desk.secure, path="/",
+                      max_age=int(access.SESSION_LIFE.total_seconds()))
+    return answer
+
+
+def _provider_doors(app: FastAPI, provider: Provider) -> None:
+    """The way to the identity provider and back."""
+    desk: Desk = app.state.desk
+    browser = f"{desk.cookie}-browser"
+
+    def refused(said: str) -> Response:
+        answer = _outside(desk, "sign_in.html", status=403, token="", asked=False, provider=provider.name, refused=said)
+        answer.delete_cookie(browser, path="/sign-in")
+        return answer
+
+    @app.get("/sign-in/start", include_in_schema=False)
+    def start() -> Response:
+        try:
+            address, secret = provider.begin()
+        except SignInRefused as error:
+            return refused(str(error))
+        answer = RedirectResponse(address, status_code=303)
+        answer.set_cookie(browser, secret, httponly=True, samesite="lax", secure=desk.secure, path="/sign-in",
+                          max_age=int(ATTEMPT_LIFE.total_seconds()))
+        return answer
+
+    @app.get("/sign-in/callback", include_in_schema=False)
+    def callback(request: Request) -> Response:
+        try:
+            email = provider.finish(dict(request.query_params), request.cookies.get(browser, ""))
+        except SignInRefused as error:
+            return refused(str(error))
+        person = desk.people.get(email)
+        if person is None:
+            return refused(f"{email} is not among the people who may see these pages. Whoever looks after Sidefeed "
+                           f"can add a table [people.\"{email}\"] to sidefeed.toml.")
+        answer = _let_in(desk, person)
+        answer.delete_cookie(browser, path="/sign-in")
+        return answer
+
+
 def _outside(desk: Desk, template: str, *, status: int = 200, **values: object) -> HTMLResponse:
     """A page for somebody who is not signed in."""
-    page = desk.templates.get_template(template).render(me=None, provider="", refused="", **values)
+    page = desk.templates.get_template(template).render(**{"me": None, "provider": "", "refused": "", **values})
     return HTMLResponse(page, status_code=status)
 
 
@@ -144,6 +197,10 @@ def _static(app: FastAPI) -> None:
     files = {path.name: _File(path) for path in sorted((HERE / "static").iterdir())
              if path.suffix in (".css", ".js", ".svg")}
     desk.templates.globals["asset"] = lambda name: f"/static/{files[name].tag}/{name}"
+
+    @app.get("/favicon.ico", include_in_schema=False)
+    def icon() -> Response:
+        return Response(files["mark.svg"].content, media_type="image/svg+xml")
 
     @app.get("/static/{tag}/{name}", include_in_schema=False)
     def static(request: Request, tag: str, name: str) -> Response:

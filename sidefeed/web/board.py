@@ -146,6 +146,10 @@ class Board:
     def close(self) -> None:
         self._workers.shutdown(cancel_futures=True)
 
+    def warm_up(self) -> None:
+        """Begin to read everything, so that the first visitor waits less."""
+        self._workers.submit(lambda: self.sides(self.now()))
+
     def now(self) -> Snapshot:
         """The deals as they stand: reads what changed since the last call, and nothing else."""
         with self._lock, self.store.read() as tx:

@@ -131,8 +131,9 @@ class Visitor:
         return {"conflicts": disputed}
 
     def render(self, template: str, **values: Any) -> HTMLResponse:
-        page = self.desk.templates.get_template(template).render(
-            me=self.person, visitor=self, csrf=self.session.form_token(), path=self.request.url.path,
+        alone = template.startswith("parts/") and not self.request.headers.get("hx-request")
+        page = self.desk.templates.get_template("part.html" if alone else template).render(
+            part=template, me=self.person, visitor=self, csrf=self.session.form_token(), path=self.request.url.path,
             notices=self.session.take_notices(), waiting=self.waiting(), as_of=self.snapshot.as_of,
             link=self.link, difference=self.difference, **values)
         return HTMLResponse(page)

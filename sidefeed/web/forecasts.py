@@ -50,7 +50,8 @@ def forecast(visitor: SignedIn) -> HTMLResponse:
         high=EXACT.add(total.committed, high), moving=moving, fresh=fresh, undated=undated if view.quarter else 0,
         stamp=trust.stamp(visitor, view.owners, sides, moving), quarters=quarters(visitor), any_time=ANY_TIME,
         currencies=snapshot.cube.currencies(visitor.owners), rows=_rows(view, own, sides, said),
-        systems=_systems(view, sides), categories=CATEGORIES, since=SINCE, chosen=_chosen(visitor), mix=_mix(total),
+        systems=[{"system": name, "name": visitor.source(name)} for name in visitor.desk.board.systems],
+        categories=CATEGORIES, since=SINCE, chosen=_chosen(visitor), mix=_mix(total),
         told=told, adjusted=promises.adjusted(total.committed, told), entries=promises.entries(view),
         may=promises.may(view))
 
@@ -58,20 +59,6 @@ def forecast(visitor: SignedIn) -> HTMLResponse:
 def _mix(total: Sum) -> list[charts.Piece]:
     parts = [(one, max(total.of(one), Decimal(0))) for one in CATEGORIES[:4]]
     return charts.stacked(parts, sum((value for _one, value in parts), Decimal(0)))
-
-
-def _systems(view: View, sides: Sides | None) -> list[dict[str, Any]]:
-    """Each system's own committed total beside ours, both as of the last reading."""
-    found = []
-    for system in view.visitor.desk.board.systems:
-        row: dict[str, Any] = {"system": system, "name": view.visitor.source(system), "total": None}
-        if sides is not None:
-            there = together(sides.cubes[system].by_owner(view.owners, view.quarter, view.currency).values())
-            here = together(sides.snapshot.cube.by_owner(view.owners, view.quarter, view.currency).values())
-            row |= {"total": there.committed, "deals": there.number(*COMMITTED),
-                    "difference": EXACT.subtract(here.committed, there.committed)}
-        found.append(row)
-    return found
 
 
 def _rows(
@@ -107,10 +94,12 @@ def bridge_card(visitor: SignedIn, system: str) -> HTMLResponse:
     sides, made, fresh = found
     steps = _steps(made.steps, view.currency)
     total, moves, end = steps[0], [one for one in steps[1:-1] if one["deals"]], steps[-1]
+    there = together(sides.cubes[system].by_owner(view.owners, view.quarter, view.currency).values())
     bars = charts.steps((visitor.source(system), total["amount"]),
                         [(one["step"], one["step"], one["amount"]) for one in moves], ("Sidefeed", end["amount"]))
     return visitor.render("parts/bridge.html", view=view, system=system, bars=bars, moves=moves, fresh=fresh,
-                          made=sides.snapshot.as_of,
+                          total=total["amount"], difference_now=EXACT.subtract(end["amount"], total["amount"]),
+                          deals=there.number(*COMMITTED), made=sides.snapshot.as_of,
                           address=lambda step: url(f"/forecast/bridge/{system}/{step}", **view.query))
 
 

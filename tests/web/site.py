@@ -41,6 +41,7 @@ class Site:
         self.app = create_app(store, load(MAPPINGS), self.people, **options)
         listening = socket.socket()
         listening.bind(("127.0.0.1", 0))
+        listening.listen()
         self.url = f"http://127.0.0.1:{listening.getsockname()[1]}"
         self._server = uvicorn.Server(uvicorn.Config(self.app, log_level="error"))
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [listening]}, daemon=True)
