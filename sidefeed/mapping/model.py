@@ -150,6 +150,17 @@ class ObjectMap:
         return tuple((each.name, each.lens.read) for each in self.fields if each.reads)
 
     @cached_property
+    def _matchers(self) -> tuple[tuple[str, Callable[[Map[str, Any], Refs], Any]], ...]:
+        needed = {name for names in self.match for name in names}
+        return tuple((name, read) for name, read in self._readers if name in needed)
+
+    @cached_property
+    def _referring(self) -> tuple[Lens, ...]:
+        """Lenses that look something up: the others need not be asked what they refer to."""
+        return tuple(each.lens for each in self.fields
+                     if each.reads and type(each.lens).references_in is not Lens.references_in)
+
+    @cached_property
     def _written(self) -> tuple[FieldMap, ...]:
         return tuple(each for each in self.fields if each.writes)
 
@@ -159,11 +170,16 @@ class ObjectMap:
     def __contains__(self, name: str) -> bool:
         return name in self._by_name
 
-    def read(self, raw: Map[str, Any], refs: Refs) -> tuple[dict[str, Value], list[Problem]]:
-        """The workspace values that this remote record shows. A field missing from the answer is unknown, not blank."""
+    def read(
+        self, raw: Map[str, Any], refs: Refs, *, matching: bool = False
+    ) -> tuple[dict[str, Value], list[Problem]]:
+        """The workspace values that this remote record shows. A field missing from the answer is unknown, not blank.
+
+        With ``matching``, only the fields that natural keys are made of.
+        """
         values: dict[str, Value] = {}
         problems: list[Problem] = []
-        for name, read in self._readers:
+        for name, read in self._matchers if matching else self._readers:
             try:
                 value = read(raw, refs)
             except (LensError, Unresolved) as error:
@@ -231,7 +247,7 @@ class ObjectMap:
 
     def references_in(self, raw: Map[str, Any]) -> set[tuple[str, str]]:
         """Every (entity, external id) that reading this record will look up."""
-        return {found for each in self.fields if each.reads for found in each.lens.references_in(raw)}
+        return {found for lens in self._referring for found in lens.references_in(raw)}
 
     def references_out(self, values: Map[str, Value]) -> set[tuple[str, str]]:
         """Every (entity, record id) that writing these values will look up."""

@@ -118,7 +118,7 @@ def _fresh_keys(tx: Transaction, om: ObjectMap, stream: Stream, ids: list[str]) 
                   if item.payload and item.payload["values"] and item.payload["state"] == "live"]
         batch_refs = refs.inward(tx, om, images)
         for image in images:
-            values, _problems = om.read(image, batch_refs)
+            values, _problems = om.read(image, batch_refs, matching=True)
             for key in keys_of(om.match, values):
                 counts[key] = counts.get(key, 0) + 1
     return counts
@@ -143,6 +143,7 @@ class _Batch:
         self.done: list[str] = []
         self.ancestors: dict[tuple[str, str], Any] = {}
         self.touched: dict[str, RecordState] = {}
+        self.blanks = {spec.name: spec.lens.image(None) for spec in om.fields if spec.reads}
 
     def absorb(self, items: Iterable[InboxItem]) -> None:
         seen = [_observation(item) for item in items]
@@ -335,6 +336,9 @@ class _Batch:
                 edit.fields[DELETED] = False
         else:
             edit = _Edit(one, link)
+        if state is None and not old and not link.exceptions and not link.sent:
+            self._first_sight(edit)
+            return edit
         for name_map in self.om.fields:
             if name_map.reads:
                 self._edit_field(edit, name_map, state, image, old or {})
@@ -344,6 +348,14 @@ class _Batch:
             edit.fields[DELETED] = False
             edit.base[DELETED] = ()
         return edit
+
+    def _first_sight(self, edit: _Edit) -> None:
+        """A record that nothing is known of yet: every value is news, and a blank says nothing."""
+        for name, value in edit.observation.values.items():
+            if value is None or value == self.blanks[name]:
+                edit.seen[name] = []
+            else:
+                edit.fields[name], edit.base[name] = value, ()
 
     def _edit_field(
         self, edit: _Edit, spec: FieldMap, state: RecordState | None, image: Mapping[str, Any], old: Mapping[str, Any]
@@ -413,11 +425,11 @@ class _Batch:
                                 at=one.modified, base=edit.base))
             owners.append(edit)
         changes = self.tx.append(drafts)
+        touched = self.tx.records([change.record for change in changes])
+        self.report.count("absorbed", len(changes))
         takes_back = []
         for edit, change in zip(owners, changes, strict=True):
-            state = self.tx.records([change.record])[change.record]
-            self.touched[change.record] = state
-            self.report.count("absorbed")
+            state = self.touched[change.record] = touched[change.record]
             self.report.absorbed(self.om, change)
             for name in change.fields:
                 edit.seen[name] = [change.rev]
@@ -465,7 +477,7 @@ class _Batch:
     def _settle(self, edit: _Edit) -> None:
         """Bring the link up to what was seen; runs before policies, so that a decision is work still to be written."""
         one, link = edit.observation, edit.link
-        state = self.tx.records([link.record]).get(link.record)
+        state = self.tx.record(link.record)
         if state is None:  # a record whose every field was blank or unknown still exists
             self.tx.append([Draft(self.om.entity, link.record, {DELETED: False}, self.om.system, self.source)])
             state = self.tx.records([link.record])[link.record]
@@ -478,7 +490,9 @@ class _Batch:
         link.sent = {"sure": True, "values": {}, "known": {}, "put_back": kept} if kept else None
         link.exceptions.update(edit.seen)
         catch_up(self.om, link, state)
-        link.due = (bool(kept) or any(is_due(spec, link, state) for spec in self.om.fields)) and not self.om.readonly
+        behind = bool(link.exceptions) or link.synced_rev < state.rev
+        link.due = not self.om.readonly and (bool(kept) or (
+            behind and any(is_due(spec, link, state) for spec in self.om.fields)))
         if one.waiting is None:
             link.digest = digest(one.image)
             self.done.append(one.id)
@@ -625,10 +639,10 @@ def duplicate_key(record: str, external_id: str) -> str:
 
 def in_sync(link: Link, state: RecordState, name: str) -> bool:
     """Whether the system is known to hold this field as the record has it now."""
-    known = link.exceptions.get(name)
+    known, heads = link.exceptions.get(name), state.heads.get(name, [])
     if known is not None:
-        return set(known) == set(state.heads_of(name))
-    return state.field_rev(name) <= link.synced_rev
+        return known == heads or set(known) == set(heads)
+    return not heads or max(heads) <= link.synced_rev
 
 
 def is_due(spec: FieldMap, link: Link, state: RecordState) -> bool:

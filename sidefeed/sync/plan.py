@@ -120,7 +120,7 @@ def plan_object(
     if om.readonly:
         return plan
     since = tx.cursor(om.system, stream.name).planned_rev
-    ids = dict.fromkeys([*tx.due(om.system, stream.name), *tx.changed_ids(om.entity, since=since)])
+    ids = dict.fromkeys([*tx.due(om.system, stream.name), *tx.behind(om.system, stream.name, om.entity, since=since)])
     links = tx.links(om.system, stream.name, list(ids))
     states = tx.records(list(ids))
     outward = refs.outward(tx, om, [state.values for state in states.values()])

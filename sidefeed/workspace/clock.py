@@ -16,7 +16,7 @@ def system_now() -> datetime:
 
 def utc_text(moment: datetime) -> str:
     """An instant as sortable text, in UTC, to the millisecond."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
 def utc_instant(text: str) -> datetime:

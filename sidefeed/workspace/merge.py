@@ -81,8 +81,7 @@ def apply(state: RecordState, change: Change, heads_now: Mapping[str, list[Head]
     (their actor and time stand in the log, not in the record).
     """
     for name, value in change.fields.items():
-        seen = set(change.base.get(name, ()))
-        new = Head(change.rev, value, change.actor, change.source, change.at, change.hlc)
+        seen = change.base.get(name, ())
         current = state.conflicts.get(name)
         if current is None:
             if all(rev in seen for rev in state.heads.get(name, ())):
@@ -93,6 +92,7 @@ def apply(state: RecordState, change: Change, heads_now: Mapping[str, list[Head]
             current = known if known is not None else [
                 Head(rev, state.values.get(name), "", "", "", "") for rev in state.heads[name]
             ]
+        new = Head(change.rev, value, change.actor, change.source, change.at, change.hlc)
         _settle(state, name, [*(head for head in current if head.rev not in seen), new])
     state.rev = max(state.rev, change.rev)
 

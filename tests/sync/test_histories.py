@@ -197,6 +197,7 @@ class Histories(RuleBasedStateMachine):
         id = sorted(known)[pick % len(known)]
         row = self.world.systems[system].rows["Deal"][id]
         self.ledger.note(known[id], DELETED, True, {value for value in row.values.values() if value is not None})
+        self.kept.discard(known[id])
         self.world.systems[system].person_deletes("Deal", id)
         HAPPENED["delete"] += 1
 
@@ -205,7 +206,11 @@ class Histories(RuleBasedStateMachine):
         rows = self.world.systems[system].rows["Deal"]
         gone = sorted(id for id, row in rows.items() if row.deleted)
         if gone:
-            self.world.systems[system].person_restores("Deal", gone[pick % len(gone)])
+            id = gone[pick % len(gone)]
+            deal = self.deal_of.get((system, id)) or self._by_key(rows[id].values.get("key"))
+            if deal is not None:
+                self.kept.add(deal)
+            self.world.systems[system].person_restores("Deal", id)
             HAPPENED["restore"] += 1
 
     @rule(system=st.sampled_from("ab"), pick=st.integers(0, 5))
