@@ -127,6 +127,21 @@ def test_a_deletion_travels_and_does_not_come_back(office: Office) -> None:
     assert office.a.live("Deal") == office.b.live("Deal") == {}
 
 
+def test_what_was_restored_and_is_deleted_once_more_goes_everywhere(office: Office) -> None:
+    """A seed of the histories: the second deletion was taken for the first, and the other system kept the deal."""
+    office.a.person_creates("Deal", {"Name": "Big", "Amount": "10"})
+    office.quiet()
+    (in_a,) = office.a.live("Deal")
+    office.a.person_deletes("Deal", in_a)
+    office.quiet()
+    office.a.person_restores("Deal", in_a)
+    office.quiet()
+    assert len(office.a.live("Deal")) == len(office.b.live("Deal")) == 1
+    office.a.person_deletes("Deal", in_a)
+    office.quiet()
+    assert office.a.live("Deal") == office.b.live("Deal") == {}
+
+
 def test_deleting_what_somebody_else_just_edited_asks_and_the_edit_stays(office: Office) -> None:
     office.a.person_creates("Deal", {"Name": "Big", "Amount": "10"})
     office.quiet()
