@@ -1,4 +1,4 @@
-"""One piece of work in a process of its own: its CPU time with that of its children, its peak memory, what it answered."""
+"""One piece of work in a process of its own: its CPU time with its children's, its peak memory, what it answered."""
 
 from __future__ import annotations
 

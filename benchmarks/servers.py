@@ -2,8 +2,8 @@
 
     python -m benchmarks.servers salesforce 100000
 
-prints how to connect as one line of JSON, then obeys lines on standard input: ``touch N`` changes the amount of N deals,
-``calls`` tells how many requests were counted since it was last asked. It stops when its input closes.
+prints how to connect as one line of JSON, then obeys lines on standard input: ``touch N`` changes the amounts of N
+deals, ``calls`` tells how many requests were counted since it was last asked. It stops with its input.
 """
 
 from __future__ import annotations

@@ -124,7 +124,7 @@ def _chunks(items: Collection[Any]) -> Iterator[list[Any]]:
 
 
 def _dialect(connection: Connection) -> Any:
-    """The dialect's own insert, which knows ON CONFLICT. Imported where used: the other one costs a tenth of a start."""
+    """The dialect's own insert, which knows ON CONFLICT. Imported where used: each costs a tenth of a start."""
     return import_module(f"sqlalchemy.dialects.{connection.dialect.name}")
 
 
@@ -959,8 +959,8 @@ class Transaction:
 def _execute_many(connection: Connection, statement: Any, rows: Sequence[Mapping[str, Any]]) -> None:
     """One insert for many rows that all name the same columns.
 
-    SQLAlchemy compiles it; the rows then go to the driver directly, because passing each through SQLAlchemy costs several
-    times what SQLite itself takes for a row.
+    SQLAlchemy compiles it; the rows then go to the driver directly, because passing each through SQLAlchemy costs
+    several times what SQLite itself takes for a row.
     """
     columns = statement.table.c
     if any(column.default is not None and column.name not in rows[0] for column in columns):
