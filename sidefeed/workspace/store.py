@@ -421,6 +421,12 @@ class Transaction:
         for row in self.connection.execute(query.execution_options(yield_per=1000)).mappings():
             yield self._records.get(row["id"]) or _state(row)
 
+    def changed_ids(self, entity: str, *, since: int) -> list[str]:
+        """Ids of records of an entity whose revision is above ``since``, oldest first."""
+        return list(self.connection.execute(
+            sa.select(t.record.c.id).where(t.record.c.entity == entity, t.record.c.rev > since)
+            .order_by(t.record.c.rev)).scalars())
+
     def behind(self, system: str, object: str, entity: str, *, since: int) -> list[str]:
         """Records of an entity that changed after ``since`` and that one feed does not link, or links at an older
         revision; oldest first."""
