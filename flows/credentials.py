@@ -85,8 +85,22 @@ class ExchangeCredentials(SystemCredentials):
     token_url: str | None = Field(default=None, description="For OAuth: where tokens come from.")
 
 
+class CalDavCredentials(SystemCredentials):
+    """Who opens the calendars of one CalDAV server."""
+
+    _block_type_name = "Sidefeed CalDAV"
+    _block_type_slug = "sidefeed-caldav"
+    _connector = "caldav"
+
+    url: str | None = Field(default=None, description="https://dav.example.com/")
+    username: str | None = Field(default=None, description="The service account.")
+    password: SecretStr | None = None
+    token: SecretStr | None = Field(default=None, description="A bearer token, instead of name and password.")
+
+
 BLOCKS: dict[str, type[SystemCredentials]] = {
-    block._connector: block for block in (SalesforceCredentials, HubSpotCredentials, ExchangeCredentials)}
+    block._connector: block for block in (
+        SalesforceCredentials, HubSpotCredentials, ExchangeCredentials, CalDavCredentials)}
 """Block types by the connector they belong to."""
 
 

@@ -135,6 +135,11 @@ class ExchangeConnector:
         """Nothing needs to be created: a named property exists once it is set."""
         return [f"Exchange needs no preparation: keys are kept in the named property {{{LINK_SET}}} {LINK_NAME}."]
 
+    @property
+    def own_credentials(self) -> bool:
+        """Whether each mailbox is opened with its own login, so that a wrong one concerns that mailbox alone."""
+        return self.settings.access == "own"
+
     def close(self) -> None:
         """Close the connections."""
         if self._transport is not None:

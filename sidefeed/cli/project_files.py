@@ -37,6 +37,18 @@ mailboxes = []                    # ["ann.lee@example.com"]
 # role = "rep"
 # manager = "dana.cole@example.com"
 
+# [systems.caldav]                # or any server that speaks CalDAV and CardDAV
+# url = "https://dav.example.com/"
+# username = "sidefeed"
+# password_file = "secrets/caldav.password"
+# calendar = "/{user}/calendar/"
+# mailboxes = ["ann.lee@example.com"]
+
+# What may leave the calendars; people may always choose less (`sidefeed my-calendar`).
+# [calendars]
+# privacy = "full"                # none | busy | title | full
+# blocked_domains = []
+
 # A run that would delete more than this stops before its first write.
 # [guards.contact]
 # count = 250

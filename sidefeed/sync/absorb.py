@@ -398,7 +398,8 @@ class _Batch:
             known = self._known(link, state, name)
         edit.base[name] = known
         if state is not None and set(known) != set(heads) and self.entity.fields[name].merge == "set":
-            self.ancestors[(state.id, name)] = self._read_old(spec, old)
+            ancestor = self._read_old(spec, old)
+            self.ancestors[(state.id, name)] = None if ancestor is UNKNOWN else ancestor
 
     def _read_old(self, spec: FieldMap, old: Mapping[str, Any]) -> Any:
         try:

@@ -269,6 +269,7 @@ class Engine:
             with self._contained(om, stream, report):
                 recover(self.store, om, self.connectors[om.system], stream, report)
                 report.count("captured", capture(self.store, self.connectors[om.system], om, stream, self.progress))
+            _tell_problems(self.connectors[om.system], report)
         self._absorb(live, report, approve=approve)
 
     def _absorb(self, live: list[str], report: Report, *, approve: Approval) -> None:
@@ -324,10 +325,38 @@ class Engine:
                            quarantine.owner_of(error, report))
             report.failed[f"{om.system} {stream.name}"] = f"{error.message} [{error.code}]"
         except ConnectorError as error:
-            report.failed[om.system] = f"{stream.name}: {error.message} [{error.code}]"
+            told = f"{error.message} [{error.code}]"
+            if stream.partition and _is_one_mailbox(self.connectors[om.system], om.system, error, report):
+                report.failed[f"{om.system} {stream.name}"] = told
+            else:
+                report.failed[om.system] = f"{stream.name}: {told}"
 
     def _creatable(self, system: str) -> dict[str, ObjectMap]:
         return {om.entity: om for om in self.mappings.for_system(system) if not om.readonly}
+
+
+FAILING_MAILBOXES = 3
+"""After so many mailboxes in one run it is the system that fails, and the others need not be tried."""
+
+
+def _is_one_mailbox(connector: Connector, system: str, error: ConnectorError, report: Report) -> bool:
+    """Whether a failure concerns one mailbox: its own password, its own throttling, its own server being away."""
+    from sidefeed.connector import AuthenticationFailed, QuotaExhausted
+
+    if isinstance(error, QuotaExhausted) or (
+            isinstance(error, AuthenticationFailed) and not getattr(connector, "own_credentials", False)):
+        return False
+    return sum(name.startswith(f"{system} ") for name in report.failed) < FAILING_MAILBOXES
+
+
+def _tell_problems(connector: Connector, report: Report) -> None:
+    """What a connector could not read, item by item; the rest was read."""
+    problems = getattr(connector, "problems", None) or []
+    for problem in problems:
+        if isinstance(record := getattr(problem, "record", None), str):
+            report.problem(connector.system, problem.object, record, None, problem.code, problem.message)
+    if problems and isinstance(getattr(problems[0], "record", None), str):
+        problems.clear()
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from connectors.caldav import CalDavConnector
 from connectors.exchange import ExchangeConnector
 from sandbox.hubspot import HubSpotServer
 from sidefeed.connector import Connector
@@ -80,4 +81,6 @@ def live() -> Iterator[dict[str, Connector]]:
                 "mailboxes": ["a@b.eu"],
             }
         )
-        yield {"hubspot": hubspot.connector, "salesforce": salesforce.connector, "exchange": exchange}
+        caldav = CalDavConnector.from_settings({"url": "https://127.0.0.1:1/", "mailboxes": ["a@b.eu"]})
+        yield {"hubspot": hubspot.connector, "salesforce": salesforce.connector, "exchange": exchange,
+               "caldav": caldav}

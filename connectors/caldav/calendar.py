@@ -1,0 +1,212 @@
+"""The feed of one calendar: single meetings by resource, series by their occurrences in a rolling window.
+
+The first read asks for what touches the window; later ones for what changed, and, once a day, for what has newly
+entered the window. A resource that cannot be read is told by name and holds back no other. What the window has left
+behind is no deletion: nothing is told of it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+
+from sidefeed.calendars.identity import SINGLE
+from sidefeed.connector import Page, Remote, chunked
+
+from . import events
+from .collection import Change, Collection, note
+from .cursor import Cursor
+from .dav import Found
+from .events import Broken, Meeting, Window, starts_at
+
+log = logging.getLogger(__name__)
+
+PAGE = 500
+MARK = "#"
+"""Between the href of a series and the original start of its occurrence: no path holds one."""
+
+Tell = Callable[[str, str], None]
+
+
+class Calendar:
+    """Reads one calendar of one mailbox. ``tell`` is told of resources that cannot be read."""
+
+    def __init__(
+        self, collection: Collection, mailbox: str, place: str, zone: str, now: Callable[[], datetime], past: int,
+        future: int, tell: Tell,
+    ) -> None:
+        self._collection = collection
+        self._mailbox = mailbox
+        self._place = place
+        self._zone = zone
+        self._now = now
+        self._past = past
+        self._future = future
+        self._tell = tell
+
+    def window(self) -> Window:
+        """The window now: whole days UTC, so that it slides once a day."""
+        today = self._now().astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        return Window(today - timedelta(days=self._past), today + timedelta(days=self._future + 1))
+
+    def changes(self, fields: Sequence[str], cursor: str | None) -> Iterator[Page]:
+        """Changes since a cursor. Raises CursorExpired, and what else the contract names."""
+        window = self.window()
+        day = window.end.date().isoformat()
+        if cursor is None:
+            state = self._collection.state()
+            state.place = self._place
+            records = self._first(state, window, fields)
+        else:
+            state = Cursor.read(cursor, self._place)
+            changes = self._collection.news(state)
+            if not changes and state.covered >= day:
+                yield Page((), cursor if state.text() == cursor else state.text(), True, self._now())
+                return
+            records = self._told(state, changes, window, fields)
+            if state.covered < day:
+                entered = self._collection.in_window(datetime.fromisoformat(f"{state.covered}T00:00:00+00:00"),
+                                                     window.end)
+                records += self._of(state, entered, window, fields)
+                _forget_left(state, window)
+        state.covered = max(day, state.covered)
+        *full, last = list(chunked(records, PAGE)) or [[]]
+        for chunk in full:  # an earlier cursor: should the process die here, all of it is read again
+            yield Page(tuple(chunk), cursor or Cursor(self._place, covered=_before(window)).text())
+        yield Page(tuple(last), state.text(), True, self._now())
+
+    def _first(self, state: Cursor, window: Window, fields: Sequence[str]) -> list[Remote]:
+        found = self._collection.in_window(window.start, window.end)
+        if not state.token:
+            listed = self._collection.listing()
+            note(state, [Found(href, etag=etag) for href, etag in listed.items()])
+        return self._of(state, found, window, fields)
+
+    def _told(
+        self, state: Cursor, changes: Sequence[Change], window: Window, fields: Sequence[str]
+    ) -> list[Remote]:
+        records: list[Remote] = []
+        for change in changes:
+            if change.gone:
+                state.items.pop(change.href, None)
+                starts = state.series.pop(change.href, None)
+                records += [Remote(change.href, state="deleted")] if starts is None else [
+                    Remote(f"{change.href}{MARK}{start}", state="deleted") for start in starts]
+        found = self._collection.get([change.href for change in changes if not change.gone])
+        return records + self._of(state, found, window, fields)
+
+    def _of(
+        self, state: Cursor, found: Iterable[Found], window: Window, fields: Sequence[str]
+    ) -> list[Remote]:
+        """The records of resources, and what is gone from those that are series."""
+        records: list[Remote] = []
+        for one in found:
+            known = one.href in state.items
+            note(state, [one])
+            if one.gone:
+                records.append(Remote(one.href, state="deleted"))
+                continue
+            meetings = self._meetings(one, window)
+            if meetings is None:
+                continue
+            records += self._remotes(one, meetings, fields)
+            records += _settle(state, one.href, meetings, window, known)
+        return records
+
+    def _meetings(self, one: Found, window: Window) -> list[Meeting] | None:
+        try:
+            uids = events.by_uid(events.parse((one.data or "").encode()))
+            if len(uids) != 1:
+                raise Broken(f"it holds {len(uids)} meetings where a resource holds one")
+            return events.meetings(next(iter(uids.values())), window, self._zone)
+        except Broken as error:
+            self._tell(one.href, str(error))
+            return None
+
+    def _remotes(self, one: Found, meetings: Iterable[Meeting], fields: Sequence[str]) -> Iterator[Remote]:
+        for meeting in meetings:
+            try:
+                values = events.read(meeting, self._mailbox, fields, self._zone)
+            except Broken as error:
+                self._tell(one.href, str(error))
+                continue
+            modified = meeting.event.get("LAST-MODIFIED") or meeting.event.get("DTSTAMP")
+            at = getattr(modified, "dt", None)
+            yield Remote(identity(one.href, meeting.original), values, one.etag,
+                         at if isinstance(at, datetime) and at.tzinfo and at <= self._now() else None)
+
+    def fetch(self, fields: Sequence[str], ids: Sequence[str]) -> Iterator[Remote]:
+        """The state of meetings and occurrences by id, one answer each."""
+        wanted = list(dict.fromkeys(ids))
+        by_href: dict[str, list[str]] = {}
+        for each in wanted:
+            by_href.setdefault(split(each)[0], []).append(each)
+        for one in self._collection.get(list(by_href)):
+            yield from self._answers(one, by_href[one.href], fields)
+
+    def _answers(self, one: Found, ids: Sequence[str], fields: Sequence[str]) -> Iterator[Remote]:
+        if one.gone:
+            yield from (Remote(each, state="deleted") for each in ids)
+            return
+        window = self.window()
+        starts = [starts_at(start) for each in ids if (start := split(each)[1])]
+        span = Window(min([window.start, *starts]), max([window.end, *(each + timedelta(days=1) for each in starts)]))
+        meetings = self._meetings(one, span)
+        if meetings is None:
+            yield from (Remote(each, {}, one.etag) for each in ids)
+            return
+        found = {remote.id: remote for remote in self._remotes(one, meetings, fields)}
+        first = min((each.original for each in meetings), default=None)
+        for each in ids:
+            was_single = split(each)[1] is None
+            merged = identity(one.href, first) if was_single and first else one.href if not was_single and (
+                one.href in found) else None
+            yield found.get(each) or Remote(each, state="deleted", merged_into=merged if merged != each else None)
+
+    def ids(self) -> Iterator[tuple[str, str]]:
+        """Ids and versions of every meeting and occurrence in the window."""
+        window = self.window()
+        for one in self._collection.in_window(window.start, window.end):
+            for meeting in self._meetings(one, window) or ():
+                yield identity(one.href, meeting.original), one.etag
+
+
+def identity(href: str, original: str) -> str:
+    """The id of a meeting: its href, and of an occurrence the original start, which no edit and no move changes."""
+    return href if original == SINGLE else f"{href}{MARK}{original}"
+
+
+def split(id: str) -> tuple[str, str | None]:
+    href, _, original = id.partition(MARK)
+    return href, original or None
+
+
+def _settle(state: Cursor, href: str, meetings: Sequence[Meeting], window: Window, known: bool) -> list[Remote]:
+    """Remember which occurrences of a series were told, and tell what is not there any more."""
+    now = sorted(each.original for each in meetings if each.original != SINGLE)
+    before = state.series.get(href)
+    single = any(each.original == SINGLE for each in meetings)
+    if single:
+        state.series.pop(href, None)
+        if before is None:
+            return []
+        start = events.when(meetings[0].event, "UTC")[0]
+        return [Remote(f"{href}{MARK}{each}", state="deleted", merged_into=href if each == start else None)
+                for each in before]
+    gone = [each for each in before or () if each not in now and starts_at(each) >= window.start]
+    kept = [each for each in before or () if starts_at(each) < window.start]
+    state.series[href] = sorted({*now, *kept})
+    told = [Remote(f"{href}{MARK}{each}", state="deleted") for each in gone]
+    if before is None and known and now:
+        told.append(Remote(href, state="deleted", merged_into=f"{href}{MARK}{now[0]}"))
+    return told
+
+
+def _forget_left(state: Cursor, window: Window) -> None:
+    for href, starts in list(state.series.items()):
+        state.series[href] = [each for each in starts if starts_at(each) >= window.start]
+
+
+def _before(window: Window) -> str:
+    return window.start.date().isoformat()

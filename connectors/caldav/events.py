@@ -1,0 +1,322 @@
+"""Meetings in iCalendar (RFC 5545): one object per UID in, single meetings and occurrences of a window out.
+
+A series is one object: its rule, its exceptions and its deletions. Whatever is broken in it is broken alone. Times come
+out as UTC instants with the zone's id, all-day meetings as dates with the end exclusive; floating times are in the zone
+of the calendar's owner. What is not public comes out as a time and nothing else.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import icalendar
+import recurring_ical_events
+
+from sidefeed.calendars.identity import SINGLE, meeting_key
+
+PRIVATE_FIELDS = ("Key", "Start", "End", "Zone", "IsAllDay", "ShowAs", "Sensitivity")
+"""All that is ever told of a meeting that is not public: that somebody is busy, and when."""
+
+LINK = "X-SIDEFEED-LINK"
+MOST = 1500
+"""Occurrences that one series may show in a window; what repeats every few minutes is no meeting."""
+MANY_PEOPLE = 500
+"""Attendees that are read of one meeting."""
+
+_PACE = {"SECONDLY": timedelta(seconds=1), "MINUTELY": timedelta(minutes=1), "HOURLY": timedelta(hours=1)}
+_SENSITIVITY = {"PRIVATE": "private", "CONFIDENTIAL": "confidential", "PUBLIC": "normal"}
+_RESPONSE = {"ACCEPTED": "accept", "DECLINED": "decline", "TENTATIVE": "tentative"}
+_ROLE = {"OPT-PARTICIPANT": "optional", "NON-PARTICIPANT": "optional"}
+_CONFERENCE = re.compile(
+    r"https://(?:[a-z0-9-]+\.)*(?:teams\.microsoft\.com|teams\.live\.com|zoom\.us|meet\.google\.com|webex\.com|"
+    r"gotomeet\.me|whereby\.com|meet\.jit\.si)/[^\s<>\"']+", re.IGNORECASE)
+
+
+class Broken(ValueError):
+    """An object that cannot be read; the message says why, and quotes nothing of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """From an instant to before another."""
+
+    start: datetime
+    end: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Meeting:
+    """One meeting, or one occurrence: ``original`` is ``single``, an instant or a date; ``event`` holds its values."""
+
+    original: str
+    event: Any
+    private: bool
+
+
+def parse(content: bytes) -> list[Any]:
+    """The VCALENDARs of a file. Bytes that are no UTF-8 are read as Latin-1. Raises Broken."""
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = content.decode("latin-1")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = icalendar.Calendar.from_ical(text, multiple=True)
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+        raise Broken(f"it is no iCalendar that can be read ({type(error).__name__})") from None
+    return [each for each in found if each.name == "VCALENDAR"]
+
+
+def by_uid(calendars: Iterable[Any]) -> dict[str, Any]:
+    """UID -> a VCALENDAR with that meeting alone: its master, its exceptions and the zones. Events without a UID go
+    under their place in the file."""
+    found: dict[str, Any] = {}
+    for calendar in calendars:
+        zones = [each for each in calendar.subcomponents if each.name == "VTIMEZONE"]
+        for number, event in enumerate(each for each in calendar.subcomponents if each.name == "VEVENT"):
+            uid = str(event.get("UID") or f"#{number + 1}")
+            if uid not in found:
+                found[uid] = icalendar.Calendar()
+                for name, value in calendar.items():
+                    found[uid].add(name, value, encode=False)
+                found[uid].subcomponents += zones
+            found[uid].add_component(event)
+    return found
+
+
+def meetings(calendar: Any, window: Window, zone: str) -> list[Meeting]:
+    """The single meeting, or the occurrences in a window, of one object. Raises Broken where it cannot be expanded."""
+    events = [each for each in calendar.subcomponents if each.name == "VEVENT"]
+    if not events:
+        raise Broken("it holds no event")
+    masters = [each for each in events if "RECURRENCE-ID" not in each]
+    private = any(_sensitivity(each) != "normal" for each in events)
+    try:
+        if len(masters) == 1 and len(events) == 1 and not is_series(masters[0]):
+            when(masters[0], zone)
+            return [Meeting(SINGLE, masters[0], private)]
+        if len(masters) > 1:
+            raise Broken("two masters share one UID")
+        return list(_occurrences(calendar, masters, events, window, zone, private))
+    except Broken:
+        raise
+    except Exception as error:  # the expansion raises whatever a bad rule leads to: it is broken, and alone
+        raise Broken(f"it cannot be expanded ({type(error).__name__})") from None
+
+
+def is_series(event: Any) -> bool:
+    return any(name in event for name in ("RRULE", "RDATE", "EXRULE"))
+
+
+def _occurrences(
+    calendar: Any, masters: Sequence[Any], events: Sequence[Any], window: Window, zone: str, private: bool
+) -> Iterator[Meeting]:
+    if not masters:  # invited to single occurrences: each is a meeting of its own, under its place in the series
+        for event in events:
+            yield Meeting(original_of(event, zone), event, private)
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        grounded = _grounded(calendar, zone)
+        _refuse_too_often(grounded, window)
+        found = recurring_ical_events.of(grounded).between(window.start, window.end)
+    if len(found) > MOST:
+        raise Broken(f"it takes place more than {MOST} times in the window")
+    for event in found:
+        yield Meeting(original_of(event, zone), event, private)
+
+
+def _refuse_too_often(calendar: Any, window: Window) -> None:
+    """Told from the rule, before it is expanded: what repeats within minutes would take seconds to expand."""
+    for event in calendar.walk("VEVENT"):
+        rules = event.get("RRULE") or []
+        for rule in rules if isinstance(rules, list) else [rules]:
+            pace = _PACE.get(str((rule.get("FREQ") or [""])[0]).upper())
+            if pace is None or rule.get("COUNT"):
+                continue
+            interval = int((rule.get("INTERVAL") or [1])[0]) or 1
+            limits = [name for name in rule if str(name).upper().startswith("BY") or str(name).upper() == "UNTIL"]
+            if not limits and (window.end - window.start) / (pace * interval) > MOST:
+                raise Broken(f"it takes place more than {MOST} times in the window")
+
+
+def _grounded(calendar: Any, zone: str) -> Any:
+    """Floating times expand in the zone of the calendar's owner, not in that of this machine."""
+    copy: Any = icalendar.Calendar.from_ical(calendar.to_ical())
+    rules = ZoneInfo(zone)
+    for event in copy.walk("VEVENT"):
+        start = event.get("DTSTART")
+        if start is None or not isinstance(start.dt, datetime) or start.dt.tzinfo is not None:
+            continue
+        for name in ("DTSTART", "DTEND", "RECURRENCE-ID"):
+            if name in event and isinstance(event[name].dt, datetime) and event[name].dt.tzinfo is None:
+                moved = event[name].dt.replace(tzinfo=rules)
+                del event[name]
+                event.add(name, moved)
+    return copy
+
+
+def when(event: Any, zone: str) -> tuple[str, str, str | None, bool]:
+    """Start, end (exclusive), zone id and whether it lasts whole days. Raises Broken."""
+    start = event.get("DTSTART")
+    if start is None or not hasattr(start, "dt"):
+        raise Broken("it has no start")
+    begins = start.dt
+    if not isinstance(begins, datetime):
+        ends = _end(event, begins, timedelta(days=1))
+        ends = ends.date() if isinstance(ends, datetime) else ends
+        return begins.isoformat(), max(ends, begins + timedelta(days=1)).isoformat(), None, True
+    name = zone if begins.tzinfo is None else _zone_name(start, begins)
+    aware = _aware(begins, zone)
+    ends = _end(event, begins, timedelta(0))
+    until = _aware(ends if isinstance(ends, datetime) else datetime.combine(ends, time()), zone)
+    return _utc(aware), _utc(max(until, aware)), name, False
+
+
+def _end(event: Any, begins: Any, default: timedelta) -> Any:
+    if "DTEND" in event:
+        return event["DTEND"].dt
+    if "DURATION" in event and isinstance(event["DURATION"].dt, timedelta):
+        return begins + event["DURATION"].dt
+    return begins + default
+
+
+def _zone_name(prop: Any, begins: datetime) -> str:
+    key = getattr(begins.tzinfo, "key", None)
+    return str(key or prop.params.get("TZID") or "UTC")
+
+
+def _aware(moment: datetime, zone: str) -> datetime:
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=ZoneInfo(zone))
+
+
+def _utc(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def original_of(event: Any, zone: str) -> str:
+    """The original start of an occurrence as part of a key."""
+    told = event.get("RECURRENCE-ID", event.get("DTSTART"))
+    if told is None or not hasattr(told, "dt"):
+        raise Broken("an occurrence has no start")
+    if isinstance(told.dt, datetime):
+        start = event.get("DTSTART")
+        if start is not None and not isinstance(start.dt, datetime):
+            return str(told.dt.date().isoformat())  # another value type than DTSTART: the local date counts
+        return _utc(_aware(told.dt, zone))
+    return str(told.dt.isoformat())
+
+
+def starts_at(original: str) -> datetime:
+    """An instant near an original start, good to 14 hours for a date: for windows, never for values."""
+    return datetime.fromisoformat(original).replace(tzinfo=UTC) if len(original) == 10 else datetime.fromisoformat(
+        original)
+
+
+def read(meeting: Meeting, mailbox: str, fields: Iterable[str], zone: str) -> dict[str, Any]:
+    """Raw values of one meeting; of one that is not public only ``PRIVATE_FIELDS``."""
+    event = meeting.event
+    start, end, zone_id, all_day = when(event, zone)
+    uid = str(event.get("UID") or "").strip()
+    plain: dict[str, Any] = {
+        "Key": meeting_key(uid, meeting.original) if uid else None, "UID": uid or None,
+        "OriginalStart": meeting.original, "Start": start, "End": end, "Zone": zone_id, "IsAllDay": all_day,
+        "Sensitivity": (_sensitivity(event) if _sensitivity(event) != "normal" else "private") if meeting.private
+        else "normal",
+        "Series": meeting.original != SINGLE, "ShowAs": _show_as(event)}
+    if not meeting.private:
+        plain |= _words(event, mailbox)
+    return {name: plain[name] for name in fields if name in plain and (
+        not meeting.private or name in PRIVATE_FIELDS)}
+
+
+def _words(event: Any, mailbox: str) -> dict[str, Any]:
+    attendees = _attendees(event)
+    organiser = address_of(event.get("ORGANIZER"))
+    mine = next((each["response"] for each in attendees if each["address"] == mailbox), "none")
+    own = organiser in (None, mailbox)
+    return {
+        "Subject": _text(event, "SUMMARY"), "Location": _text(event, "LOCATION"), "Body": _text(event, "DESCRIPTION"),
+        "Organizer": organiser, "IsOrganizer": own, "Attendees": attendees,
+        "MyResponse": "organizer" if own else mine, "IsCancelled": _word(event, "STATUS") == "CANCELLED",
+        "JoinUrl": _join_url(event)}
+
+
+def _sensitivity(event: Any) -> str:
+    """What is neither public nor known by name is private: silence is permission here (RFC 5545 3.8.1.3), a word that
+    nobody knows is not."""
+    word = _word(event, "CLASS")
+    return "normal" if not word else _SENSITIVITY.get(word, "private")
+
+
+def _show_as(event: Any) -> str:
+    told = _word(event, "X-MICROSOFT-CDO-BUSYSTATUS")
+    if told in ("OOF", "TENTATIVE", "FREE", "WORKINGELSEWHERE"):
+        return told.lower()
+    if _word(event, "TRANSP") == "TRANSPARENT" or _word(event, "STATUS") == "CANCELLED":
+        return "free"
+    return "tentative" if _word(event, "STATUS") == "TENTATIVE" else "busy"
+
+
+def _word(event: Any, name: str) -> str:
+    return str(_first(event.get(name)) or "").strip().upper()
+
+
+def _text(event: Any, name: str) -> str | None:
+    told = _first(event.get(name))
+    text = "" if told is None else str(told)
+    return text if text.strip() else None
+
+
+def _first(value: Any) -> Any:
+    return value[0] if isinstance(value, list) and value else value
+
+
+def address_of(value: Any) -> str | None:
+    """The mail address of a calendar user; None for other addresses, such as a directory path."""
+    told = _first(value)
+    if told is None:
+        return None
+    plain = str(told).strip()
+    if not plain.lower().startswith("mailto:") and "@" not in plain:
+        plain = str(getattr(told, "params", {}).get("EMAIL") or "")
+    plain = re.sub(r"^(mailto|smtp):", "", plain.strip(), flags=re.IGNORECASE).strip().lower()
+    return plain if "@" in plain and " " not in plain else None
+
+
+def _attendees(event: Any) -> list[dict[str, Any]]:
+    told = event.get("ATTENDEE") or []
+    found = []
+    for each in (told if isinstance(told, list) else [told])[:MANY_PEOPLE]:
+        params = getattr(each, "params", {})
+        kind = str(params.get("CUTYPE") or "").upper()
+        role = "resource" if kind in ("RESOURCE", "ROOM") else _ROLE.get(str(params.get("ROLE") or "").upper(),
+                                                                         "required")
+        found.append({
+            "address": address_of(each), "name": str(params.get("CN") or "") or None, "role": role,
+            "response": _RESPONSE.get(str(params.get("PARTSTAT") or "").upper(), "none")})
+    return sorted(found, key=lambda each: (each["address"] or "", each["name"] or "", each["role"]))
+
+
+def _join_url(event: Any) -> str | None:
+    for name in ("CONFERENCE", "X-GOOGLE-CONFERENCE", "X-MICROSOFT-SKYPETEAMSMEETINGURL"):
+        told = _text(event, name)
+        if told and told.startswith("https://"):
+            return told
+    texts = [_text(event, name) or "" for name in ("LOCATION", "URL", "DESCRIPTION")]
+    return next((found[0] for text in texts if (found := _CONFERENCE.search(text))), None)
+
+
+def to_date_or_instant(text: str, zone: str | None) -> date | datetime:
+    """A raw time as iCalendar takes it: a date, or an instant in its zone. Raises ValueError."""
+    if len(text) == 10:
+        return date.fromisoformat(text)
+    moment = datetime.fromisoformat(text).astimezone(UTC)
+    return moment.astimezone(ZoneInfo(zone)) if zone and zone != "UTC" else moment

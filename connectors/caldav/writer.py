@@ -1,0 +1,168 @@
+"""Writes to one collection: one resource per request, always with a condition, never over a change unseen."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sidefeed.connector import (
+    AuthenticationFailed,
+    Conflict,
+    ConnectorError,
+    Duplicate,
+    Gone,
+    Invalid,
+    Locked,
+    Outcome,
+    PermissionDenied,
+    QuotaExhausted,
+    RateLimited,
+    Remote,
+    Unavailable,
+    UnknownOutcome,
+    Write,
+)
+
+from . import events, people, writing
+from .calendar import split
+from .collection import Collection
+from .dav import Found
+from .events import Broken
+
+Fetch = Callable[[Sequence[str], Sequence[str]], Iterator[Remote]]
+
+
+def resource_name(key: str) -> str:
+    """Where a resource made for a key lies: the same place however often it is asked, so that a create whose answer
+    was lost can be looked for, and none can happen twice."""
+    return base64.b32encode(hashlib.sha256(key.encode()).digest()[:15]).decode().lower()
+
+
+class Writer:
+    """Writes to one calendar or address book. ``fetch`` reads the state of ids."""
+
+    def __init__(self, collection: Collection, zone: str, fetch: Fetch, now: Callable[[], datetime]) -> None:
+        self._collection = collection
+        self._zone = zone
+        self._fetch = fetch
+        self._now = now
+        self._suffix = ".ics" if collection.kind == "VEVENT" else ".vcf"
+
+    def href(self, key: str) -> str:
+        return f"{self._collection.path}sidefeed-{resource_name(key)}{self._suffix}"
+
+    def write(self, writes: Sequence[Write]) -> Iterator[Outcome]:
+        """One outcome per write, in order. Raises AuthenticationFailed and stops."""
+        throttled: RateLimited | None = None
+        for each in writes:
+            if throttled is not None:
+                yield Outcome(each.key, "retry", each.external_id, error=throttled)
+                continue
+            outcome = self._one(each)
+            throttled = outcome.error if isinstance(outcome.error, RateLimited) else None
+            yield outcome
+
+    def _one(self, write: Write) -> Outcome:
+        try:
+            return {"create": self._create, "update": self._update, "delete": self._delete}[write.op](write)
+        except UnknownOutcome as error:
+            return Outcome(write.key, "unknown", write.external_id, error=error)
+        except Conflict as error:
+            return Outcome(write.key, "stale", write.external_id, error=error)
+        except (RateLimited, QuotaExhausted, Unavailable, Locked) as error:
+            return Outcome(write.key, "retry", write.external_id, error=error)
+        except (Invalid, Duplicate, Gone, PermissionDenied) as error:
+            return Outcome(write.key, "refused", write.external_id, error=error)
+        except AuthenticationFailed:
+            raise
+        except Broken as error:
+            refused = Invalid(f"The item cannot be edited: {error}.", rule="broken")
+            return Outcome(write.key, "refused", write.external_id, error=refused)
+        except ConnectorError as error:
+            refused = Invalid(error.message, rule=error.code, code=error.code, owner=error.owner)
+            return Outcome(write.key, "refused", write.external_id, error=refused)
+
+    def _create(self, write: Write) -> Outcome:
+        key = write.external_key or write.key
+        href, uid = self.href(key), f"{resource_name(key)}@sidefeed"
+        if self._collection.kind == "VEVENT":
+            values = {"Zone": self._zone, **{name: value for name, value in write.values.items() if value is not None}}
+            content = writing.new_event(values, uid, key, self._now())
+        else:
+            content = people.new_card(write.values, uid, key)
+        try:
+            etag = self._collection.create(href, content)
+        except Conflict:
+            raise Duplicate("There is an item made for this record already.", of=[href]) from None
+        return Outcome(write.key, "done", href, etag or self._etag(href))
+
+    def _update(self, write: Write) -> Outcome:
+        href, original = split(write.external_id or "")
+        found = self._present(href)
+        self._hold(write, found)
+        if self._collection.kind == "VEVENT":
+            content = self._edited_event(found, original, write.values)
+        else:
+            content = self._edited_card(found, write.values)
+        etag = self._collection.replace(href, content, found.etag)
+        return Outcome(write.key, "done", write.external_id, etag or self._etag(href))
+
+    def _delete(self, write: Write) -> Outcome:
+        href, original = split(write.external_id or "")
+        try:
+            if original is None:
+                self._collection.delete(href, write.version or self._present(href).etag)
+            else:
+                found = self._present(href)
+                self._hold(write, found)
+                calendar = self._calendar(found)
+                writing.exclude(calendar, original, self._zone)
+                self._collection.replace(href, calendar.to_ical(sorted=False), found.etag)
+        except Gone:
+            pass  # what was wanted is so
+        return Outcome(write.key, "done", write.external_id)
+
+    def _hold(self, write: Write, found: Found) -> None:
+        """Raises Conflict where the item is not the one that the write was decided on."""
+        if write.version:
+            if write.version != found.etag:
+                raise Conflict("The item changed since it was read.")
+            return
+        (present,) = self._fetch(list(write.expected), [write.external_id or ""])
+        seen: Mapping[str, Any] = present.values or {}
+        if any(name in seen and seen[name] != value for name, value in write.expected.items()):
+            raise Conflict("The item changed since it was read.")
+
+    def _present(self, href: str) -> Found:
+        (found,) = self._collection.get([href])
+        if found.gone:
+            raise Gone("The item is not there any more.")
+        return found
+
+    def _etag(self, href: str) -> str:
+        """A server that tells no ETag changed what it was given (RFC 4791, 5.3.4)."""
+        return self._present(href).etag
+
+    def _calendar(self, found: Found) -> Any:
+        (calendar,) = events.parse((found.data or "").encode())
+        return calendar
+
+    def _edited_event(self, found: Found, original: str | None, values: Mapping[str, Any]) -> bytes:
+        calendar = self._calendar(found)
+        event = writing.target(calendar, original, self._zone)
+        if event is None:
+            raise Gone("The occurrence is not there any more.")
+        writing.edit(event, values)
+        event.pop("LAST-MODIFIED", None)
+        event.add("LAST-MODIFIED", self._now())
+        return bytes(calendar.to_ical(sorted=False))
+
+    def _edited_card(self, found: Found, values: Mapping[str, Any]) -> bytes:
+        card = people.parse(found.data or "")
+        if card is None:
+            raise Invalid("The item is a group, not a person.", rule="group")
+        people.edit(card, values)
+        return people.text(card)
