@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,11 +13,9 @@ from sidefeed.cli.output import USAGE
 from sidefeed.cli.shared import JsonOption, ProjectOption, errors
 
 if TYPE_CHECKING:
-    from sidefeed.connector import Rights
     from sidefeed.mapping import Mapping
-    from sidefeed.mapping.finding import Finding
-    from sidefeed.mapping.rights import Need
     from sidefeed.project import Project
+    from sidefeed.sync.look import Looked
 
 COLOURS = {"error": "red", "warning": "yellow", "note": "dim"}
 
@@ -35,65 +32,69 @@ def check(
                        ] = False,
     notes: Annotated[bool, typer.Option("--notes", help="Tell also what is worth knowing and no fault.")] = False,
     github: Annotated[bool, typer.Option("--github", help="Print annotations for a GitHub workflow.")] = False,
+    fix: Annotated[bool, typer.Option("--fix", help="Follow safe changes of the live schema in the files.")] = False,
+    accept: Annotated[bool, typer.Option("--accept", help="Take the live schema as known from now on.")] = False,
 ) -> None:
-    """Hold the mapping files against the live systems: fields, types, lengths, picklists, required fields, rights.
+    """Hold the mapping files against the live systems: fields, types, lengths, picklists, required fields, rights, and
+    what changed in them since the last look.
 
     Each finding names file, line and column, and what to write instead. Where the workspace is there, the owners in it
-    are looked for in each system. Ends with 2 where something is an error, 0 otherwise.
+    are looked for in each system, and each live schema is compared with the copy kept of it: a change is told until it
+    is accepted. `--fix` makes the edits that keep the meaning of the mapping. Ends with 2 where something is an error,
+    0 otherwise.
     """
+    from sidefeed.mapping.edits import NotApplied
     from sidefeed.project import Project
+    from sidefeed.sync.look import Looked
 
     with errors(json):
         opened = Project.load(project, secrets=not offline)
         try:
-            mappings = opened.mappings()
-            found = [] if offline else live_findings(opened, mappings)
+            looked = Looked([], []) if offline else look(opened, opened.mappings(), accept=accept and not fix)
+            files = followed(opened, looked) if fix else []
+            if files:
+                looked = look(opened, opened.mappings(), accept=True)
+            number = len(opened.mappings().objects)
+        except NotApplied as error:
+            output.fail(str(error), USAGE, json=json)
         finally:
             opened.close()
-    shown = [one for one in found if notes or one.severity != "note"]
-    failed = any(one.severity == "error" for one in found)
+    shown = [one for one in looked.findings if notes or one.severity != "note"]
+    failed = any(one.severity == "error" for one in looked.findings)
     if json:
         from dataclasses import asdict
 
-        output.print_json({"ok": not failed, "objects": len(mappings.objects),
+        output.print_json({"ok": not failed, "objects": number, "changed": [str(path) for path in files],
                            "findings": [asdict(one) for one in shown]})
     elif github:
         for one in shown:
             typer.echo(one.annotation())
     else:
+        for path in files:
+            output.out.print(f"changed {escape(str(path))}; see `sidefeed map diff` before you commit it.")
         for one in shown:
             colour = COLOURS[one.severity]
             output.out.print(f"[{colour}]{one.severity}[/{colour}] {escape(str(one))}")
-        output.out.print(f"{len(mappings.objects)} mapped objects, {len(shown)} findings")
+        output.out.print(f"{number} mapped objects, {len(shown)} findings")
     if failed:
         raise typer.Exit(USAGE)
 
 
-def live_findings(project: Project, mappings: Mapping) -> list[Finding]:
-    """Everything that the live systems and the workspace have to say about the mapping, in the order of the files."""
-    from sidefeed.mapping.check import check as check_mapping
-    from sidefeed.mapping.check import in_order
-    from sidefeed.sync.coverage import owner_findings
+def look(project: Project, mappings: Mapping, *, accept: bool = False) -> Looked:
+    """Look at every system of the project, and into its workspace where there is one."""
+    from sidefeed.sync.look import look as look_at
 
-    linked = replace(mappings, objects=tuple(om for om in mappings.objects if om.system in project.systems))
-    found = check_mapping(linked, lambda system, object: project.connector(system).describe(object),
-                          lambda need: rights_of(project, need))
-    if project.has_workspace:
-        store = project.store()
-        try:
-            with store.read() as tx:
-                found += owner_findings(tx, linked)
-        finally:
+    store = project.store() if project.has_workspace else None
+    try:
+        return look_at(mappings, project.systems, project.connector, store, accept=accept)
+    finally:
+        if store is not None:
             store.close()
-    return in_order(found)
 
 
-def rights_of(project: Project, need: Need) -> Rights | None:
-    """What the system says of the rights that an object needs; None where it cannot name them."""
-    from sidefeed.connector import NamesRights
+def followed(project: Project, looked: Looked) -> list[Path]:
+    """Make the safe edits in the files; returns the files changed. Raises NotApplied."""
+    from sidefeed.mapping.edits import apply
 
-    connector = project.connector(need.system)
-    if not isinstance(connector, NamesRights):
-        return None
-    return connector.rights(need.object, reads=need.reads, writes=need.writes, creates=need.creates,
-                            deletes=need.deletes)
+    edits = dict.fromkeys(edit for one in looked.drift if one.safe for edit in one.edits)
+    return apply(project.mapping_folder, edits, project.settings.values) if edits else []

@@ -208,16 +208,16 @@ def rights(
     """
     from dataclasses import asdict
 
-    from sidefeed.cli.checking import rights_of
     from sidefeed.mapping.rights import needs
     from sidefeed.project import Project
+    from sidefeed.sync.look import rights_of
 
     with errors(json):
         opened = Project.load(project, secrets=ask)
         try:
             wanted = [each for each in needs(opened.mappings()) if each.system in opened.systems
                       and system in (None, each.system)]
-            told = [(each, rights_of(opened, each) if ask else None) for each in wanted]
+            told = [(each, rights_of(opened.connector(each.system), each) if ask else None) for each in wanted]
         finally:
             opened.close()
     if json:

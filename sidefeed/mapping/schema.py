@@ -115,9 +115,10 @@ def tables() -> dict[str, str]:
 
 
 def _findings() -> str:
-    from . import check
+    from . import check, drift
 
-    rows = re.findall(r"^([a-z-]+)  +(\S.*)$", check.__doc__ or "", re.MULTILINE)
+    told = f"{check.__doc__}\n{drift.__doc__}"
+    rows = re.findall(r"^([a-z-]+)  +(\S.*)$", told, re.MULTILINE)
     return "| code | meaning |\n|---|---|\n" + "".join(f"| `{code}` | {meaning} |\n" for code, meaning in rows)
 
 
