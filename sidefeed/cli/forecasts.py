@@ -218,6 +218,37 @@ def deals(
 
 
 @app.command()
+def accuracy(
+    project: ProjectOption = Path(), json: JsonOption = False, as_of: AsOf = "", node: Node = "",
+    currency: Currency = "",
+    every: Annotated[str, typer.Option("--every", help="Which periods: year, quarter or month.")] = "quarter",
+    csv_file: Csv = None, parquet: Parquet = None, xlsx: Xlsx = None,
+) -> None:
+    """What each method says of the current period, and how far it was off in finished ones, beside "same as last
+    period"."""
+    from sidefeed.forecast import records
+    from sidefeed.forecast.accuracy import assess
+
+    if every not in ("year", "quarter", "month"):
+        output.fail(f"periods are year, quarter or month, not {every!r}.", USAGE, json=json)
+    with opened(project, json) as one, one.store.read() as tx:
+        about = one.view(tx, as_of, "all", node, "won", currency, "then")
+        found = assess(tx, about, one.calendar, kind=every)  # type: ignore[arg-type]
+        tables = {"Predicted": found.predicted, "Accuracy": found.accuracy, "Calibration": found.calibration,
+                  "Tests": found.tests}
+        files(found.accuracy, csv_file, parquet, xlsx, tables, about_sheet(about, f"for {found.period.name}", ()))
+        if json:
+            output.print_json({"period": found.period.name, "tested": [one.name for one in found.tested],
+                               **{name.lower(): records(table) for name, table in tables.items()}})
+        elif csv_file != Path("-"):
+            output.out.print(f"{found.period.name}: {len(found.tested)} finished periods to learn from and test on." + (
+                "" if len(found.tested) >= 4 else " Fewer than four: counts, and no percentages."))
+            print_table("Predicted", found.predicted.drop(columns=["days_before", "periods"]))
+            print_table("Accuracy", found.accuracy)
+            print_table("Calibration", found.calibration)
+
+
+@app.command()
 def coverage(
     project: ProjectOption = Path(), json: JsonOption = False, as_of: AsOf = "", period: PeriodOption = "this-quarter",
     node: Node = "", currency: Currency = "", csv_file: Csv = None, parquet: Parquet = None, xlsx: Xlsx = None,

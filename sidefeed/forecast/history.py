@@ -69,15 +69,15 @@ def states(
         yield from (state for state in tx.each_record(entity) if state.merged_into is None)
         return
     cutoff = revision_at(tx, moment) if axis == "known" else None
-    replayed: set[str] = set()
+    seen: set[str] = set()
     for record, changes in _changes_by_record(tx, entity, moment, axis, cutoff):
-        replayed.add(record)
-        state = _replayed(changes, record, entity)
+        seen.add(record)
+        state = replayed(changes, record, entity)
         if state.merged_into is None:
             yield state
     if cutoff is not None:
         for state in tx.each_record(entity):
-            if state.rev <= cutoff and state.id not in replayed and state.merged_into is None:
+            if state.rev <= cutoff and state.id not in seen and state.merged_into is None:
                 yield state
 
 
@@ -120,11 +120,15 @@ def _changes_by_record(
         if current and current[0].record != row["record"]:
             yield current[0].record, current
             current = []
-        current.append(Change(row["rev"], row["hlc"], row["at"], row["actor"], row["source"], row["entity"],
-                              row["record"], row["fields"],
-                              {name: tuple(revs) for name, revs in row["base"].items()}, row["reason"]))
+        current.append(change_of(row))
     if current:
         yield current[0].record, current
+
+
+def change_of(row: Any) -> Change:
+    """A change from its row in the log."""
+    return Change(row["rev"], row["hlc"], row["at"], row["actor"], row["source"], row["entity"], row["record"],
+                  row["fields"], {name: tuple(revs) for name, revs in row["base"].items()}, row["reason"])
 
 
 def _spans(tx: Transaction, entity: str, moment: datetime | None, axis: Axis) -> dict[str, tuple[str, str]]:
@@ -197,17 +201,16 @@ def each_state(
         change.entity == entity, change.rev <= last, change.record.in_(touched)).order_by(change.record, change.rev))
     grouped: dict[str, list[Change]] = {}
     for row in rows.mappings():
-        grouped.setdefault(row["record"], []).append(Change(
-            row["rev"], row["hlc"], row["at"], row["actor"], row["source"], row["entity"], row["record"],
-            row["fields"], {name: tuple(revs) for name, revs in row["base"].items()}, row["reason"]))
+        grouped.setdefault(row["record"], []).append(change_of(row))
     for record, changes in grouped.items():
         known = sum(one.rev <= first for one in changes)
-        yield record, [(None, _replayed(changes[:known], record, entity)), *(
-            (one, _replayed(changes[:number], record, entity)) for number, one in enumerate(changes, 1)
+        yield record, [(None, replayed(changes[:known], record, entity)), *(
+            (one, replayed(changes[:number], record, entity)) for number, one in enumerate(changes, 1)
             if number > known)]
 
 
-def _replayed(changes: Sequence[Change], record: str, entity: str) -> RecordState:
+def replayed(changes: Sequence[Change], record: str, entity: str) -> RecordState:
+    """A record as these changes make it; ``merged_into`` is set where one of them took it away as another's copy."""
     state = replay(changes, record, entity)
     for change in changes:
         if (change.reason or "").startswith(MERGED):

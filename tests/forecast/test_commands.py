@@ -119,6 +119,14 @@ def test_teams_quotas_and_submissions_are_entered_and_shown(desk: Desk) -> None:
     assert "Prudence" in desk.run("submissions").stdout
 
 
+def test_methods_are_told_with_how_little_they_rest_on(desk: Desk) -> None:
+    found = desk.json("accuracy")
+    assert {row["method"] for row in found["predicted"]} == {"last period", "category", "submission", "pace", "survival"}
+    assert all(row["wape"] is None or row["periods"] >= 4 for row in found["accuracy"])
+    assert "Predicted" in desk.run("accuracy").stdout
+    assert "year, quarter or month" in desk.json("accuracy", "--every", "week", code=2)["error"]
+
+
 def test_rates_are_entered_and_used(desk: Desk) -> None:
     desk.shop.deal("Pipe", "10", currency="USD", category="commit")
     rates = desk.file("rates.csv", "kind,currency,into,rate,from,to\nplan,USD,EUR,0.5,,\n")
@@ -181,7 +189,7 @@ def test_options_before_the_word_are_refused_rather_than_lost(desk: Desk) -> Non
     assert "put the options behind the word" in result.output
 
 
-@pytest.mark.parametrize("word", ["", "bridge", "waterfall", "deals", "coverage", "submit", "submissions", "quota", "rates",
+@pytest.mark.parametrize("word", ["", "bridge", "waterfall", "deals", "coverage", "accuracy", "submit", "submissions", "quota", "rates",
                                   "team"])
 def test_every_word_explains_itself(word: str) -> None:
     result = CliRunner().invoke(app, ["forecast", *([word] if word else []), "--help"])
