@@ -12,7 +12,20 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from sidefeed.cli import calendars, forecasts, imports, maps, output, practice, quarantine, serve, server, trust, undo
+from sidefeed.cli import (
+    calendars,
+    forecasts,
+    imports,
+    maps,
+    output,
+    panels,
+    practice,
+    quarantine,
+    serve,
+    server,
+    trust,
+    undo,
+)
 from sidefeed.cli.output import ATTENTION, EXIT_CODES, STOPPED, UNREACHABLE, USAGE
 from sidefeed.cli.shared import JsonOption, ProjectOption, SystemsArgument, calls_of, end_with, errors
 
@@ -280,6 +293,7 @@ forecasts.register(app)
 serve.register(app)
 undo.register(app)
 quarantine.register(app)
+panels.arrange(app)
 
 
 def main() -> None:
