@@ -617,11 +617,12 @@ TASK: tuple[Field, ...] = (
     Field("task:Delegator", "Delegator", _text),
     Field("task:DueDate", "DueDate", _time, writable=True),
     Field("task:IsComplete", "IsComplete", _bool, lambda i, w: i.get("task:Status") == "Completed"),
-    Field("task:IsRecurring", "IsRecurring", _bool, default=False),
+    Field("task:IsRecurring", "IsRecurring", _bool, lambda i, w: i.get("task:Recurrence") is not None),
     Field("task:IsTeamTask", "IsTeamTask", _bool, default=False),
     Field("task:Mileage", "Mileage", _text, writable=True),
     Field("task:Owner", "Owner", _text, lambda i, w: w.mailbox(i).name),
     Field("task:PercentComplete", "PercentComplete", v.Double(), writable=True, default=0),
+    Field("task:Recurrence", "Recurrence", v.TaskRecurrenceCodec(), writable=True, found=False),
     Field("task:StartDate", "StartDate", _time, writable=True),
     Field("task:Status", "Status", v.Choice("NotStarted", "InProgress", "Completed", "WaitingOnOthers", "Deferred"), writable=True, default="NotStarted"),
     Field("task:StatusDescription", "StatusDescription", _text, lambda i, w: _STATUS_TEXT.get(i.get("task:Status") or "NotStarted")),
@@ -673,7 +674,7 @@ KNOWN_UNFILLED = {
     "message:ApprovalRequestData", "message:VotingInformation", "message:ReminderMessageData",
     "contacts:Photo", "contacts:UserSMIMECertificate", "contacts:MSExchangeCertificate", "contacts:DirectoryId",
     "contacts:ManagerMailbox", "contacts:DirectReports", "contacts:PhoneticFullName", "task:IsAssignmentEditable",
-    "task:Recurrence", "postitem:PostedTime", "conversation:ConversationId", "meeting:ProposedStart",
+    "postitem:PostedTime", "conversation:ConversationId", "meeting:ProposedStart",
     "meetingRequest:ChangeHighlights",
 }  # fmt: skip
 """Field URIs of the schema for which the practice server never has a value: asking for them is allowed."""

@@ -31,6 +31,8 @@ PATTERNS = {
     "WeeklyRecurrence": ("Interval", "DaysOfWeek", "FirstDayOfWeek"),
     "DailyRecurrence": ("Interval",),
 }
+REGENERATIONS = {f"{unit}Regeneration": ("Interval",) for unit in ("Daily", "Weekly", "Monthly", "Yearly")}
+"""Patterns of tasks alone: the next one falls due so long after this one is completed."""
 RANGES = ("NoEndRecurrence", "EndDateRecurrence", "NumberedRecurrence")
 
 
@@ -170,23 +172,24 @@ def wall_to_utc(day: date, offset: timedelta, zone: tzinfo) -> datetime:
     return wall.replace(tzinfo=zone).astimezone(UTC)
 
 
-def read(node: Element, zone: tzinfo) -> Recurrence:
+def read(node: Element, zone: tzinfo, *, task: bool = False) -> Recurrence:
     """A t:Recurrence of a request. Raises `EwsError` for patterns that mean nothing, else a schema fault."""
     parts = {local(part): part for part in node}
-    pattern = next((name for name in PATTERNS if name in parts), None)
+    known = (*PATTERNS, *REGENERATIONS) if task else tuple(PATTERNS)
+    pattern = next((name for name in known if name in parts), None)
     span = next((name for name in RANGES if name in parts), None)
     if pattern is None or span is None:
         raise schema_violation("The element 'Recurrence' has incomplete content.", node.sourceline)
     made = _read_pattern(pattern, parts[pattern])
     made = _read_range(made, parts[span], zone)
-    if at_index(made, 1) is None:
+    if pattern not in REGENERATIONS and at_index(made, 1) is None:
         raise EwsError("ErrorRecurrenceHasNoOccurrence")
     return made
 
 
 def _read_pattern(pattern: str, node: Element) -> Recurrence:
     made = Recurrence(pattern, date.min)
-    for name in PATTERNS[pattern]:
+    for name in _parts(pattern):
         text = text_of(node, name)
         if text is None:
             if name == "FirstDayOfWeek":
@@ -196,7 +199,7 @@ def _read_pattern(pattern: str, node: Element) -> Recurrence:
             )
         text = text.strip()
         if name == "Interval":
-            made = replace(made, interval=_number(text, 1, 999 if pattern == "DailyRecurrence" else 99, node))
+            made = replace(made, interval=_number(text, 1, 999 if pattern.startswith("Daily") else 99, node))
         elif name == "DayOfMonth":
             made = replace(made, day_of_month=_number(text, 1, 31, node))
         elif name == "DaysOfWeek":
@@ -210,6 +213,10 @@ def _read_pattern(pattern: str, node: Element) -> Recurrence:
         else:
             made = replace(made, month=_choice(text, MONTHS, node))
     return made
+
+
+def _parts(pattern: str) -> tuple[str, ...]:
+    return REGENERATIONS.get(pattern) or PATTERNS[pattern]
 
 
 def _number(text: str, low: int, high: int, node: Element) -> int:
@@ -264,7 +271,7 @@ def write(recurrence: Recurrence, zone: tzinfo, tag: str = f"{T}Recurrence") -> 
         "DayOfMonth": str(recurrence.day_of_month),
         "Month": recurrence.month,
     }
-    for name in PATTERNS[recurrence.pattern]:
+    for name in _parts(recurrence.pattern):
         add(pattern, f"{T}{name}", values[name])
     name = "NoEndRecurrence"
     if recurrence.until is not None:

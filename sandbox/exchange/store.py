@@ -27,7 +27,7 @@ MAX_INDEXED_WINDOW = 1500
 """Days. A wider window walks over the items instead of the index."""
 
 DISTINGUISHED = (
-    ("root", "Root", "", None),
+    ("root", "", "", None),  # Exchange tells no display name of the root
     ("msgfolderroot", "Top of Information Store", "", "root"),
     ("recoverableitemsroot", "Recoverable Items", "", "root"),
     ("recoverableitemsdeletions", "Deletions", NOTES, "recoverableitemsroot"),
@@ -45,6 +45,12 @@ DISTINGUISHED = (
     ("tasks", "Tasks", TASKS, "msgfolderroot"),
     ("notes", "Notes", "IPF.StickyNote", "msgfolderroot"),
     ("journal", "Journal", "IPF.Journal", "msgfolderroot"),
+    ("conversationhistory", "Conversation History", NOTES, "msgfolderroot"),
+    ("syncissues", "Sync Issues", NOTES, "msgfolderroot"),
+    ("conflicts", "Conflicts", NOTES, "syncissues"),
+    ("localfailures", "Local Failures", NOTES, "syncissues"),
+    ("serverfailures", "Server Failures", NOTES, "syncissues"),
+    ("recipientcache", "Recipient Cache", "IPF.Contact.RecipientCache", "contacts"),
 )
 """Distinguished folder id, display name, folder class, parent. Source: EWS reference, DistinguishedFolderId."""
 

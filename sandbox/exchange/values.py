@@ -398,6 +398,16 @@ class RecurrenceCodec(Codec):
         return recurrence.read(node, view.zone.tz)
 
 
+class TaskRecurrenceCodec(RecurrenceCodec):
+    """t:Recurrence of a task, whose patterns include regenerations. Range dates are written in UTC."""
+
+    def write(self, parent: Element, tag: str, value: Any, view: View) -> None:
+        parent.append(recurrence.write(value, UTC, tag=f"{T}{tag}"))
+
+    def read(self, node: Element, view: View) -> recurrence.Recurrence:
+        return recurrence.read(node, view.zone.tz, task=True)
+
+
 class Entries(Codec):
     """A dictionary of t:Entry elements with a Key: e-mail addresses, phone numbers, instant message addresses."""
 

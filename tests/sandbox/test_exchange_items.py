@@ -288,9 +288,31 @@ def test_a_long_subject_is_cut_and_a_long_name_refused(ews: Ews) -> None:
 
 
 def test_properties_that_the_server_does_not_keep_are_refused_by_name(ews: Ews) -> None:
-    task = "<t:Task><t:Recurrence/></t:Task>"
-    with pytest.raises(Fault, match="Setting task:Recurrence is not implemented"):
-        ews.call(f"<m:CreateItem><m:Items>{task}</m:Items></m:CreateItem>")
+    contact = "<t:Contact><t:ManagerMailbox/></t:Contact>"
+    with pytest.raises(Fault, match="Setting contacts:ManagerMailbox is not implemented"):
+        ews.call(f"<m:CreateItem><m:Items>{contact}</m:Items></m:CreateItem>")
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "<t:DailyRegeneration><t:Interval>3</t:Interval></t:DailyRegeneration>",
+        "<t:WeeklyRecurrence><t:Interval>2</t:Interval><t:DaysOfWeek>Monday</t:DaysOfWeek></t:WeeklyRecurrence>",
+    ],
+)
+def test_recurring_tasks_keep_their_rule(ews: Ews, pattern: str) -> None:
+    span = "<t:NumberedRecurrence><t:StartDate>2026-06-01</t:StartDate><t:NumberOfOccurrences>4</t:NumberOfOccurrences></t:NumberedRecurrence>"
+    task = f"<t:Task><t:Subject>T</t:Subject><t:Recurrence>{pattern}{span}</t:Recurrence></t:Task>"
+    identifier, key = ews.create(task)
+    shown = ews.get(identifier, "task:Recurrence", "task:IsRecurring")
+    assert shown.findtext(f"{T}IsRecurring") == "true"
+    rule = shown.find(f"{T}Recurrence")
+    assert f"<t:{names(rule)[0]}><t:Interval>{rule[0].findtext(f'{T}Interval')}<" in pattern
+    assert rule[1].findtext(f"{T}NumberOfOccurrences") == "4"
+    ews.one(
+        ews.update(identifier, key, '<t:DeleteItemField><t:FieldURI FieldURI="task:Recurrence"/></t:DeleteItemField>')
+    )
+    assert ews.get(identifier, "task:IsRecurring").findtext(f"{T}IsRecurring") == "false"
 
 
 def test_fields_are_set_appended_and_deleted(ews: Ews) -> None:
