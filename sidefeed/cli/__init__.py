@@ -14,6 +14,7 @@ from rich.markup import escape
 
 from sidefeed.cli import (
     calendars,
+    census,
     forecasts,
     imports,
     maps,
@@ -293,6 +294,7 @@ forecasts.register(app)
 serve.register(app)
 undo.register(app)
 quarantine.register(app)
+census.register(app)
 panels.arrange(app)
 
 

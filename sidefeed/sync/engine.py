@@ -29,6 +29,8 @@ from sidefeed.sync import quarantine
 from sidefeed.sync.absorb import absorb
 from sidefeed.sync.apply import apply, recover
 from sidefeed.sync.capture import Progress, capture
+from sidefeed.sync.census import FeedCensus
+from sidefeed.sync.census import take as take_census
 from sidefeed.sync.guard import Approval, GuardTripped, Limits, Trip, check_inbox, check_plan, refuse
 from sidefeed.sync.match import natural_keys
 from sidefeed.sync.plan import ObjectPlan, keep_only, plan_object
@@ -203,6 +205,13 @@ class Engine:
         """A plan as plain data, to be kept, shown and applied."""
         return SavedPlan.of(plans, report, self.mappings, self.connectors, list(systems or self.connectors),
                             self.store.now)
+
+    def census(self, systems: Sequence[str] | None = None, *, repair: bool = False) -> Iterator[FeedCensus]:
+        """Hold every linked object of these systems (all, if none are named) against the workspace, feed by feed."""
+        names = list(systems or self.connectors)
+        return take_census(self.store, (
+            (om, stream, self.connectors[om.system]) for om in self.mappings.objects if om.system in names
+            for stream in self.connectors[om.system].streams(om.object)), repair=repair, progress=self.progress)
 
     # -- stages -------------------------------------------------------------------------------------------------
 

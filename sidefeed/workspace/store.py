@@ -567,6 +567,13 @@ class Transaction:
                 found[row.external_id] = row.digest
         return found
 
+    def link_versions(self, system: str, object: str) -> dict[str, bytes | None]:
+        """External id -> digest of the image last absorbed (None: not seen since our own write) of every live link."""
+        return {row.external_id: row.digest for row in self.connection.execute(
+            sa.select(t.link.c.external_id, t.link.c.digest).where(
+                t.link.c.system == system, t.link.c.object == object, t.link.c.state == "live",
+                t.link.c.external_id.is_not(None)))}
+
     def due(self, system: str, object: str) -> list[str]:
         """Records whose link has work left from an earlier run."""
         return list(self.connection.execute(sa.select(t.link.c.record).where(

@@ -60,7 +60,8 @@ def test_wrong_parameters_are_refused_before_anything_runs(parameters: dict[str,
 
 @pytest.mark.parametrize(("entrypoint", "required"), [
     ("flows.sync.sync", ["system"]), ("flows.sync.sync_all", []), ("flows.forecast.forecast", []),
-    ("flows.mapping.check_mapping", [])])
+    ("flows.mapping.check_mapping", []),
+    ("flows.census.census", [])])
 def test_the_form_explains_each_parameter(entrypoint: str, required: list[str]) -> None:
     form = load_flow_from_entrypoint(entrypoint, use_placeholder_flow=False).parameters
     assert all(one.get("description") for one in form.properties.values())
