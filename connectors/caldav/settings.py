@@ -91,7 +91,7 @@ def _path(table: Mapping[str, Any], name: str, address: str) -> str:
 
 
 def _wrong(name: str, why: str) -> Invalid:
-    return Invalid(f"CalDAV setting {name!r} {why}.", field=name, rule="setting", code="setting", owner="ops")
+    return Invalid(f"CalDAV setting {name!r} {why}.", field=name, rule="setting", code="bad-setting", owner="ops")
 
 
 def _text(table: Mapping[str, Any], name: str) -> str:
