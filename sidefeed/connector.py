@@ -270,6 +270,14 @@ class NamesRights(Protocol):
     ) -> Rights: ...
 
 
+@runtime_checkable
+class Detaches(Protocol):
+    """A connector that can take back what `prepare` made. Each sentence says what was done, would be done (without
+    ``apply``), or must be done by an administrator."""
+
+    def detach(self, objects: Sequence[str], *, apply: bool) -> Sequence[str]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Capabilities:
     """What this system can and cannot do; the engine and the contract tests both read it.

@@ -140,6 +140,11 @@ class ExchangeConnector:
         """Whether each mailbox is opened with its own login, so that a wrong one concerns that mailbox alone."""
         return self.settings.access == "own"
 
+    def detach(self, objects: Sequence[str], *, apply: bool) -> Sequence[str]:
+        """Named properties go with the items that carry them; calendars that are only read carry none."""
+        return [f"Exchange: nothing to delete. Items that Sidefeed created carry the named property {{{LINK_SET}}} "
+                f"{LINK_NAME}, which no client shows; calendars that are only read carry no mark."]
+
     def close(self) -> None:
         """Close the connections."""
         if self._transport is not None:

@@ -188,6 +188,11 @@ class HubSpotConnector:
         name = self._settings.key_property
         return [schema.prepare(self._portal, each, name, apply=apply) for each in objects if each != OWNERS]
 
+    def detach(self, objects: Sequence[str], *, apply: bool) -> Sequence[str]:
+        """Archive the key property of each object, or say who must."""
+        name = self._settings.key_property
+        return [schema.detach(self._portal, each, name, apply=apply) for each in objects if each != OWNERS]
+
     def close(self) -> None:
         self._transport.close()
 

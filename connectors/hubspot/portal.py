@@ -127,6 +127,12 @@ class Portal:
             what=f"the new HubSpot property {definition['name']} of {object}",
         )
 
+    def archive_property(self, object: str, name: str) -> None:
+        self._transport.send(
+            bytes, self._transport.sdk.crm.properties.core_api.archive, object, name, reads=False,
+            what=f"the HubSpot property {name} of {object}",
+        )
+
     def pipelines(self, object: str) -> list[dict[str, Any]]:
         answer = self._transport.send(
             dict[str, Any], self._transport.sdk.crm.pipelines.pipelines_api.get_all, object,

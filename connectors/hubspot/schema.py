@@ -129,3 +129,17 @@ def prepare(portal: Portal, object: str, name: str, *, apply: bool) -> str:
     except (Invalid, PermissionDenied) as error:
         return f"{by_hand}. HubSpot did not let Sidefeed do it: {error.message}"
     return f"HubSpot {object}: property {name} created"
+
+
+def detach(portal: Portal, object: str, name: str, *, apply: bool) -> str:
+    """Archive the property that carries our key; HubSpot keeps an archived property for 90 days."""
+    if not any(each.get("name") == name for each in portal.properties(object)):
+        return f"HubSpot {object} carries no mark of Sidefeed."
+    if not apply:
+        return f"HubSpot {object}: property {name} would be archived with its values; nothing else there is ours."
+    try:
+        portal.archive_property(object, name)
+    except (Invalid, PermissionDenied) as error:
+        return (f"HubSpot {object}: archive the property {name} (Settings, Properties); it and its values are "
+                f"Sidefeed's only mark. HubSpot did not let Sidefeed do it: {error.message}")
+    return f"HubSpot {object}: property {name} was archived with its values."

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 import msgspec
 
@@ -33,7 +34,7 @@ from .codes import CODES
 from .feed import MERGING, WITHOUT_DELETION, Position, Reading, decoder
 from .junctions import Junction
 from .settings import Settings
-from .soql import IDS_PER_QUERY, Query, full_id, instant, literal, object_name
+from .soql import IDS_PER_QUERY, Query, full_id, instant, literal, object_name, quoted
 
 if TYPE_CHECKING:
     from .client import Client
@@ -139,10 +140,36 @@ class SalesforceConnector:
             definition = schema.key_definition(object, key)
             self._client.send("POST", "tooling/sobjects/CustomField", definition, about=f"creating {object}.{key}")
         except ConnectorError as error:
+            if error.code == "DUPLICATE_DEVELOPER_NAME":
+                return schema.hidden(object, key)
             return f"{schema.instructions(object, key, faults)} (Sidefeed could not: {error.message})"
-        if left := list(schema.faults_of_key(self._described(object), key)):
-            return f"{object}.{key} was created. {schema.instructions(object, key, left)}"
+        if list(schema.faults_of_key(self._described(object), key)):
+            return f"{object}.{key} was created. {schema.hidden(object, key)}"
         return f"{object}.{key} was created and is ready"
+
+    def detach(self, objects: Sequence[str], *, apply: bool) -> Sequence[str]:
+        """Drop the key field of these objects, or say who must."""
+        places = dict.fromkeys("Activity" if object in ("Event", "Task") else object for object in objects)
+        return [self._drop_key(place, apply=apply) for place in places]
+
+    def _drop_key(self, place: str, *, apply: bool) -> str:
+        key = self._settings.key_field
+        by_hand = (f"{place}.{key} and the values in it are Sidefeed's only mark. An administrator deletes it in "
+                   f"Setup, Object Manager, {place}, Fields & Relationships.")
+        query = Query("CustomField", ("Id",), (f"DeveloperName = {quoted(key.removesuffix('__c'))}",
+                                               f"TableEnumOrId = {quoted(place)}"))
+        try:
+            path = f"tooling/query?{urlencode({'q': str(query)})}"
+            found = self._client.get(path, msgspec.json.decode, f"looking for {place}.{key}")
+            ids = [full_id(row["Id"]) for row in found.get("records", ())]
+            if not ids:
+                return f"{place} carries no mark of Sidefeed."
+            if not apply:
+                return f"{place}.{key} would be deleted with its values; nothing else in {place} is ours."
+            self._client.send("DELETE", f"tooling/sobjects/CustomField/{ids[0]}", about=f"deleting {place}.{key}")
+        except ConnectorError as error:
+            return f"{by_hand} (Sidefeed could not: {error.message})"
+        return f"{place}.{key} was deleted with its values."
 
     # Reading
 

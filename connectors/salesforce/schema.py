@@ -135,6 +135,16 @@ def key_definition(object: str, key_field: str) -> dict[str, Any]:
     }
 
 
+def hidden(object: str, key_field: str) -> str:
+    """What is left to do where the field is there and the user may not see it."""
+    place = "Activity" if object in _ACTIVITIES else object
+    return (
+        f"{place}.{key_field} is there, and the integration user may not see it. In Setup, Object Manager, {place}, "
+        f"Fields & Relationships, {key_field}, Set Field-Level Security (or in the integration user's permission set): "
+        "give read and edit access to it. Then run this again."
+    )
+
+
 def instructions(object: str, key_field: str, faults: list[str]) -> str:
     """What an administrator has to do, in the words of Setup."""
     place = "Activity" if object in _ACTIVITIES else object

@@ -21,7 +21,7 @@ from sandbox.kit.faults import Fault
 from sandbox.kit.http import BadJson, Request, Response
 from sandbox.kit.server import PracticeServer
 
-from . import behaviour, bulk, collection, composite, organisation, population, replication, rest, search
+from . import behaviour, bulk, collection, composite, organisation, population, replication, rest, search, tooling
 from .bad_days import BadDays
 from .bulk_v1 import BulkV1
 from .bulk_v1 import Job as JobV1
@@ -119,6 +119,7 @@ class SalesforceServer(PracticeServer):
         self.rest = rest.install(self)
         for part in (collection, composite, replication, search):
             part.install(self)
+        self.tooling = tooling.install(self)
         self.bulk = bulk.install(self)
         self.bulk_v1 = BulkV1(self, self.bulk)
         self.bad_days = BadDays(self)

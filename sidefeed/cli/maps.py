@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from sidefeed.cli import checking, output
+from sidefeed.cli import attach, checking, output
 from sidefeed.cli.output import ATTENTION, USAGE
 from sidefeed.cli.shared import JsonOption, ProjectOption, errors
 
@@ -24,6 +24,7 @@ def register(app: typer.Typer) -> None:
     """Add these commands to the command line."""
     app.command()(explain)
     checking.register(app)
+    attach.register(app)
     app.add_typer(commands, name="map")
 
 
