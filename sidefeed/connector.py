@@ -179,7 +179,8 @@ class Write:
     ``<record id>:<generation>``, that the connector stores in the system's key field. On an update or delete
     ``external_id`` names the target, ``version`` the version the change was decided on, and ``expected`` the raw values
     that the fields written (and only those) were last seen to hold.
-    ``values`` holds raw values by field; None clears a field.
+    ``values`` holds raw values by field; None clears a field. ``mail`` says whether the people in a meeting may be told
+    of it; without it nobody is.
     """
 
     key: str
@@ -189,6 +190,7 @@ class Write:
     external_key: str | None = None
     version: str = ""
     expected: Raw = field(default_factory=dict)
+    mail: bool = False
 
 
 OutcomeStatus = Literal["done", "refused", "stale", "retry", "unknown"]

@@ -90,6 +90,8 @@ class Writer:
         href, uid = self.href(key), f"{resource_name(key)}@sidefeed"
         if self._collection.kind == "VEVENT":
             values = {"Zone": self._zone, **{name: value for name, value in write.values.items() if value is not None}}
+            if not write.mail:  # a server with scheduling mails everybody in the object
+                values.pop("Attendees", None)
             content = writing.new_event(values, uid, key, self._now())
         else:
             content = people.new_card(write.values, uid, key)

@@ -214,14 +214,20 @@ def resolve_name(door: Mailbox, address: str) -> str | None:
 # Operations with an effect: one item per request, nobody is mailed, nothing is overwritten unseen.
 
 
-def create(door: Mailbox, folder: str, item: Element) -> tuple[str, str]:
-    """Create one item; returns its store id and change key. Raises ConnectorError (Lost: it may be there)."""
+_TELL = {False: "SendToNone", True: "SendToAllAndSaveCopy"}
+
+
+def create(door: Mailbox, folder: str, item: Element, *, mail: bool = False) -> tuple[str, str]:
+    """Create one item; returns its store id and change key. Raises ConnectorError (Lost: it may be there). With
+    ``mail`` its attendees are invited."""
     children = [xml.element("m:SavedItemFolderId", None, [door.folder(folder)]), xml.element("m:Items", None, [item])]
-    attributes = {"MessageDisposition": "SaveOnly", "SendMeetingInvitations": "SendToNone"}
+    attributes = {"MessageDisposition": "SaveOnly", "SendMeetingInvitations": _TELL[mail]}
     return _item_id(door, xml.element("m:CreateItem", None, children, **attributes))
 
 
-def update(door: Mailbox, item_id: str, change_key: str, updates: Sequence[Element]) -> tuple[str, str]:
+def update(
+    door: Mailbox, item_id: str, change_key: str, updates: Sequence[Element], *, mail: bool = False
+) -> tuple[str, str]:
     """Change the properties named, if the item is still as ``change_key`` says. Raises Conflict if it is not."""
     change = xml.element(
         "t:ItemChange",
@@ -236,13 +242,13 @@ def update(door: Mailbox, item_id: str, change_key: str, updates: Sequence[Eleme
             [xml.element("m:ItemChanges", None, [change])],
             ConflictResolution="NeverOverwrite",
             MessageDisposition="SaveOnly",
-            SendMeetingInvitationsOrCancellations="SendToNone",
+            SendMeetingInvitationsOrCancellations=_TELL[mail],
             SuppressReadReceipts="true",
         ),
     )
 
 
-def delete(door: Mailbox, item_id: str, change_key: str) -> None:
+def delete(door: Mailbox, item_id: str, change_key: str, *, mail: bool = False) -> None:
     """Move an item to Deleted Items, where its owner can find it again."""
     wanted = xml.element("m:ItemIds", None, [xml.element("t:ItemId", Id=item_id, ChangeKey=change_key)])
     reply = door.effect(
@@ -251,7 +257,7 @@ def delete(door: Mailbox, item_id: str, change_key: str) -> None:
             None,
             [wanted],
             DeleteType="MoveToDeletedItems",
-            SendMeetingCancellations="SendToNone",
+            SendMeetingCancellations=_TELL[mail],
             AffectedTaskOccurrences="SpecifiedOccurrenceOnly",
             SuppressReadReceipts="true",
         )

@@ -416,10 +416,13 @@ def link_uri() -> Element:
 
 
 def new_item(values: Mapping[str, Any], key: str | None, kind: str, zone: str) -> Element:
-    """The item of a CreateItem, its properties in the order of the schema. Raises Invalid. Never has attendees."""
+    """The item of a CreateItem, its properties in the order of the schema. Raises Invalid."""
     table = CALENDAR if kind == "CalendarItem" else CONTACT
-    given = {**values, "Zone": values.get("Zone") or zone} if table is CALENDAR else values
+    given = {**values, "Zone": values.get("Zone") or zone} if table is CALENDAR else dict(values)
+    people = given.pop("Attendees", None) if table is CALENDAR else None
     parts = dict(_parts(given, table, zone))
+    if people:
+        parts["Attendees"] = xml.element("t:RequiredAttendees", None, [_attendee(each) for each in people])
     order = _CREATE_ORDER if kind == "CalendarItem" else tuple(table)
     children = [parts[name] for name in order if parts.get(name) is not None]
     link = [] if key is None else [
@@ -428,9 +431,16 @@ def new_item(values: Mapping[str, Any], key: str | None, kind: str, zone: str) -
     return xml.element(f"t:{kind}", None, _joined([*children[:cut], *link, *children[cut:]]))
 
 
+def _attendee(person: Mapping[str, Any]) -> Element:
+    children = [xml.element("t:Name", str(person.get("name") or person["address"])),
+                xml.element("t:EmailAddress", str(person["address"]))]
+    return xml.element("t:Attendee", None, [xml.element("t:Mailbox", None, children)])
+
+
 _BEFORE_LINK = ("Subject", "Sensitivity", "Body", "Categories", "ReminderIsSet")
 _CREATE_ORDER = (
-    "Subject", "Sensitivity", "Body", "Start", "End", "IsAllDay", "ShowAs", "Location", "StartTimeZone", "EndTimeZone",
+    "Subject", "Sensitivity", "Body", "Start", "End", "IsAllDay", "ShowAs", "Location", "Attendees", "StartTimeZone",
+    "EndTimeZone",
 )  # fmt: skip
 
 

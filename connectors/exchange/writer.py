@@ -1,6 +1,7 @@
 """Writes to one folder of one mailbox: one item per request, only what is named, never over a change unseen.
 
-Nobody is ever mailed (SendToNone), new meetings carry no attendees, and what is deleted lies in Deleted Items.
+Nobody is mailed (SendToNone) and new meetings carry no attendees, unless the write says so because the organiser asked.
+What is deleted lies in Deleted Items.
 """
 
 from __future__ import annotations
@@ -98,8 +99,8 @@ class Writer:
         raise AssertionError(write.op)
 
     def _create(self, write: Write) -> Outcome:
-        item = new_item(self._completed(write.values), write.external_key, self._kind, self._zone)
-        item_id, change_key = operations.create(self._door, self._folder, item)
+        item = new_item(self._completed(_invited(write)), write.external_key, self._kind, self._zone)
+        item_id, change_key = operations.create(self._door, self._folder, item, mail=write.mail)
         return Outcome(write.key, "done", item_id, change_key, seen=normal_form(write.values))
 
     def _update(self, write: Write) -> Outcome:
@@ -114,7 +115,7 @@ class Writer:
             zone = self._zone_of(item_id) or zone
         updates = changes(values, self._kind, zone)
         if updates:
-            _, version = operations.update(self._door, item_id, version, updates)
+            _, version = operations.update(self._door, item_id, version, updates, mail=write.mail)
         return Outcome(write.key, "done", write.external_id, version, seen=normal_form(write.values))
 
     def _delete(self, write: Write) -> Outcome:
@@ -124,7 +125,7 @@ class Writer:
             present = self._state(item_id)
             if write.version and present != version:
                 raise Conflict(f"The item in mailbox {self._door.address} changed since it was read.")
-            operations.delete(self._door, item_id, present)
+            operations.delete(self._door, item_id, present, mail=write.mail)
         except Gone:
             pass  # what was wanted is so
         return Outcome(write.key, "done", write.external_id)
@@ -172,3 +173,9 @@ class Writer:
         if missing:
             raise Invalid(f"A meeting needs a {missing[0].lower()}.", field=missing[0], rule="required")
         return {name: value for name, value in made.items() if value is not None}
+
+
+def _invited(write: Write) -> dict[str, Any]:
+    """The values of a new item; its people only where they may be told. Exchange knows the organiser by the mailbox."""
+    kept = {name: value for name, value in write.values.items() if name != "Organizer"}
+    return kept if write.mail else {name: value for name, value in kept.items() if name != "Attendees"}

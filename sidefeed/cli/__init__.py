@@ -18,6 +18,7 @@ from sidefeed.cli import (
     forecasts,
     imports,
     maps,
+    meet,
     output,
     panels,
     practice,
@@ -91,7 +92,8 @@ def plan(
     waiting = {record: why for one in plans for record, why in one.waiting.items()}
     if json:
         output.print_json({"ok": report.ok, "writes": saved.writes, "waiting": waiting, "min_calls": calls,
-                           "mails": saved.mails, **{key: value for key, value in report.as_json().items()
+                           "mails": saved.mails, "messages": saved.messages,
+                           **{key: value for key, value in report.as_json().items()
                                                     if key in ("counts", "problems", "failed", "parked")}})
     else:
         counts = report.counts
@@ -100,6 +102,8 @@ def plan(
             f"{sum(write.op == 'create' for write in writes)} new there ({len(waiting)} more wait for a parent), "
             f"{counts.get('ambiguous', 0)} ambiguous, {sum(write.op == 'update' for write in writes)} updates, "
             f"{sum(write.op == 'delete' for write in writes)} deletions; {saved.mails} messages would be sent")
+        for message in saved.messages:
+            output.out.print(f"[yellow]mail[/yellow] {escape(message)}")
         for write in writes[:limit]:
             output.out.print(f"[bold]{write.op}[/bold] {write.system} {write.object} {escape(write.label)}  "
                              f"[dim]{escape(write.reason)}[/dim]")
@@ -289,6 +293,7 @@ app.add_typer(imports.app, name="import")
 app.add_typer(practice.app, name="sandbox")
 maps.register(app)
 calendars.register(app)
+meet.register(app)
 trust.register(app)
 forecasts.register(app)
 serve.register(app)

@@ -260,11 +260,12 @@ def _open_intents(
                 links[planned.record] = link
                 tx.save_link(link)
                 values = {**planned.after, **({om.key_field: link.key} if om.key_field else {})}
-                writes.append(Write(link.key, "create", values, external_key=link.key))
+                writes.append(Write(link.key, "create", values, external_key=link.key,
+                                    mail=planned.mails is not None))
             else:
                 assert link is not None
                 writes.append(Write(f"{planned.record}:{planned.op}", planned.op, planned.after, planned.external_id,
-                                    version=link.version, expected=planned.before))
+                                    version=link.version, expected=planned.before, mail=planned.mails is not None))
         tx.open_intents([{
             "run": report.run, "system": om.system, "object": object, "record": planned.record, "op": planned.op,
             "key": write.key, "external_id": planned.external_id, "rev": planned.rev, "payload": {

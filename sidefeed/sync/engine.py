@@ -305,7 +305,7 @@ class Engine:
         for _wave in range(WAVES):
             again = False
             for om, stream in self._feeds(live, report):
-                if om.readonly:
+                if om.readonly and not (om.entity == "meeting" and stream.partition):
                     continue
                 with self._contained(om, stream, report):
                     connector = self.connectors[om.system]

@@ -100,6 +100,10 @@ def check_plan(tx: Transaction, plan: ObjectPlan, limits: Limits) -> list[Trip]:
     """Mass deletion, mass blanking and one field changed nearly everywhere, in one feed's plan."""
     om, linked = plan.om, tx.count_links(plan.om.system, plan.stream.name)
     trips = []
+    unasked = [write for write in plan.writes if write.mails is not None and not write.mails.asked]
+    if unasked:
+        people = sum(len(write.mails.to) for write in unasked if write.mails)
+        trips.append(_trip("mail-budget", plan, unasked, f"would mail {people} people, and no organiser asked for it"))
     deletes = [write for write in plan.writes if write.op == "delete"]
     limit = limits.deletion(om.entity).of(linked)
     if len(deletes) > limit:

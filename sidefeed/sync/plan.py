@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import orjson
 
+from sidefeed.calendars.planned import Mails, plan_calendar
 from sidefeed.calendars.redact import masked, secret_raw, told
 from sidefeed.connector import Capabilities, Stream
 from sidefeed.mapping import LensError, ObjectMap, Problem, Unresolved
@@ -44,6 +45,7 @@ class PlannedWrite:
     why: dict[str, str] = field(default_factory=dict)
     reason: str = ""
     secret: frozenset[str] = frozenset()
+    mails: Mails | None = None
 
     def shown(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Before and after as people may read them."""
@@ -54,7 +56,7 @@ class PlannedWrite:
         return {"system": self.system, "object": self.object, "op": self.op, "record": self.record,
                 "entity": self.entity, "label": self.label, "external_id": self.external_id, "reason": self.reason,
                 "fields": {name: {"before": before.get(name), "after": value} for name, value in after.items()},
-                "why": self.why}
+                "why": self.why, **({"mails": self.mails.as_json()} if self.mails else {})}
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +120,9 @@ def plan_object(
     """Plan the writes to one feed. ``creatable`` maps each entity to the object of this system that holds it."""
     plan = ObjectPlan(om, stream, upto=tx.last_rev())
     if om.readonly:
+        if om.entity == "meeting" and stream.partition:
+            plan_calendar(tx, om, plan)
+            _Planner(tx, om, plan, refs.outward(tx, om, []), refs.inward(tx, om, []), creatable, {}).explain()
         return plan
     since = tx.cursor(om.system, stream.name).planned_rev
     ids = dict.fromkeys([*tx.due(om.system, stream.name), *tx.behind(om.system, stream.name, om.entity, since=since)])

@@ -36,7 +36,7 @@ class WorldMoved(StoreError):
 @dataclass(frozen=True, slots=True)
 class SavedPlan:
     """Every write of a plan in plain data. ``calls`` is the least number of requests by system; ``mails`` the messages
-    that the systems would send to people because of it: copies of meetings carry no attendees, so there are none."""
+    that the systems would send to people because of it, which is none unless an organiser asked for them."""
 
     made: str
     systems: tuple[str, ...]
@@ -49,6 +49,14 @@ class SavedPlan:
     problems: tuple[str, ...] = ()
     failed: dict[str, str] = field(default_factory=dict)
     mails: int = 0
+
+    @property
+    def messages(self) -> list[str]:
+        """Every message in a sentence: what, to whom, and who asked for it."""
+        told = [(row["label"], row["mails"]) for row in self.writes if row.get("mails")]
+        return [f"{mail['kind']} to {', '.join(mail['to'])} for the {label}, " + (
+            f"asked for by {mail['organiser']}" if mail["asked_by_organiser"] else "not asked for by its organiser")
+            for label, mail in told]
 
     @classmethod
     def of(
@@ -65,7 +73,7 @@ class SavedPlan:
             tuple(_plain(plan, write) for plan in plans for write in plan.writes),
             {_where(plan, record): why for plan in plans for record, why in plan.waiting.items()}, calls,
             dict(report.counts), tuple(report.parked), tuple(str(problem) for problem in report.problems),
-            dict(report.failed))
+            dict(report.failed), sum(len(write.mails.to) for plan in plans for write in plan.writes if write.mails))
 
     def as_json(self) -> dict[str, Any]:
         return {"format": FORMAT, **{name: getattr(self, name) for name in self.__slots__}}
