@@ -13,6 +13,7 @@ from sandbox.kit.http import Response
 
 from .errors import Failure, no_external_id
 from .ids import to18
+from .missing import refuse_object
 from .paths import reader
 from .results import attributes
 from .schema import SObject
@@ -162,6 +163,8 @@ class Collections:
         kinds = [_kind(row) for row in rows]
         for kind in dict.fromkeys(kinds):
             known = self._server.schema.object(kind)
+            if known is None:
+                refuse_object(kind)
             if known is None or known.name in self._records.rules.no_access:
                 raise Failure(400, "INVALID_TYPE", f"sObject type '{kind}' is not supported.")
         if sum(1 for i, kind in enumerate(kinds) if i == 0 or kind != kinds[i - 1]) > CHUNKS:

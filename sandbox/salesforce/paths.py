@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 from zoneinfo import ZoneInfo
 
 from .errors import Failure, NotImplementedHere
+from .missing import refuse_object
 from .records import Records
 from .schema import Field, SObject
 from .soql import FieldPath, Position, Query, refuse
@@ -59,6 +60,8 @@ class Resolver:
         first = query.sources[0]
         name = first.path.text
         found = self.records.schema.object(name)
+        if found is None:
+            refuse_object(name)
         if found is None or found.name in self.records.rules.no_access or not found.can("queryable"):
             raise self.fail(
                 first.path.at,

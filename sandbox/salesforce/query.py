@@ -14,6 +14,7 @@ from typing import Any
 from .conditions import Conditions, Test
 from .errors import Failure, NotImplementedHere
 from .grouping import grouped_result, is_grouped
+from .missing import refuse_relationship
 from .paths import HINT, Getter, Resolver, Zone, follower, generic_reader, reader
 from .records import Records
 from .results import Result, View, attributes, sort_key, sort_rows
@@ -350,6 +351,8 @@ class _Run:
             parts = parts[1:]
         kid = self.names.records.schema.children(self.root.name).get(parts[0].lower()) if len(parts) == 1 else None
         child = names.records.schema.object(kid.child) if kid and kid.name else None
+        if kid is None:
+            refuse_relationship(parts[-1])
         if kid is None or child is None or kid.name is None or child.name in names.records.rules.no_access:
             raise self.names.fail(
                 source.path.at,

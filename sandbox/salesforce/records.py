@@ -16,6 +16,7 @@ from typing import Any
 from . import behaviour
 from .errors import Failure, NotImplementedHere, invalid_field, no_external_id, not_found
 from .ids import to18
+from .missing import refuse_object
 from .schema import COMPOUND_TYPES, MASTER_RECORD_TYPE, Field, Schema, SObject
 from .store import Row, Store
 from .values import coerce, stamp, undecodable
@@ -148,8 +149,10 @@ class Records:
     # what exists and who may see it
 
     def sobject(self, name: str) -> SObject:
-        """An object that this user may use. Raises Failure 404."""
+        """An object that this user may use. Raises Failure 404, or 501 for one that only Salesforce has."""
         found = self.schema.object(name)
+        if found is None:
+            refuse_object(name)
         if found is None or found.name in self.rules.no_access:
             raise not_found()
         return found

@@ -268,7 +268,9 @@ def _describe(call: SoapCall, node: etree._Element) -> str:
     for name in names:
         try:
             found.append(_tree("result", call.rest("GET", f"sobjects/{quote(name, safe='')}/describe")))
-        except Failure:
+        except Failure as failure:
+            if failure.status == 501:
+                raise
             raise Failure(500, "INVALID_TYPE", f"sObject type '{name}' is not supported.") from None
     return "".join(found)
 

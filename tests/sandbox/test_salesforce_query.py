@@ -377,3 +377,22 @@ def test_indexes_spare_most_rows(crowd: Caller, soql: str, most: int) -> None:
     before = crowd.server.store.visited
     crowd.query(soql.format(id=key))
     assert crowd.server.store.visited - before <= most
+
+
+@pytest.mark.parametrize(
+    ("soql", "what"),
+    [
+        ("SELECT Id FROM Attachment", "the object Attachment"),
+        ("SELECT QualifiedApiName FROM EntityDefinition", "the object EntityDefinition"),
+        ("SELECT Id, (SELECT Id FROM Attachments) FROM Account", "the child relationship Attachments"),
+    ],
+)
+def test_objects_that_only_salesforce_has_are_said_to_be_missing(org: Caller, soql: str, what: str) -> None:
+    assert org.refusal(soql) == (501, "NOT_IMPLEMENTED", f"The practice server does not implement {what}")
+
+
+def test_rows_of_objects_that_only_salesforce_has_are_refused_too(org: Caller) -> None:
+    assert org.get("sobjects/ContentVersion/describe").status_code == 501
+    rows = {"records": [{"attributes": {"type": "Attachment"}, "Name": "A"}]}
+    assert org.request("POST", "composite/sobjects", rows).status_code == 501
+    assert org.get("sobjects/Nonsense/describe").status_code == 404
