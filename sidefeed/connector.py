@@ -409,6 +409,21 @@ class Restorer(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """What a system last told of its daily calls: how many there are, and how many all programs together have used."""
+
+    limit: int
+    used: int
+
+
+@runtime_checkable
+class Metered(Protocol):
+    """A connector whose system tells how many calls a day it allows. Makes no call: None until an answer told."""
+
+    def quota(self) -> Quota | None: ...
+
+
 def chunked(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
     """Split into lists of at most ``size`` items, keeping the order."""
     chunk: list[Any] = []

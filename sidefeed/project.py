@@ -25,6 +25,7 @@ from sidefeed.errors import Codes, ErrorCode
 from sidefeed.mapping import Mapping as Mappings
 from sidefeed.mapping import load
 from sidefeed.sync import Engine, Limit, Limits
+from sidefeed.sync.budget import Budget
 from sidefeed.sync.capture import Progress
 from sidefeed.workspace import Store
 from sidefeed.workspace.clock import Now, system_now
@@ -46,6 +47,15 @@ class GuardSettings(BaseModel):
     model_config = ConfigDict(extra="forbid")
     count: int = Field(ge=0)
     share: float = Field(ge=0, le=1)
+
+
+class BudgetSettings(BaseModel):
+    """``[budget.hubspot]``: the share of a system's daily calls that Sidefeed may use, and how many there are a day
+    where the system does not tell (or where fewer are meant)."""
+
+    model_config = ConfigDict(extra="forbid")
+    share: float = Field(default=0.5, gt=0, le=1)
+    daily_calls: int | None = Field(default=None, gt=0)
 
 
 class SystemSettings(BaseModel):
@@ -148,6 +158,7 @@ class Settings(BaseModel):
     timezone: str = "UTC"
     systems: dict[str, SystemSettings] = Field(default_factory=dict)
     guards: dict[str, GuardSettings] = Field(default_factory=dict)
+    budget: dict[str, BudgetSettings] = Field(default_factory=dict)
     calendars: CalendarSettings = Field(default_factory=CalendarSettings)
     people: dict[str, PersonSettings] = Field(default_factory=dict)
     forecast: ForecastSettings = Field(default_factory=ForecastSettings)
@@ -268,6 +279,9 @@ class Project:
         default = Limits()
         return Limits({**default.deletes, **own}, own.get("otherwise", default.otherwise))
 
+    def budgets(self) -> dict[str, Budget]:
+        return {name: Budget(one.share, one.daily_calls) for name, one in self.settings.budget.items()}
+
     @contextmanager
     def engine(self, systems: Sequence[str] | None = None, *, progress: Progress | None = None) -> Iterator[Engine]:
         """The engine over this project's workspace and connectors; closes the workspace at the end."""
@@ -276,7 +290,7 @@ class Project:
         try:
             names = [name for name in (systems or self.systems) if mappings.for_system(name)]
             yield Engine(store, mappings, {name: self.connector(name) for name in names}, self.limits(), progress,
-                         self.settings.calendars.policy())
+                         self.settings.calendars.policy(), self.budgets())
         finally:
             store.close()
 

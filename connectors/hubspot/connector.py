@@ -25,6 +25,7 @@ from sidefeed.connector import (
     ObjectSchema,
     Outcome,
     Page,
+    Quota,
     Remote,
     Rights,
     Stream,
@@ -144,6 +145,10 @@ class HubSpotConnector:
             if silent:
                 raise Unavailable(f"HubSpot did not say whether {len(silent)} {stream.object} exist by their keys")
         return found
+
+    def quota(self) -> Quota | None:
+        """As the headers of the last answer told."""
+        return self._transport.quota
 
     def ids(self, stream: Stream) -> Iterator[tuple[str, str]]:
         if stream.object == OWNERS:

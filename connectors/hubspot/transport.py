@@ -33,6 +33,7 @@ from sidefeed.connector import (
     Calls,
     ConnectorError,
     Locked,
+    Quota,
     RateLimited,
     Unavailable,
     UnknownOutcome,
@@ -116,6 +117,7 @@ class Transport:
         self._apis: dict[tuple[str, str], Any] = {}
         self.zone: str | None = None
         """The portal's time zone, once known: its midnight returns the daily quota."""
+        self.quota: Quota | None = None
 
     @property
     def sdk(self) -> Any:
@@ -203,6 +205,7 @@ class Transport:
             if not hasattr(failure, "status"):
                 raise
             raise self._refused(failure, call) from None
+        self.quota = _quota(response.headers) or self.quota
         try:
             return Answer(body if call.kind is bytes else decode(call.kind, body), _date(response.headers))
         except ValueError:
@@ -311,6 +314,15 @@ def _pause(error: BaseException | None, attempt: int) -> float:
         return error.retry_after
     first = 1.0 if isinstance(error, RateLimited) else 0.5
     return min(10.0, first * 2.0 ** (attempt - 1)) * (1 + random.random() / 4)  # noqa: S311
+
+
+def _quota(headers: Mapping[str, str]) -> Quota | None:
+    """The portal's daily calls, where an answer tells them (HubSpot documentation, "API usage guidelines")."""
+    try:
+        limit = int(headers["X-HubSpot-RateLimit-Daily"])
+        return Quota(limit, limit - int(headers["X-HubSpot-RateLimit-Daily-Remaining"]))
+    except (KeyError, ValueError):
+        return None
 
 
 def _date(headers: Mapping[str, str]) -> datetime:

@@ -21,6 +21,7 @@ from sidefeed.connector import (
     Outcome,
     Page,
     PermissionDenied,
+    Quota,
     Raw,
     Remote,
     Rights,
@@ -249,6 +250,12 @@ class SalesforceConnector:
                 if key is not None:
                     found.setdefault(key, []).append(row["Id"])
         return found
+
+    def quota(self) -> Quota | None:
+        """As the header Sforce-Limit-Info of the last answer told (REST API Developer Guide, "Limit Info Header")."""
+        if self._opened is None or self._opened.daily_limit is None:
+            return None
+        return Quota(self._opened.daily_limit, self._opened.used_today)
 
     def ids(self, stream: Stream) -> Iterator[tuple[str, str]]:
         for row in self._rows(Reading.of(stream.object, ()).census()):

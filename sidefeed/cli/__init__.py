@@ -13,6 +13,7 @@ import typer
 from rich.markup import escape
 
 from sidefeed.cli import (
+    budget,
     calendars,
     census,
     forecasts,
@@ -82,6 +83,7 @@ def plan(
         with output.progress(quiet=json) as bar, opened.engine(systems, progress=bar) as engine:
             plans, report = engine.plan(systems or None)
             saved = engine.save_plan(plans, report, systems)
+            standings = {name: engine.meter.standing(name) for name in engine.connectors}
         opened.close()
     if out is not None:
         saved.save(out)
@@ -92,6 +94,7 @@ def plan(
     waiting = {record: why for one in plans for record, why in one.waiting.items()}
     if json:
         output.print_json({"ok": report.ok, "writes": saved.writes, "waiting": waiting, "min_calls": calls,
+                           "budget": [one.as_json() for one in standings.values()],
                            "mails": saved.mails, "messages": saved.messages,
                            **{key: value for key, value in report.as_json().items()
                                                     if key in ("counts", "problems", "failed", "parked")}})
@@ -115,6 +118,7 @@ def plan(
             output.out.print(f"... and {len(writes) - limit} more; --json prints all.")
         if calls:
             output.out.print("Calls needed: " + ", ".join(f"{name} {count}" for name, count in calls.items()))
+            budget.show({name: count for name, count in calls.items() if name in standings}, standings)
         for problem in report.problems:
             output.out.print(f"[yellow]![/yellow] {escape(str(problem))}")
         for message in (*report.failed.values(), *report.parked):
@@ -300,6 +304,7 @@ serve.register(app)
 undo.register(app)
 quarantine.register(app)
 census.register(app)
+budget.register(app)
 panels.arrange(app)
 
 

@@ -28,6 +28,7 @@ from sidefeed.mapping import ObjectMap
 from sidefeed.sync import quarantine
 from sidefeed.sync.absorb import absorb
 from sidefeed.sync.apply import apply, recover
+from sidefeed.sync.budget import Budget, Meter
 from sidefeed.sync.capture import Progress, capture
 from sidefeed.sync.census import FeedCensus
 from sidefeed.sync.census import take as take_census
@@ -61,7 +62,9 @@ class Engine:
     limits: Limits = field(default_factory=Limits)
     progress: Progress | None = None
     calendars: CalendarPolicy = field(default_factory=CalendarPolicy)
+    budgets: Mapping[str, Budget] = field(default_factory=dict)
     codes: Codes = field(default_factory=Codes, init=False)
+    meter: Meter = field(init=False)
 
     def __post_init__(self) -> None:
         self.store.calendars = self.calendars
@@ -71,6 +74,7 @@ class Engine:
             for entity, field_name in om.looked_up:
                 match.setdefault(entity, []).append((field_name,))
         self.store.natural_keys = natural_keys(match)
+        self.meter = Meter(self.store, self.connectors, self.budgets)
         self.codes = Codes(code for connector in self.connectors.values() for code in getattr(connector, "codes", ()))
 
     def sync(
@@ -162,6 +166,7 @@ class Engine:
             state = "moved"
             raise
         finally:
+            self.meter.settle()
             with self.store.write() as tx:
                 tx.end_run(run, state, report.counts, {**report.as_json(), "trips": trips})
             self.store.run = None
@@ -180,7 +185,8 @@ class Engine:
         names = list(systems or self.connectors)
         with scratch_copy(self.store) as scratch:
             scratch.natural_keys = self.store.natural_keys
-            engine = Engine(scratch, self.mappings, self.connectors, self.limits, self.progress, self.calendars)
+            engine = Engine(scratch, self.mappings, self.connectors, self.limits, self.progress, self.calendars,
+                            self.budgets)
             report = Report("plan", codes=self.codes)
             live = engine._identify(names, report, confirm_mapping=not skip_changed, skip_changed=skip_changed)
             try:
@@ -199,6 +205,7 @@ class Engine:
                     else:
                         trips += check_plan(tx, plan, self.limits)
             report.parked = [trip.message for trip in trips]
+        self.meter.settle()  # a plan writes nothing, but it reads, and reading counts
         return plans, report
 
     def save_plan(self, plans: Sequence[ObjectPlan], report: Report, systems: Sequence[str] | None = None) -> SavedPlan:
@@ -209,9 +216,11 @@ class Engine:
     def census(self, systems: Sequence[str] | None = None, *, repair: bool = False) -> Iterator[FeedCensus]:
         """Hold every linked object of these systems (all, if none are named) against the workspace, feed by feed."""
         names = list(systems or self.connectors)
-        return take_census(self.store, (
-            (om, stream, self.connectors[om.system]) for om in self.mappings.objects if om.system in names
-            for stream in self.connectors[om.system].streams(om.object)), repair=repair, progress=self.progress)
+        feeds = ((om, stream, self.connectors[om.system]) for om in self.mappings.objects if om.system in names
+                 for stream in self.connectors[om.system].streams(om.object))
+        for found in take_census(self.store, feeds, repair=repair, progress=self.progress):
+            self.meter.settle()
+            yield found
 
     # -- stages -------------------------------------------------------------------------------------------------
 
@@ -276,6 +285,9 @@ class Engine:
                                     if om.entity == "meeting" and stream.partition])
         for om, stream in self._feeds(live, report):
             with self._contained(om, stream, report):
+                if self.meter.standing(om.system).left == 0:
+                    self._spent(om, stream, report)
+                    continue
                 recover(self.store, om, self.connectors[om.system], stream, report)
                 report.count("captured", capture(self.store, self.connectors[om.system], om, stream, self.progress))
             _tell_problems(self.connectors[om.system], report)
@@ -286,9 +298,10 @@ class Engine:
             with self.store.read() as tx:
                 refuse(approve, [trip for om, stream in self._feeds(live, report)
                                  for trip in check_inbox(tx, om.system, stream.name, om.entity, self.limits)])
+        open_lanes = {name: self.meter.standing(name).retries for name in live}
         with self.store.write() as tx:
             for om, stream in self._feeds(live, report):
-                quarantine.release(tx, om.system, stream.name, lanes=True)
+                quarantine.release(tx, om.system, stream.name, lanes=open_lanes[om.system])
         for om, stream in self._feeds(live, report):
             with self._contained(om, stream, report):
                 absorb(self.store, self.mappings, om, stream, self.connectors[om.system], report, self.progress)
@@ -298,10 +311,11 @@ class Engine:
         self, live: list[str], report: Report, *, approve: Approval, narrow: Narrow | None = None
     ) -> None:
         """Plan and apply in waves: parents before children, and again for what moved meanwhile."""
-        if approve is not True:
-            with self.store.read() as tx:
-                refuse(approve, [trip for plan in self._plans(tx, live, report)
-                                 for trip in check_plan(tx, plan, self.limits)])
+        with self.store.read() as tx:
+            plans = self._plans(tx, live, report)
+            if approve is not True:
+                refuse(approve, [trip for plan in plans for trip in check_plan(tx, plan, self.limits)])
+            self.meter.set_aside(tx, plans)
         for _wave in range(WAVES):
             again = False
             for om, stream in self._feeds(live, report):
@@ -313,6 +327,10 @@ class Engine:
                         plan = plan_object(tx, self.mappings, om, stream, creatable=self._creatable(om.system))
                     if narrow is not None:
                         narrow(plan)
+                    with self.store.read() as tx:
+                        waiting = self.meter.fit(tx, plan)
+                    if waiting:
+                        self._spent(om, stream, report, waiting)
                     if plan.looked_at:
                         again |= apply(self.store, plan, connector, report, self.progress)
                     recover(self.store, om, connector, stream, report)
@@ -321,6 +339,17 @@ class Engine:
             if not (again or moved):
                 return
             self._absorb(live, report, approve=True)
+
+    def _spent(self, om: ObjectMap, stream: Stream, report: Report, waiting: int = 0) -> None:
+        """The share of the day's calls is used: say so once, and leave the work for the next run."""
+        stand = self.meter.standing(om.system)
+        what = f"{waiting:,} writes wait" if waiting else "it was not read"
+        report.count("over_budget", waiting)
+        report.skipped[f"{om.system} {stream.name}"] = told = (
+            f"{what}, because {stand.used:,} of the {stand.allowed or 0:,} calls of today that Sidefeed may use of "
+            f"{om.system} are used; the next run goes on")
+        if not any(one.object == stream.name and one.code == "budget-share" for one in report.problems):
+            report.problem(om.system, stream.name, "all records", None, "budget-share", told)
 
     @contextmanager
     def _contained(self, om: ObjectMap, stream: Stream, report: Report) -> Iterator[None]:
