@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -52,13 +52,20 @@ _VALUES = ("name", "account", "owner_id", "owner", "stage", "status", "category"
            "currency", "amount")
 
 
-def system_deals(tx: Transaction, mappings: Mappings, system: str) -> pd.DataFrame:
-    """Every live deal as one system was last seen to hold it, read through its mapping, with `SYSTEM_DEALS`."""
+def system_deals(
+    tx: Transaction, mappings: Mappings, system: str, records: Collection[str] | None = None
+) -> pd.DataFrame:
+    """Every live deal as one system was last seen to hold it, read through its mapping, with `SYSTEM_DEALS`.
+
+    With ``records`` only the primary objects of these deals: what a reader needs who has the rest already.
+    """
     names = Names(tx)
     rows: list[dict[str, Any]] = []
     for om in mappings.for_system(system):
         if om.entity == "opportunity":
-            rows += _Reader(tx, om, names).rows()
+            reader = _Reader(tx, om, names)
+            rows += reader.rows() if records is None else reader.primaries(
+                [record for record in tx.linked(om.system, om.object) if record in records])
     rows.sort(key=lambda row: (row["external_id"] or "", row.get("record") or ""))
     return frame(rows, SYSTEM_DEALS)
 
@@ -73,10 +80,11 @@ class _Reader:
         self.tx, self.om, self.names = tx, om, names
 
     def rows(self) -> list[dict[str, Any]]:
-        return [*self._primaries(), *self._duplicates(), *self._unmatched()]
+        return [*self.primaries(self.tx.linked(self.om.system, self.om.object)), *self._duplicates(),
+                *self._unmatched()]
 
-    def _primaries(self) -> Iterable[dict[str, Any]]:
-        records = self.tx.linked(self.om.system, self.om.object)
+    def primaries(self, records: Sequence[str]) -> Iterable[dict[str, Any]]:
+        """The objects that these deals, all of them linked, live as."""
         for start in range(0, len(records), 500):
             chunk = records[start:start + 500]
             links = self.tx.links(self.om.system, self.om.object, chunk)

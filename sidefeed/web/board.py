@@ -8,13 +8,15 @@ it is ready shows what was known, with the time it was known at.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from itertools import product
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
+import pandas as pd
 import sqlalchemy as sa
 
 from sidefeed.forecast import DEALS, Bridge, Scope, bridge, frame, system_deals
@@ -30,6 +32,10 @@ from sidefeed.workspace.clock import utc_text
 
 _DECIDING = ("money", "stage", "forecast_category", "close_date")
 """Fields that decide whether and how much of a deal counts."""
+REST = 10
+"""A figure that took a second to make is not made again for as many seconds: busy days must not slow the pages."""
+FEW = 2000
+"""Up to so many changed deals, what the systems hold is patched rather than read again."""
 PATIENCE = 0.1
 """Seconds a page waits for newer figures before it shows the older ones."""
 
@@ -75,6 +81,8 @@ class Snapshot:
     deals: Mapping[str, Deal] = field(default_factory=dict)
     users: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     disputed: Mapping[str, Disputed] = field(default_factory=dict)
+    cube: Cube = field(default_factory=Cube)
+    """The deals added up by owner, quarter and currency."""
     _made: dict[str, Any] = field(default_factory=dict, compare=False)
 
     def ordered(self, by: str) -> list[Deal]:
@@ -82,17 +90,6 @@ class Snapshot:
         if by not in self._made:
             self._made[by] = sorted(self.deals.values(), key=ORDERS[by])
         found: list[Deal] = self._made[by]
-        return found
-
-    @property
-    def cube(self) -> Cube:
-        """The deals added up by owner, quarter and currency; once for each revision."""
-        if "cube" not in self._made:
-            cube = Cube()
-            for deal in self.deals.values():
-                cube.add(deal.owner, deal.line)
-            self._made["cube"] = cube
-        found: Cube = self._made["cube"]
         return found
 
     def owner_name(self, owner: str) -> str:
@@ -121,6 +118,8 @@ class Sides:
     """Every system's deals, as `sidefeed.forecast.system_deals` gives them, and ours at the same revision."""
 
     snapshot: Snapshot
+    run: str
+    """The newest run that read or wrote anything, by then."""
     ours: Mapping[str, ForecastDeal]
     frames: Mapping[str, Any]
     deals: Mapping[str, list[ForecastDeal]]
@@ -128,6 +127,15 @@ class Sides:
     cubes: Mapping[str, Cube]
     complete: Mapping[str, str | None]
     """System -> how far its deals had been read."""
+
+
+class Known(NamedTuple):
+    """A figure: of which version, and when (by a clock that never goes back) and how long it was made, in seconds."""
+
+    version: Any
+    value: Any
+    made: float
+    took: float
 
 
 class Board:
@@ -140,7 +148,7 @@ class Board:
         self._snapshot = Snapshot()
         self._lock = threading.Lock()
         self._workers = ThreadPoolExecutor(2, thread_name_prefix="figures")
-        self._known: dict[str, tuple[Any, Any]] = {}
+        self._known: dict[str, Known] = {}
         self._running: dict[str, Future[Any]] = {}
 
     def close(self) -> None:
@@ -167,61 +175,85 @@ class Board:
         deals = dict(old.deals)
         if any(old.users.get(id) != users[id] for id in moved if id in old.users):
             deals = {}  # somebody was renamed: every line of theirs changes
+        cube = old.cube.copy() if deals else Cube()
         for state in tx.each_record("opportunity", since=old.rev if deals else 0):
-            if state.deleted or state.merged_into is not None:
-                deals.pop(state.id, None)
-            else:
-                deals[state.id] = _deal(state, users)
+            before = deals.pop(state.id, None)
+            if before is not None:
+                cube.add(before.owner, before.line, -1)
+            if not state.deleted and state.merged_into is None:
+                now = deals[state.id] = _deal(state, users)
+                cube.add(now.owner, now.line)
         disputed = {state.id: Disputed(state.id, state.entity, label(state), state.values.get("owner") or "",
                                        tuple(state.conflicts), state.rev)
                     for state in tx.conflicted() if state.merged_into is None}
-        return Snapshot(last, utc_text(self.store.now()), deals, users, disputed)
+        return Snapshot(last, utc_text(self.store.now()), deals, users, disputed, cube)
 
     # -- figures that take longer -------------------------------------------------------------------------------
 
-    def figure(self, name: str, version: Any, make: Callable[[], _T]) -> tuple[_T | None, bool]:
+    def figure(self, name: str, version: Any, make: Callable[[], _T], patience: float = PATIENCE) -> tuple[
+            _T | None, bool]:
         """A figure made in the background: the newest one known (None before the first), and whether it is of this
         ``version``. Waits a moment for a new one."""
         known = self._known.get(name)
-        if known is not None and known[0] == version:
-            return known[1], True
+        if known is not None and known.version == version:
+            return known.value, True
         running = self._running.get(name)
         if running is None or running.done():
+            if known is not None and time.monotonic() < known.made + REST * known.took:
+                return known.value, False
             running = self._running[name] = self._workers.submit(self._make, name, version, make)
-        wait([running], PATIENCE)
+        wait([running], patience)
         if running.done() and (error := running.exception()) is not None:
             raise error
         known = self._known.get(name)
-        return (None, False) if known is None else (known[1], known[0] == version)
+        return (None, False) if known is None else (known.value, known.version == version)
 
     def _make(self, name: str, version: Any, make: Callable[[], Any]) -> None:
-        self._known[name] = (version, make())
+        begun = time.monotonic()
+        value = make()
+        now = time.monotonic()
+        self._known[name] = Known(version, value, now, now - begun)
         while len(self._known) > 64:
             self._known.pop(next(iter(self._known)))
 
-    def last_run(self) -> tuple[str, str | None]:
-        """What tells that the systems may have been read again: the newest run, and when it ended."""
+    def last_run(self) -> str:
+        """The newest run that read or wrote anything: what the systems hold may have changed with it."""
         with self.store.read() as tx:
-            row = tx.connection.execute(
-                sa.select(t.run.c.id, t.run.c.ended).order_by(t.run.c.id.desc()).limit(1)).first()
-        return ("", None) if row is None else (row.id, row.ended)
+            runs = tx.connection.execute(
+                sa.select(t.run.c.id, t.run.c.counts).where(t.run.c.ended.is_not(None))
+                .order_by(t.run.c.id.desc()).limit(50)).all()
+        return next((run.id for run in runs if any((run.counts or {}).get(what) for what in (
+            "captured", "written", "recovered", "undone", "refused"))), runs[-1].id if runs else "")
 
     def sides(self, snapshot: Snapshot) -> tuple[Sides | None, bool]:
         """Every system beside the workspace, and whether that is of this snapshot's revision."""
-        return self.figure("sides", (snapshot.rev, self.last_run()), lambda: self._read_sides(self.now()))
+        run = self.last_run()
+        return self.figure("sides", (snapshot.rev, run), lambda: self._read_sides(self.now(), run))
 
-    def _read_sides(self, snapshot: Snapshot) -> Sides:
+    def _read_sides(self, snapshot: Snapshot, run: str) -> Sides:
+        known = self._known.get("sides")
+        old: Sides | None = known.value if known is not None and known.value.run == run else None
+        changed = None if old is None else {
+            id for id in {*old.snapshot.deals, *snapshot.deals}
+            if old.snapshot.deals.get(id) is not snapshot.deals.get(id)}
+        if changed is not None and len(changed) > FEW:
+            old = changed = None
         with self.store.read() as tx:
-            frames = {system: system_deals(tx, self.mappings, system) for system in self.systems}
+            frames = {system: system_deals(tx, self.mappings, system, changed) for system in self.systems}
             complete = {system: tx.cursor(system, object).complete_to for system, object in self.systems.items()}
+        if old is not None and changed is not None:
+            frames = {system: _patched(old.frames[system], frame, changed) for system, frame in frames.items()}
         deals = {system: list(deals_in(frame)) for system, frame in frames.items()}
-        return Sides(snapshot, {id: forecast_deal(deal) for id, deal in snapshot.deals.items()}, frames, deals,
+        ours = {id: forecast_deal(deal) for id, deal in snapshot.deals.items()} if old is None else {
+            id: old.ours[id] if id not in (changed or ()) else forecast_deal(deal)
+            for id, deal in snapshot.deals.items()}
+        return Sides(snapshot, run, ours, frames, deals,
                      {system: Cube.of_deals(listed) for system, listed in deals.items()}, complete)
 
-    def bridge(self, sides: Sides, system: str, scope: Scope) -> tuple[Bridge | None, bool]:
-        """The bridge from one system's total to ours, at the revision of ``sides``."""
-        return self.figure(f"bridge {system} {scope}", (sides.snapshot.rev, id(sides)),
-                           lambda: self._make_bridge(sides, system, scope))
+    def bridge(self, sides: Sides, system: str, scope: Scope) -> tuple[tuple[Sides, Bridge] | None, bool]:
+        """The bridge from one system's total to ours, with the sides that it was made from."""
+        return self.figure(f"bridge {system} {scope}", (sides.snapshot.rev, sides.run),
+                           lambda: (sides, self._make_bridge(sides, system, scope)))
 
     def _make_bridge(self, sides: Sides, system: str, scope: Scope) -> Bridge:
         kept, here = bridge_parts(sides.deals[system], sides.ours, scope)
@@ -229,6 +261,12 @@ class Board:
         found = bridge(there, frame(here, {name: DEALS[name] for name in ForecastDeal._fields}), scope, system=system)
         with self.store.read() as tx:
             return with_origin(tx, found, self.store.now())
+
+
+def _patched(old: Any, newer: Any, changed: set[str]) -> Any:
+    """A system's deals with those of some records in place of what stood there for them."""
+    kept = old[~(old["record"].isin(changed) & (old["role"] == "primary"))]
+    return pd.concat([kept, newer], ignore_index=True).astype(old.dtypes.to_dict())
 
 
 def label(state: RecordState) -> str:

@@ -14,7 +14,7 @@ from sidefeed.sync import refs
 from sidefeed.web import wording
 from sidefeed.web.board import ORDERS, Deal, label
 from sidefeed.web.desk import Posted, SignedIn, Visitor
-from sidefeed.web.sums import CATEGORIES, Selection, pages, select
+from sidefeed.web.sums import CATEGORIES, Selection, page_number, pages, select
 from sidefeed.web.typed import EDITABLE, NotUnderstood, value_of
 from sidefeed.workspace import Draft, RecordState, Transaction
 from sidefeed.workspace.report import blame_lines
@@ -57,7 +57,7 @@ def order(visitor: Visitor) -> tuple[str, bool]:
 def deals(visitor: SignedIn, page: str = "1", trace: str = "") -> HTMLResponse:
     sort, descending = order(visitor)
     found = select(visitor.snapshot, selection(visitor), sort, descending=descending)
-    shown, number, last = pages(found, int(page) if page.isdigit() and len(page) < 9 else 1, ROWS)
+    shown, number, last = pages(found, page_number(page), ROWS)
     with visitor.desk.store.read() as tx:
         rows = _rows(tx, visitor, shown, trace=bool(trace))
     columns = [column for column in COLUMNS if column[0] != "amount" or visitor.person.sees_amounts]

@@ -10,7 +10,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from sidefeed.web import wording
 from sidefeed.web.board import label
 from sidefeed.web.desk import Posted, SignedIn, Visitor
-from sidefeed.web.sums import pages
+from sidefeed.web.sums import page_number, pages
 from sidefeed.web.typed import EDITABLE, NotUnderstood, value_of
 from sidefeed.workspace import DELETED, Draft, Head, RecordState, Transaction
 
@@ -25,7 +25,7 @@ LONGEST_REASON = 500
 def conflicts(visitor: SignedIn, page: str = "1") -> HTMLResponse:
     listed = [(one.id, name) for one in visitor.snapshot.disputed.values() for name in one.fields
               if visitor.owners is None or one.owner in visitor.owners]
-    shown, number, last = pages(listed, int(page) if page.isdigit() and len(page) < 9 else 1, PAGE)
+    shown, number, last = pages(listed, page_number(page), PAGE)
     with visitor.desk.store.read() as tx:
         states = tx.records({id for id, _name in shown})
         names = visitor.desk.names(tx, {

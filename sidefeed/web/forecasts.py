@@ -22,6 +22,8 @@ from sidefeed.web.sums import (
     Sum,
     committed_range,
     in_scope,
+    page_number,
+    pages,
     together,
 )
 from sidefeed.web.view import ANY_TIME, View, quarters, view_of
@@ -30,6 +32,9 @@ from sidefeed.workspace.clock import utc_instant, utc_text
 
 router = APIRouter(include_in_schema=False)
 
+MOST_NODES = 60
+"""A tree with more is shown one level at a time."""
+ROWS = 100
 SINCE = {"week": "last week", "day": "yesterday", "month": "a month ago", "quarter": "the quarter began",
          "first": "the first reading"}
 
@@ -68,7 +73,10 @@ def _rows(
     there = {} if sides is None else {
         system: cube.by_owner(view.owners, view.quarter, view.currency) for system, cube in sides.cubes.items()}
     rows, top = list[dict[str, Any]](), Decimal(0)
-    for node in view.node.walk():
+    nodes = list(view.node.walk())
+    if len(nodes) > MOST_NODES:
+        nodes = [view.node, *view.node.children]
+    for node in nodes:
         total = together(own[owner] for owner in node.owners if owner in own)
         top = max(top, total.of(*CATEGORIES[:4]))
         rows.append({"node": node, "depth": node.depth - view.node.depth, "total": total,
@@ -104,17 +112,19 @@ def bridge_card(visitor: SignedIn, system: str) -> HTMLResponse:
 
 
 @router.get("/forecast/bridge/{system}/{step}")
-def bridge_deals(visitor: SignedIn, system: str, step: str) -> HTMLResponse:
+def bridge_deals(visitor: SignedIn, system: str, step: str, page: str = "1") -> HTMLResponse:
     """The deals of one step, with both values, and who wrote ours."""
     view = view_of(visitor)
     found = _bridge(view, system)
     if found is None:
-        return visitor.render("bridge_deals.html", view=view, system=system, step=step, rows=None, sum=Decimal(0))
+        return visitor.render("bridge_deals.html", view=view, system=system, step=step, rows=None, found=0, page=1,
+                              last=1, size=ROWS, sum=Decimal(0))
     _sides, made, _fresh = found
     table = made.deals[(made.deals["step"] == step)]
     rows = [row for row in _dicts(table) if row["currency"] in (view.currency, None)]
-    return visitor.render("bridge_deals.html", view=view, system=system, step=step, rows=rows,
-                          sum=_total(row["amount"] for row in rows))
+    shown, number, last = pages(rows, page_number(page), ROWS)
+    return visitor.render("bridge_deals.html", view=view, system=system, step=step, rows=shown, found=len(rows),
+                          page=number, last=last, size=ROWS, sum=_total(row["amount"] for row in rows))
 
 
 def _bridge(view: View, system: str) -> tuple[Sides, Any, bool] | None:
@@ -124,8 +134,8 @@ def _bridge(view: View, system: str) -> tuple[Sides, Any, bool] | None:
     sides, fresh = board.sides(view.visitor.snapshot)
     if sides is None:
         return None
-    made, newest = board.bridge(sides, system, in_scope(view.quarter, view.owners))
-    return None if made is None or not newest else (sides, made, fresh)
+    found, newest = board.bridge(sides, system, in_scope(view.quarter, view.owners))
+    return None if found is None else (*found, fresh and newest)
 
 
 def _steps(table: Any, currency: str) -> list[dict[str, Any]]:
@@ -162,8 +172,8 @@ def moves_card(visitor: SignedIn) -> HTMLResponse:
     chosen = _chosen(visitor)
     start, told = _start(view, chosen)
     if start is None:
-        return visitor.render("parts/moves.html", view=view, told=told, found=None, chosen=chosen)
-    found = _moves(view, start)
+        return visitor.render("parts/moves.html", view=view, told=told, found=None, fresh=True, chosen=chosen)
+    found, fresh = _moves(view, start)
     if found is None:
         return visitor.render("parts/waiting.html", view=view, again=visitor.request.url.path,
                               query={**view.query, "since": chosen}, what="Rebuilding the deals of that day")
@@ -172,30 +182,32 @@ def moves_card(visitor: SignedIn) -> HTMLResponse:
     bars = charts.steps((f"{start:%-d %b, %H:%M}", steps[0]["amount"]),
                         [(one["step"], one["step"], one["amount"]) for one in moved], ("now", steps[-1]["amount"]))
     return visitor.render("parts/moves.html", view=view, told=told, found=found, bars=bars, moves=moved, start=start,
-                          chosen=chosen, end=steps[-1],
+                          fresh=fresh, chosen=chosen, end=steps[-1],
                           address=lambda step: url(f"/forecast/moves/{step}", since=chosen, **view.query),
                           gross=sum(one["moves"] for one in _dicts(found.gross) if one["currency"] == view.currency))
 
 
 @router.get("/forecast/moves/{step}")
-def moved_deals(visitor: SignedIn, step: str) -> HTMLResponse:
+def moved_deals(visitor: SignedIn, step: str, page: str = "1") -> HTMLResponse:
     """The deals of one step of the waterfall: what they were, what they are, and who did it."""
     view = view_of(visitor)
     start, told = _start(view, _chosen(visitor))
-    found = _moves(view, start) if start is not None else None
-    rows = None if found is None else [
+    found, _fresh = _moves(view, start) if start is not None else (None, True)
+    rows = [] if found is None else [
         row for row in _dicts(found.deals[found.deals["step"] == step]) if row["currency"] in (view.currency, None)]
-    return visitor.render("moved_deals.html", view=view, step=step, rows=rows, start=start, told=told,
-                          chosen=_chosen(visitor), sum=_total(row["amount"] for row in rows or ()))
+    shown, number, last = pages(rows, page_number(page), ROWS)
+    return visitor.render("moved_deals.html", view=view, step=step, rows=None if found is None else shown, start=start,
+                          told=told, found=len(rows), page=number, last=last, size=ROWS, chosen=_chosen(visitor),
+                          sum=_total(row["amount"] for row in rows))
 
 
-def _moves(view: View, start: datetime) -> Explained | None:
+def _moves(view: View, start: datetime) -> tuple[Explained | None, bool]:
+    """Why the number moved, and whether that is of this moment."""
     board, store = view.visitor.desk.board, view.visitor.desk.store
     scope = in_scope(view.quarter, view.owners)
     rev = view.visitor.snapshot.rev
-    found, fresh = board.figure(f"moves {utc_text(start)[:13]} {scope}", rev,
-                                lambda: explain(store, start, max(start, store.now()), scope))
-    return found if fresh else None
+    return board.figure(f"moves {utc_text(start)} {scope}", rev,
+                        lambda: explain(store, start, max(start, store.now()), scope))
 
 
 def _start(view: View, chosen: str) -> tuple[datetime | None, str]:

@@ -65,14 +65,16 @@ class Sum:
     amounts: dict[str, Decimal] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
 
-    def add(self, line: Line) -> None:
-        self.deals += 1
-        self.counts[line.category] = self.counts.get(line.category, 0) + 1
+    def add(self, line: Line, sign: int = 1) -> None:
+        """Count a deal, or with a ``sign`` of -1 count it no more."""
+        self.deals += sign
+        self.counts[line.category] = self.counts.get(line.category, 0) + sign
         if line.amount is None:
-            self.without += 1
+            self.without += sign
         else:
-            self.negative += line.amount < 0
-            self.amounts[line.category] = EXACT.add(self.amounts.get(line.category, Decimal(0)), line.amount)
+            self.negative += sign * (line.amount < 0)
+            self.amounts[line.category] = EXACT.add(self.amounts.get(line.category, Decimal(0)),
+                                                    line.amount if sign > 0 else EXACT.minus(line.amount))
 
     def add_sum(self, other: Sum) -> None:
         self.deals += other.deals
@@ -103,12 +105,21 @@ class Cube:
     def __init__(self) -> None:
         self.cells: dict[tuple[str, str, str], Sum] = {}
 
-    def add(self, owner: str, line: Line) -> None:
+    def add(self, owner: str, line: Line, sign: int = 1) -> None:
         key = (owner, line.quarter, line.currency or "")
         cell = self.cells.get(key)
         if cell is None:
             cell = self.cells[key] = Sum()
-        cell.add(line)
+        cell.add(line, sign)
+        if not cell.deals:
+            del self.cells[key]
+
+    def copy(self) -> Cube:
+        """Another cube with the same sums; adding to one leaves the other as it is."""
+        other = Cube()
+        for key, cell in self.cells.items():
+            other.cells[key] = together((cell,))
+        return other
 
     @classmethod
     def of_deals(cls, deals: Iterable[ForecastDeal]) -> Cube:
@@ -203,6 +214,11 @@ def _counts(line: Line, selection: Selection, currency: str) -> Decimal:
     return line.amount or Decimal(0) if counted else Decimal(0)
 
 
+def page_number(text: str) -> int:
+    """The page that an address asks for; the first for what is none."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 9 else 1
+
+
 def pages(items: Sequence[_T], number: int, size: int) -> tuple[Sequence[_T], int, int]:
     """One page of a list, its number (brought into range) and how many there are."""
     last = max(1, -(-len(items) // size))
@@ -254,4 +270,4 @@ def in_scope(quarter: str, owners: frozenset[str] | None, measure: str = "commit
 
 
 __all__ = ["CATEGORIES", "COMMITTED", "NO_DATE", "Cube", "Line", "Selection", "Sum", "bridge_parts", "committed_range",
-           "forecast_deal", "in_scope", "pages", "quarter_days", "quarter_of", "select", "together"]
+           "forecast_deal", "in_scope", "page_number", "pages", "quarter_days", "quarter_of", "select", "together"]
