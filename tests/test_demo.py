@@ -7,7 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
+
+from tests.web.site import read, ready
+from tests.web.test_serve import serving
 
 STEPS = ["first contact", "a deal moves in the workspace", "a customer meeting in Outlook",
          "two fields of one deal change in two systems", "one amount changes in both", "a deletion and a hostile name",
@@ -16,8 +20,8 @@ STEPS = ["first contact", "a deal moves in the workspace", "a customer meeting i
 
 @pytest.mark.slow
 def test_every_step_of_the_demonstration_holds(tmp_path: Path) -> None:
-    done = subprocess.run([sys.executable, "-m", "sidefeed", "demo", "--json", "--no-browser"], capture_output=True,
-                          text=True, cwd=tmp_path, timeout=300)
+    done = subprocess.run([sys.executable, "-m", "sidefeed", "demo", "--json", "--no-browser", "--keep", "brightwater"],
+                          capture_output=True, text=True, cwd=tmp_path, timeout=300)
     outcome = json.loads(done.stdout)
     assert [step["name"] for step in outcome["steps"] if not step["ok"]] == []
     assert [step["name"] for step in outcome["steps"]] == STEPS
@@ -27,3 +31,20 @@ def test_every_step_of_the_demonstration_holds(tmp_path: Path) -> None:
         calls = outcome["calls"][system]
         assert calls["used"] == calls["minimum"], f"{system} was called more than the batch sizes need"
     assert outcome["systems"]["salesforce"]["Opportunity"] == outcome["systems"]["hubspot"]["deals"]
+    _the_project_that_stays_shows_a_company_at_work(tmp_path / "brightwater")
+
+
+def _the_project_that_stays_shows_a_company_at_work(folder: Path) -> None:
+    """Its page has one number, with the range that a dispute leaves, and why each CRM says another."""
+    with serving(folder, "--as", "dana.cole@brightwater.example") as told, httpx.Client(
+            base_url=told["url"], follow_redirects=True, timeout=60, trust_env=False) as client:
+        client.post("/sign-in", data={"token": told["sign_in"].partition("token=")[2]})
+        page = read(client.get("/"))
+        assert "1 deal in conflict which moves this number" in page
+        assert "HubSpot complete to" in page
+        assert "Dana Cole, manager" in page
+        salesforce = ready(client, "/forecast/bridge/salesforce", {})
+        assert "Pending write" in salesforce
+        assert "Conflict" in salesforce
+        assert "Pulled in" in ready(client, "/forecast/moves", {})
+        assert "48,000.00 USD Salesforce" in read(client.get("/conflicts"))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import threading
+import time
 from collections.abc import Mapping
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +68,21 @@ class Site:
             client.close()
         self._server.should_exit = True
         self._thread.join(20)
+
+
+def read(answer: httpx.Response) -> str:
+    """What a person reads on a page."""
+    return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]+>", " ", answer.text)))
+
+
+def ready(client: httpx.Client, path: str, query: Mapping[str, str]) -> str:
+    """A part of the page, read once it is made: asked for again as the browser does."""
+    for _attempt in range(600):
+        page = client.get(path, params=query)
+        if "load delay" not in page.text:
+            return read(page)
+        time.sleep(0.1)
+    raise AssertionError(f"{path} was never made")
 
 
 def listed(table: Mapping[str, Mapping[str, str]] = PEOPLE) -> dict[str, Person]:

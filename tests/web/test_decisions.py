@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.web.conftest import Company
-from tests.web.test_access import text
+from tests.web.site import read
 
 QUARTER = {"quarter": "2026-Q4"}
 
@@ -39,14 +39,14 @@ def decide(own: Company, client: httpx.Client, choice: str, **more: str) -> http
 
 def test_a_side_of_a_conflict_becomes_the_value_with_who_decided_and_why(own: Company) -> None:
     client = own.site.client("mia@example.com")
-    page = text(decide(own, client, "55,000.00 EUR", reason="the signed offer says so"))
+    page = read(decide(own, client, "55,000.00 EUR", reason="the signed offer says so"))
     assert "Amount is decided" in page
     assert "Nobody disagrees" in page
     assert own.team.value(own.pump, "money") == {"amount": "55000", "currency": "EUR"}
     with own.store.read() as tx:
         last = tx.changes_of(own.pump)[-1]
     assert (last.actor, last.source, last.reason) == ("mia@example.com", "workspace", "the signed offer says so")
-    history = text(client.get(f"/records/{own.pump}"))
+    history = read(client.get(f"/records/{own.pump}"))
     assert "48,000.00 EUR and 55,000.00 EUR → 55,000.00 EUR" in history
 
 
@@ -55,7 +55,7 @@ def test_a_side_of_a_conflict_becomes_the_value_with_who_decided_and_why(own: Co
     ("<script>alert(1)</script>", "is no amount")])
 def test_what_is_no_amount_decides_nothing(own: Company, typed: str, told: str) -> None:
     page = decide(own, own.site.client("mia@example.com"), "other", value=typed)
-    assert told in text(page)
+    assert told in read(page)
     assert "<script>alert" not in page.text
     assert own.team.value(own.pump, "money")["amount"] == "48000"
 
@@ -74,7 +74,7 @@ def test_a_decision_about_values_that_changed_meanwhile_is_not_taken(own: Compan
     own.team.dispute(own.pump, "money", {"hubspot": {"amount": "1", "currency": "EUR"}})
     answer = client.post(f"/conflicts/{own.pump}/money", data={
         "csrf": field(page, "csrf"), "heads": field(page, "heads"), "choice": str(state.conflicts["money"][0].rev)})
-    assert "changed meanwhile" in text(answer)
+    assert "changed meanwhile" in read(answer)
     assert own.team.value(own.pump, "money")["amount"] == "1"
 
 
@@ -108,7 +108,7 @@ def test_a_field_changed_on_the_page_is_a_change_in_the_log(
     own: Company, name: str, typed: str, stored: object
 ) -> None:
     page = change(own.site.client("eve@example.com"), own.quarry, name, typed)
-    assert "is changed" in text(page)
+    assert "is changed" in read(page)
     assert own.team.value(own.quarry, name) == stored
     with own.store.read() as tx:
         last = tx.changes_of(own.quarry)[-1]
@@ -121,7 +121,7 @@ def test_a_field_changed_on_the_page_is_a_change_in_the_log(
     ("next_step", "x" * 6000, "5,000 are the most"), ("next_step", "two\nlines", "holds one line")])
 def test_a_value_that_is_none_changes_nothing_and_says_why(own: Company, name: str, typed: str, told: str) -> None:
     before = own.team.value(own.quarry, name)
-    assert told in text(change(own.site.client("eve@example.com"), own.quarry, name, typed))
+    assert told in read(change(own.site.client("eve@example.com"), own.quarry, name, typed))
     assert own.team.value(own.quarry, name) == before
 
 
@@ -154,12 +154,12 @@ def say(own: Company, client: httpx.Client, who: str, **form: str) -> httpx.Resp
 
 def test_a_submission_a_call_and_an_adjustment_stand_beside_the_computed_number(own: Company) -> None:
     ann = own.team.users["ann@example.com"]
-    assert "is stored" in text(say(own, own.site.client("ann@example.com"), ann, kind="submission", amount="50000"))
+    assert "is stored" in read(say(own, own.site.client("ann@example.com"), ann, kind="submission", amount="50000"))
     mia = own.site.client("mia@example.com")
-    assert "needs a reason" in text(say(own, mia, ann, kind="call", amount="45000"))
-    assert "needs a reason" in text(say(own, mia, ann, kind="adjustment", amount="-2000", reason="  "))
+    assert "needs a reason" in read(say(own, mia, ann, kind="call", amount="45000"))
+    assert "needs a reason" in read(say(own, mia, ann, kind="adjustment", amount="-2000", reason="  "))
     say(own, mia, ann, kind="call", amount="45000", reason="they always slip")
-    page = text(say(own, mia, ann, kind="adjustment", amount="-2000", reason="no budget <i>yet</i>"))
+    page = read(say(own, mia, ann, kind="adjustment", amount="-2000", reason="no budget <i>yet</i>"))
     for told in ("The deals say 48,000.00", "Submitted 50,000.00 Ann Lee", "45,000.00 Mia North: they always slip",
                  "Adjusted 46,000.00", "when the deals said 48,000.00", "no budget <i>yet</i>"):
         assert told in page
@@ -180,7 +180,7 @@ def test_nobody_enters_a_number_that_is_not_theirs(own: Company, email: str, kin
 def test_a_submission_that_is_no_amount_is_refused_in_words(own: Company, amount: str) -> None:
     page = say(own, own.site.client("ann@example.com"), own.team.users["ann@example.com"], kind="submission",
                amount=amount)
-    assert "Nothing was stored" in text(page)
+    assert "Nothing was stored" in read(page)
 
 
 def test_a_question_is_answered_once_and_only_by_its_choices(own: Company) -> None:
@@ -192,9 +192,9 @@ def test_a_question_is_answered_once_and_only_by_its_choices(own: Company) -> No
     assert "Alder &lt;b&gt;" in page
     form = {"csrf": field(page, "csrf"), "system": "salesforce", "object": "Account",
             "external_id": "0015g000000G80ZAAS"}
-    assert "none of the choices" in text(client.post("/questions", data={**form, "answer": own.pump}))
-    assert "The next sync acts on it" in text(client.post("/questions", data={**form, "answer": own.team.account}))
-    assert "answered already" in text(client.post("/questions", data={**form, "answer": "new"}))
+    assert "none of the choices" in read(client.post("/questions", data={**form, "answer": own.pump}))
+    assert "The next sync acts on it" in read(client.post("/questions", data={**form, "answer": own.team.account}))
+    assert "answered already" in read(client.post("/questions", data={**form, "answer": "new"}))
     with own.store.read() as tx:
         assert tx.answers("salesforce", "Account", ["0015g000000G80ZAAS"]) == {
             "0015g000000G80ZAAS": own.team.account}

@@ -16,8 +16,7 @@ from sidefeed.project import OidcSettings, WebSettings
 from sidefeed.web.oidc import Provider
 from tests.web.conftest import Company
 from tests.web.provider import CLIENT, SECRET, IdentityProvider
-from tests.web.site import Site, listed
-from tests.web.test_access import text
+from tests.web.site import Site, listed, read
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +82,7 @@ def _refused(site: Site, told: str) -> None:
     with browser(site) as client:
         page = client.get("/sign-in/start")
         assert page.status_code == 403
-        assert told in text(page)
+        assert told in read(page)
         assert client.get("/deals").url.path == "/sign-in"
 
 
@@ -113,7 +112,7 @@ def test_an_answer_that_another_browser_asked_for_lets_nobody_in(site: Site) -> 
         answer = httpx.get(first.headers["location"], trust_env=False)
         page = victim.get(answer.headers["location"])
         assert page.status_code == 403
-        assert "not begun in this browser" in text(page)
+        assert "not begun in this browser" in read(page)
         assert attacker.get(answer.headers["location"]).status_code == 403  # used up
 
 
@@ -122,14 +121,14 @@ def test_a_refusal_of_the_provider_is_shown_as_text(site: Site, identity: Identi
     with browser(site) as client:
         page = client.get("/sign-in/start")
     assert "<script>alert" not in page.text
-    assert "Example Login said no: access_denied" in text(page)
+    assert "Example Login said no: access_denied" in read(page)
 
 
 def test_a_provider_that_is_away_is_told(company: Company) -> None:
     settings = OidcSettings(issuer="http://127.0.0.1:9", client_id=CLIENT)
     site = Site(company.store, listed(), provider=Provider(settings, "http://127.0.0.1/x", company.store.now))
     with browser(site) as client:
-        assert "cannot be reached" in text(client.get("/sign-in/start"))
+        assert "cannot be reached" in read(client.get("/sign-in/start"))
     site.close()
 
 

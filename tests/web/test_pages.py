@@ -13,8 +13,8 @@ import pytest
 import sidefeed.web
 from sidefeed.workspace import Store
 from tests.web.conftest import NOW, Company
-from tests.web.site import Site, Team
-from tests.web.test_access import PAGES, text
+from tests.web.site import Site, Team, read, ready
+from tests.web.test_access import PAGES
 
 STATIC = Path(sidefeed.web.__file__).parent / "static"
 
@@ -35,40 +35,31 @@ def test_every_page_of_an_empty_workspace_says_that_it_is_empty(bare: Site, path
     assert answer.status_code == 200
     told = {"/": "There are no deals yet", "/deals": "There are no deals yet", "/conflicts": "Nobody disagrees",
             "/feeds": "Nothing has been read yet", "/forecast/moves": "No deal has been read yet"}
-    assert told.get(path, "") in text(answer)
+    assert told.get(path, "") in read(answer)
 
 
 def test_one_deal_without_amount_owner_date_currency_or_name(bare: Site) -> None:
     with_one = Team(bare.store)
     with_one.new("opportunity", {"stage": "proposal"})
     client = bare.client()
-    page = text(client.get("/", params={"quarter": "all"}))
+    page = read(client.get("/", params={"quarter": "all"}))
     assert "1 deal has no amount and counts as nothing" in page
     assert "Nobody's deals" in page
-    assert "without a name" in text(client.get("/deals"))
-    assert "no amount" in text(client.get("/deals"))
+    assert "without a name" in read(client.get("/deals"))
+    assert "no amount" in read(client.get("/deals"))
 
 
 def test_the_bridge_and_the_waterfall_lead_to_the_number_on_the_page(company: Company) -> None:
     client = company.site.client("dana@example.com")
     query = {"quarter": "2026-Q4"}
-    bridge = _ready(client, "/forecast/bridge/hubspot", query)
+    bridge = ready(client, "/forecast/bridge/hubspot", query)
     assert "+146,700.50 5 deals" in bridge
     assert "Sidefeed 146,700.50" in bridge
-    drill = text(client.get("/forecast/bridge/hubspot/only here", params=query))
+    drill = read(client.get("/forecast/bridge/hubspot/only here", params=query))
     assert "Quarry control" in drill
     assert "+146,700.50 EUR" in drill
-    moves = _ready(client, "/forecast/moves", {**query, "since": "first"})
+    moves = ready(client, "/forecast/moves", {**query, "since": "first"})
     assert "now 146,700.50" in moves or "Nothing moved this number: 146,700.50" in moves
-
-
-def _ready(client: httpx.Client, path: str, query: dict[str, str]) -> str:
-    """A part of the page, as the browser gets it once it is made."""
-    for _attempt in range(100):
-        page = client.get(path, params=query)
-        if "load delay" not in page.text:
-            return text(page)
-    raise AssertionError("it was never made")
 
 
 @pytest.mark.parametrize("query", [
@@ -106,14 +97,14 @@ def test_a_spreadsheet_takes_no_name_for_a_formula(company: Company) -> None:
 
 
 def test_each_value_says_who_wrote_it(company: Company) -> None:
-    page = text(company.site.client("dana@example.com").get("/deals", params={"trace": "1", "q": "quarry"}))
+    page = read(company.site.client("dana@example.com").get("/deals", params={"trace": "1", "q": "quarry"}))
     assert "Salesforce, Ann Lee, just now" in page
 
 
 def test_the_mapping_pages_tell_what_the_mapping_does(company: Company) -> None:
     client = company.site.client("ann@example.com")
     assert "HubSpot deals both ways with Deal" in client.get("/mapping").text
-    page = text(client.get("/mapping/opportunity"))
+    page = read(client.get("/mapping/opportunity"))
     assert "until a person decides" in page
     assert "Opportunity.Amount" in page
 
