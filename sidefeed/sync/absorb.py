@@ -68,6 +68,7 @@ class _Edit:
     fields: dict[str, Any] = field(default_factory=dict)
     base: dict[str, Sequence[int]] = field(default_factory=dict)
     seen: dict[str, list[int]] = field(default_factory=dict)
+    first: bool = False
 
 
 def absorb(
@@ -351,6 +352,7 @@ class _Batch:
 
     def _first_sight(self, edit: _Edit) -> None:
         """A record that nothing is known of yet: every value is news, and a blank says nothing."""
+        edit.first = True
         for name, value in edit.observation.values.items():
             if value is None or value == self.blanks[name]:
                 edit.seen[name] = []
@@ -432,8 +434,8 @@ class _Batch:
         for edit, change in zip(owners, changes, strict=True):
             state = self.touched[change.record] = touched[change.record]
             self.report.absorbed(self.om, change)
-            for name in change.fields:
-                edit.seen[name] = [change.rev]
+            edit.seen.update({name: [change.rev] for name in change.fields})
+            for name in change.fields if before else ():
                 old = before.get((change.record, name))
                 spec = self.entity.fields.get(name)
                 if old and spec and name not in state.conflicts and reverts(
@@ -452,9 +454,11 @@ class _Batch:
         wanted: dict[tuple[str, str], int] = {}
         for edit in edits:
             state = states.get(edit.link.record)
+            if state is None:
+                continue
             for name in edit.fields:
                 spec = self.entity.fields.get(name)
-                if state is None or spec is None or name in state.conflicts or not can_revert(spec.policy):
+                if spec is None or name in state.conflicts or not can_revert(spec.policy):
                     continue
                 if state.heads_of(name):
                     wanted[(state.id, name)] = state.heads_of(name)[-1]
@@ -489,8 +493,11 @@ class _Batch:
         kept = {name: back for name, back in put_backs(link, state).items() if name not in edit.fields
                 and any((one.image or {}).get(key) != value for key, value in back["raw"].items())}
         link.sent = {"sure": True, "values": {}, "known": {}, "put_back": kept} if kept else None
-        link.exceptions.update(edit.seen)
-        catch_up(self.om, link, state)
+        if edit.first and len(state.heads) == len(edit.fields):  # it holds what this system told, and nothing else
+            link.synced_rev = state.rev
+        else:
+            link.exceptions.update(edit.seen)
+            catch_up(self.om, link, state)
         behind = bool(link.exceptions) or link.synced_rev < state.rev
         link.due = not self.om.readonly and (bool(kept) or (
             behind and any(is_due(spec, link, state) for spec in self.om.fields)))
