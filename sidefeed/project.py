@@ -106,6 +106,10 @@ class ForecastSettings(BaseModel):
     last_weekday: Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"] = "saturday"
     year_ends: Literal["nearest", "last"] = "nearest"
     notify_file: str = ""
+    qualification: list[str] = Field(default_factory=list)
+    """Fields of a deal that make it qualified; each is counted among the measures."""
+    reason_field: str = ""
+    """The field of a deal that says why it was won or lost."""
 
 
 class OidcSettings(BaseModel):

@@ -249,6 +249,29 @@ def accuracy(
 
 
 @app.command()
+def measures(
+    project: ProjectOption = Path(), json: JsonOption = False, node: Node = "", xlsx: Xlsx = None,
+) -> None:
+    """How long deals stay in each stage, which were pushed, next steps, time to won and to no, typing saved.
+
+    A person sees the own numbers, a team the medians of its people; nobody is ranked.
+    """
+    from sidefeed.forecast import records
+    from sidefeed.forecast.measures import measured
+
+    with opened(project, json) as one, one.store.read() as tx:
+        about = one.view(tx, "", "all", node, "open", "own")
+        tables = measured(tx, about, one.project.settings.forecast.qualification,
+                          one.project.settings.forecast.reason_field)
+        files(next(iter(tables.values())), None, None, xlsx, tables, about_sheet(about, "As of now", ()))
+        if json:
+            output.print_json({name.lower().replace(" ", "_"): records(table) for name, table in tables.items()})
+        else:
+            for name, table in tables.items():
+                print_table(name, table.drop(columns=[column for column in table.columns if column == "record"]))
+
+
+@app.command()
 def coverage(
     project: ProjectOption = Path(), json: JsonOption = False, as_of: AsOf = "", period: PeriodOption = "this-quarter",
     node: Node = "", currency: Currency = "", csv_file: Csv = None, parquet: Parquet = None, xlsx: Xlsx = None,

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
-from decimal import Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow
+from decimal import Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow, localcontext
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -116,6 +117,17 @@ def total(amounts: Iterable[Decimal | None]) -> Decimal:
         if amount is not None:
             result = EXACT.add(result, amount)
     return result
+
+
+def exact_sums(amounts: Sequence[Decimal | None], groups: np.ndarray, count: int) -> list[Decimal]:
+    """The exact sum of each of ``count`` groups; ``groups`` says to which each amount belongs, below zero to none."""
+    kept = np.flatnonzero(groups >= 0)
+    order = kept[np.argsort(groups[kept], kind="stable")]
+    # The last None keeps it a column of objects where every amount is missing or there is none.
+    listed = np.array([*amounts, None], dtype=object)[order].tolist()
+    starts = np.searchsorted(groups[order], np.arange(count + 1)).tolist()
+    with localcontext(EXACT):  # addition in C, which refuses to round
+        return [sum(listed[start:end], Decimal(0)) for start, end in pairwise(starts)]
 
 
 def records(table: pd.DataFrame) -> list[dict[str, Any]]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import date
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from sidefeed.forecast.frames import EXACT, Deal, Schema, deals_in, frame, plain
+from sidefeed.forecast.frames import EXACT, Deal, Schema, deals_in, exact_sums, frame, plain
 from sidefeed.forecast.hierarchy import EVERYONE, Hierarchy
 from sidefeed.forecast.scope import NO_CURRENCY, Scope
 
@@ -18,6 +20,8 @@ NOBODY = "nobody"
 
 NUMBERS = ("won", "commit", "best_case", "pipeline", "omitted", "lost")
 """Won and lost deals, and the open ones by category. Every deal stands in one of these."""
+
+_PLACE = {name: number for number, name in enumerate(NUMBERS, 2)}
 
 NODES: Schema = {
     "node": ("text", "the team, the id of the person, `everyone`, or `nobody` (deals without an owner)"),
@@ -65,7 +69,7 @@ def rollup(
     ``said`` is what `calls.standing` gives and ``quota`` what `calls.quotas` gives; ``names`` of people by id. The
     measure of the scope does not matter here: each row has them all.
     """
-    sums = _by_owner(deals, scope)
+    sums = Cells.of(deals, scope).sums
     owners = {owner for owner, _currency in sums}
     names = {EVERYONE: "Everyone", NOBODY: "Nobody", **(names or {})}
     shown = list(_walk(node, tree, owners, names))
@@ -82,30 +86,88 @@ def rollup(
     return frame(rows, NODES)
 
 
-def _by_owner(deals: pd.DataFrame, scope: Scope) -> dict[tuple[str, str], list[Any]]:
-    """(owner or "", currency) -> [deals, without amount, won, commit, ...], in one pass."""
-    sums: dict[tuple[str, str], list[Any]] = {}
-    place = {name: number for number, name in enumerate(NUMBERS, 2)}
-    for deal in deals_in(deals):
-        if not (scope.in_period(deal) and scope.owned(deal)):
-            continue
-        worth = scope.value(deal)
-        key = (deal.owner_id or "", worth[0] if worth else deal.currency or NO_CURRENCY)
-        cell = sums.get(key)
-        if cell is None:
-            cell = sums[key] = _cell()
+@dataclass(slots=True)
+class Cells:
+    """What each owner has, by currency: all that a roll-up needs, small enough to keep and to change by one deal.
+
+    ``sums``: (owner id or "", currency) -> [deals, deals without amount, then `NUMBERS`].
+    """
+
+    scope: Scope
+    sums: dict[tuple[str, str], list[Any]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, deals: pd.DataFrame, scope: Scope) -> Cells:
+        """The cells of a frame of deals. A scope that converts nothing is summed column by column."""
+        if scope.convert is None:
+            return cls(scope, _by_column(deals, scope))
+        cells = cls(scope)
+        for deal in deals_in(deals):
+            cells.add(deal)
+        return cells
+
+    def add(self, deal: Deal, sign: int = 1) -> None:
+        """Add a deal, or (``sign`` -1) take it away; nothing happens where the scope leaves it out."""
+        if not (self.scope.in_period(deal) and self.scope.owned(deal)):
+            return
+        worth = self.scope.value(deal)
+        cell = self.sums.setdefault((deal.owner_id or "", worth[0] if worth else deal.currency or NO_CURRENCY), _cell())
         if deal.status != "lost":
-            cell[0] += 1
-            cell[1] += worth is None
+            cell[0] += sign
+            cell[1] += sign * (worth is None)
         if worth is not None:
-            at = place[deal.status if deal.status != "open" else _category(deal)]
-            cell[at] = EXACT.add(cell[at], worth[1])
-    return sums
+            at = _PLACE[deal.status if deal.status != "open" else _category(deal.category)]
+            cell[at] = EXACT.add(cell[at], worth[1] if sign > 0 else EXACT.minus(worth[1]))
+
+    def move(self, before: Deal | None, after: Deal | None) -> None:
+        """A deal changed from one state to another; None is a deal that is not there."""
+        if before is not None:
+            self.add(before, -1)
+        if after is not None:
+            self.add(after)
 
 
-def _category(deal: Deal) -> str:
+def _by_column(deals: pd.DataFrame, scope: Scope) -> dict[tuple[str, str], list[Any]]:
+    """The sums of `Cells` in one pass over each column."""
+    owners, owner_names = _codes(deals["owner_id"], "")
+    codes, code_names = _codes(deals["currency"], NO_CURRENCY)
+    statuses, status_names = _codes(deals["status"], "open")
+    categories, category_names = _codes(deals["category"], "pipeline")
+    amounts = deals["amount"].tolist()
+    bare = deals["amount"].isna().to_numpy()
+    counted = np.ones(len(deals), dtype=bool)
+    if scope.start is not None or scope.end is not None:
+        closes = deals["close_date"].to_numpy()
+        counted = ~np.isnat(closes)
+        counted &= True if scope.start is None else closes >= np.datetime64(scope.start)
+        counted &= True if scope.end is None else closes <= np.datetime64(scope.end)
+    if scope.owners is not None:
+        counted &= np.array([name in scope.owners for name in owner_names], dtype=bool)[owners]
+    if not counted.any():
+        return {}
+    cell = owners * len(code_names) + codes
+    column = np.array([[_PLACE[status if status != "open" else _category(category)] - 2 for category in category_names]
+                       for status in status_names])[statuses, categories]
+    size = len(owner_names) * len(code_names)
+    alive = counted & np.array([status != "lost" for status in status_names])[statuses]
+    deals_of = np.bincount(cell[alive], minlength=size)
+    bare_of = np.bincount(cell[alive & bare], minlength=size)
+    groups = np.where(counted & ~bare, cell * len(NUMBERS) + column, -1)
+    sums = exact_sums(amounts, groups, size * len(NUMBERS))
+    return {(owner_names[at // len(code_names)], code_names[at % len(code_names)]):
+            [int(deals_of[at]), int(bare_of[at]), *sums[at * len(NUMBERS):(at + 1) * len(NUMBERS)]]
+            for at in np.unique(cell[counted]).tolist()}
+
+
+def _codes(column: pd.Series, missing: str) -> tuple[np.ndarray, list[str]]:
+    """A column as numbers, and the text that each stands for."""
+    codes, names = pd.factorize(column)
+    return np.where(codes < 0, len(names), codes), [*names.tolist(), missing]
+
+
+def _category(category: str) -> str:
     """An open deal that somebody called closed is counted on, and not yet won."""
-    return "commit" if deal.category == "closed" else deal.category if deal.category in NUMBERS else "pipeline"
+    return "commit" if category == "closed" else category if category in NUMBERS else "pipeline"
 
 
 def _cell() -> list[Any]:

@@ -127,6 +127,16 @@ def test_methods_are_told_with_how_little_they_rest_on(desk: Desk) -> None:
     assert "year, quarter or month" in desk.json("accuracy", "--every", "week", code=2)["error"]
 
 
+def test_measures_are_shown_for_a_person_and_for_everybody(desk: Desk) -> None:
+    mine = desk.json("measures", "--node", "Ann")
+    assert {row["measure"]: row["deals"] for row in mine["habits"]}["open deals with a next step"] == 1
+    assert [(row["stage"], row["still"]) for row in mine["stages"]] == [("proposal", 1)]
+    everybody = desk.json("measures")
+    assert "deals" not in everybody["habits"][0]
+    assert everybody["stages"][0]["stays"] == 2
+    assert "Stages" in desk.run("measures").stdout
+
+
 def test_rates_are_entered_and_used(desk: Desk) -> None:
     desk.shop.deal("Pipe", "10", currency="USD", category="commit")
     rates = desk.file("rates.csv", "kind,currency,into,rate,from,to\nplan,USD,EUR,0.5,,\n")
@@ -189,7 +199,7 @@ def test_options_before_the_word_are_refused_rather_than_lost(desk: Desk) -> Non
     assert "put the options behind the word" in result.output
 
 
-@pytest.mark.parametrize("word", ["", "bridge", "waterfall", "deals", "coverage", "accuracy", "submit", "submissions", "quota", "rates",
+@pytest.mark.parametrize("word", ["", "bridge", "waterfall", "deals", "coverage", "accuracy", "measures", "submit", "submissions", "quota", "rates",
                                   "team"])
 def test_every_word_explains_itself(word: str) -> None:
     result = CliRunner().invoke(app, ["forecast", *([word] if word else []), "--help"])

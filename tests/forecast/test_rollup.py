@@ -31,8 +31,9 @@ from sidefeed.forecast import (
     view,
 )
 from sidefeed.forecast.calls import import_quotas
-from sidefeed.forecast.frames import DEALS, total
+from sidefeed.forecast.frames import DEALS, deals_in, total
 from sidefeed.forecast.hierarchy import import_memberships
+from sidefeed.forecast.rollup import Cells
 from sidefeed.forecast.scope import MEASURES
 from sidefeed.mapping import Mapping, load
 from sidefeed.workspace import tables as t
@@ -73,6 +74,30 @@ def test_each_level_is_the_sum_of_the_one_below_and_the_root_is_the_total(seed: 
         if row["kind"] in ("person", "team"):
             mine = totals(deals, scope.with_owners(TREE.owners(node)))
             assert row[measure] == mine.get(code, Decimal(0))
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 10**9), huge=st.booleans(), owners=st.sampled_from([None, frozenset({"o1", ""})]))
+def test_cells_by_column_by_deal_and_by_change_are_the_same(
+    seed: int, huge: bool, owners: frozenset[str] | None
+) -> None:
+    chance = Random(seed)
+    rows = random_deals.here(chance, 9)
+    if huge:
+        rows[0]["amount"] = Decimal("123456789012345678901234567890.12")
+    later = [random_deals.changed(row, chance) for row in rows[2:]]
+    first, second = frame(rows, DEALS), frame(later, DEALS)
+    scope = Scope("open", date(2026, 1, 1), date(2026, 6, 30), owners)
+    one_by_one = Cells(scope)
+    for deal in deals_in(first):
+        one_by_one.add(deal)
+    assert one_by_one.sums == Cells.of(first, scope).sums
+    after = {deal.record: deal for deal in deals_in(second)}
+    for deal in deals_in(first):
+        one_by_one.move(deal, after.get(deal.record))
+    nothing = [0, 0, *(Decimal(0) for _ in range(6))]
+    assert {key: cell for key, cell in one_by_one.sums.items() if cell != nothing} == {
+        key: cell for key, cell in Cells.of(second, scope).sums.items() if cell != nothing}
 
 
 @settings(max_examples=40, deadline=None)
