@@ -1,8 +1,9 @@
 """Search: an index of its own that lags behind the records, and the `/search` request.
 
-Rules from HubSpot "Search the CRM": groups are OR, filters AND; at most 5 groups, 6 filters each, 18 in all; a body of
-3,000 characters; pages of 200; 10,000 results per query; values compare without case except enumerations; `IN` on
-strings wants lower-case values; an unknown property matches nothing and is no error (airbytehq/airbyte PR #85019).
+Rules from HubSpot "Search the CRM": groups are OR, filters AND; at most 5 groups, 6 filters each, 18 in all; a body
+of 3,000 characters; `associations.{type}` in the place of a property; pages of 200; 10,000 results per query; values
+compare without case except enumerations; `IN` on strings wants lower-case values; an unknown property matches nothing
+and is no error (airbytehq/airbyte PR #85019).
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ OPERATORS = (
     "CONTAINS_TOKEN",
     "NOT_CONTAINS_TOKEN",
 )
+LINKS = "associations."
 _TOKEN = re.compile(r"[^\W_]+", re.UNICODE)
 Test = Callable[[Record], bool]
 
@@ -201,11 +203,36 @@ class Filter:
         return lambda record: any(compare(value, first) for value in held(record))
 
 
+Linked = Callable[[str, Iterable[str]], set[int]]
+"""Ids of the records that are associated with one of some records of another type."""
+
+
+class LinkFilter(Filter):
+    """A condition on associations: `associations.{type}` EQ or IN, with the ids of the other records."""
+
+    def __init__(self, document: dict[str, Any], catalogue: Catalogue, linked: Linked) -> None:
+        super().__init__(document, catalogue)
+        if self.operator not in ("EQ", "IN"):
+            raise validation(f"operator {self.operator} is not supported for {self.name}")
+        self.ids = linked(self.name.partition(".")[2], self.values)
+        self.test = lambda record: record.id in self.ids
+
+    def narrow(self, index: Index) -> set[int]:
+        return {record_id for record_id in self.ids if record_id in index.records}
+
+
+def _filter(document: object, catalogue: Catalogue, linked: Linked) -> Filter:
+    name = document.get("propertyName") if isinstance(document, dict) else None
+    if isinstance(document, dict) and isinstance(name, str) and name.lower().startswith(LINKS):
+        return LinkFilter(document, catalogue, linked)
+    return Filter(document, catalogue)
+
+
 class Query:
     """A checked search request. `key` names the matches, whatever page and properties are asked for."""
 
-    def __init__(self, document: dict[str, Any], catalogue: Catalogue) -> None:
-        self.groups = self._groups(document, catalogue)
+    def __init__(self, document: dict[str, Any], catalogue: Catalogue, linked: Linked) -> None:
+        self.groups = self._groups(document, catalogue, linked)
         self.text = _text_test(document.get("query"), catalogue)
         self.sorts = _sorts(document.get("sorts"), catalogue)
         self.limit = _whole(document.get("limit", 10), "limit")
@@ -224,11 +251,14 @@ class Query:
             )
         self.properties = wire.text_list(document.get("properties"), "properties")
         self.key = orjson.dumps(
-            [document.get("filterGroups"), document.get("filters"), document.get("query"), document.get("sorts")]
+            [
+                *(document.get(name) for name in ("filterGroups", "filters", "query", "sorts")),
+                *(sorted(one.ids) for group in self.groups for one in group.filters if isinstance(one, LinkFilter)),
+            ]
         )
 
     @staticmethod
-    def _groups(document: dict[str, Any], catalogue: Catalogue) -> list[Group]:
+    def _groups(document: dict[str, Any], catalogue: Catalogue, linked: Linked) -> list[Group]:
         given = document.get("filterGroups")
         if given is None and isinstance(document.get("filters"), list):
             given = [{"filters": document["filters"]}]
@@ -251,7 +281,7 @@ class Query:
                     f"too many filters per filterGroup (count: {len(filters)}, max allowed: {MAX_FILTERS})"
                 )
             total += len(filters)
-            groups.append(Group([Filter(f, catalogue) for f in filters]))
+            groups.append(Group([_filter(f, catalogue, linked) for f in filters]))
         if total > MAX_TOTAL_FILTERS:
             raise validation(f"too many filters (count: {total}, max allowed: {MAX_TOTAL_FILTERS})")
         return groups
@@ -278,12 +308,13 @@ def run(
     store: TypeStore,
     document: dict[str, Any],
     view: Callable[[list[str]], Callable[[Record], dict[str, Any]]],
+    linked: Linked,
 ) -> dict[str, Any]:
     """Answer a search: `total`, one page of `results`, and `paging` unless it is the last page.
 
-    `view` makes, of the properties asked for, the function that shows a record.
+    `view` makes, of the properties asked for, the function that shows a record; `linked` answers for associations.
     """
-    query = Query(document, store.catalogue)
+    query = Query(document, store.catalogue, linked)
     matched = index.matches(query)
     show = view(query.properties)
     page = matched[query.after : query.after + query.limit]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -195,7 +195,12 @@ class HubSpotServer(PracticeServer):
 
             return without_merges if hidden else show
 
-        body = search.run(index, call.store, document, view)
+        def linked(target: str, ids: Iterable[str]) -> set[int]:
+            other, pairs = self.portal.store.of(target).type.name, self.portal.associations.pairs
+            wanted = [found for given in ids if (found := wire.as_id(given)) is not None]
+            return {to for one in wanted for to in pairs.get((other, one, call.store.type.name), {})}
+
+        body = search.run(index, call.store, document, view, linked)
         return Answer(200, body, len(body["results"]))
 
     # --- associations ------------------------------------------------------------------------------------------------

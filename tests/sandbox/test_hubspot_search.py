@@ -261,3 +261,21 @@ def test_a_hundred_thousand_records_are_not_scanned_for_one() -> None:
         assert index.visited <= 5
         assert contacts.visited <= 110
         caller.http.close()
+
+
+def test_records_are_found_by_what_they_are_associated_with(caller: Caller) -> None:
+    contact, other = caller.make("contacts", email="a@example.com"), caller.make("contacts", email="b@example.com")
+    company = caller.make("companies", name="Acme")
+    path = f"/crm/v4/objects/contacts/{contact}/associations/default/companies/{company}"
+    assert caller.ids("contacts", where("associations.company", "EQ", company)) == []
+    caller.request("PUT", path)
+    assert caller.ids("contacts", where("associations.company", "EQ", company)) == [contact]
+    assert caller.ids("companies", where("associations.contact", "IN", values=[other, contact])) == [company]
+    both = (where("associations.company", "EQ", company), where("email", "EQ", "b@example.com"))
+    assert caller.ids("contacts", *both) == []
+    caller.request("DELETE", f"/crm/v4/objects/contacts/{contact}/associations/companies/{company}")
+    assert caller.ids("contacts", where("associations.company", "EQ", company)) == []
+    body = {"filterGroups": [{"filters": [where("associations.company", "GT", company)]}]}
+    assert caller.post("/crm/v3/objects/contacts/search", body).status_code == 400
+    body = {"filterGroups": [{"filters": [where("associations.nothing", "EQ", company)]}]}
+    assert caller.post("/crm/v3/objects/contacts/search", body).status_code == 400
