@@ -14,6 +14,7 @@ from .associations import PAGE, Definition, Edge
 from .errors import ApiError, invalid_json, missing_fields, validation
 from .portal import Portal
 from .records import Answer, Call, View, specs_of
+from .routes import split
 from .store import Record, TypeStore
 
 MAX_READ, MAX_WRITE = 1_000, 2_000
@@ -57,7 +58,7 @@ def of_record(
         portal.associate(pair, [spec])
         return Answer(200, _batch(portal, [_default(portal, pair)], [])[1], 1)
     if request.method == "PUT" and len(tail) == 2:
-        specs = specs_of(wire.body_json(request))
+        specs = specs_of(wire.body_json(request), dated=call.dated)
         if not specs:
             raise validation("At least one association type is required")
         pair = edge(one, record, other, _target(other, tail[1]))
@@ -261,7 +262,7 @@ def _create(portal: Portal, request: Request, one: TypeStore, other: TypeStore, 
         source, target = _ends(item)
         if not legacy and "types" not in item:
             raise missing_fields(["types"])
-        given = [] if legacy else specs_of(item["types"])
+        given = [] if legacy else specs_of(item["types"], dated=split(request.path).dated)
         try:
             pair = _pair(one, other, source, target)
             specs = [_named(portal, pair, item.get("type")).spec] if legacy else given
@@ -317,7 +318,7 @@ def _archive(portal: Portal, request: Request, one: TypeStore, other: TypeStore,
 def _archive_labels(portal: Portal, request: Request, one: TypeStore, other: TypeStore) -> Answer:
     for item in wire.inputs(request, most=MAX_WRITE):
         source, target = _ends(item)
-        specs = specs_of(item.get("types"))
+        specs = specs_of(item.get("types"), dated=split(request.path).dated)
         try:
             pair = _pair(one, other, source, target)
         except ApiError:

@@ -25,12 +25,14 @@ PAGE, PAGE_WITH_HISTORY = 100, 50
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One API call about records: the portal, the type, who calls, and whether 2026-09's rules count."""
+    """One API call about records: the portal, the type, who calls, whether 2026-09's rules count, and whether the path
+    names a date version."""
 
     portal: Portal
     store: TypeStore
     actor: Actor
     strict: bool
+    dated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,7 +340,7 @@ def linked(call: Call, given: object) -> list[Link]:
         to, types = (item.get("to"), item.get("types")) if isinstance(item, dict) else (None, None)
         if not isinstance(to, dict) or not isinstance(types, list):
             raise missing_fields(["to", "types"])
-        links.append(_link_to(call, to.get("id"), specs_of(types)))
+        links.append(_link_to(call, to.get("id"), specs_of(types, dated=call.dated)))
     return links
 
 
@@ -358,14 +360,19 @@ def _link_to(call: Call, given: object, specs: list[Spec]) -> Link:
     raise errors.invalid_object_ids(label, given)
 
 
-def specs_of(given: object) -> list[Spec]:
-    """Category and type id of each association type sent. Raises 400."""
+def specs_of(given: object, *, dated: bool = False) -> list[Spec]:
+    """Category and type id of each association type sent. Raises 400.
+
+    The date versions leave the category out where HubSpot defines the type (their reference, "Associate records").
+    """
     if not isinstance(given, list):
         raise invalid_json("Cannot deserialize value of type `java.util.ArrayList` of association types")
     specs: list[Spec] = []
     for item in given:
         if not isinstance(item, dict):
             raise invalid_json("Cannot deserialize value of type `AssociationSpec`")
+        if dated:
+            item = {"associationCategory": "HUBSPOT_DEFINED", **item}
         missing = [key for key in ("associationCategory", "associationTypeId") if key not in item]
         if missing:
             raise missing_fields(missing)

@@ -19,7 +19,8 @@ class Route:
         self.area = area
         self.version = version
         self.rest = rest
-        self.strict = version in VERSIONS and version >= STRICT_FROM
+        self.dated = version in VERSIONS
+        self.strict = self.dated and version >= STRICT_FROM
 
     @property
     def is_search(self) -> bool:

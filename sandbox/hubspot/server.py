@@ -148,7 +148,7 @@ class HubSpotServer(PracticeServer):
             return account.splits(self.portal, request, rest[3], token.actor)
         reading = method == "GET" or (method == "POST" and rest[-1] in ("search", "read"))
         store = self._allowed(token, rest[0], not reading)
-        call = Call(self.portal, store, token.actor, route.strict)
+        call = Call(self.portal, store, token.actor, route.strict, route.dated)
         tail = rest[1:]
         if len(tail) >= 2 and tail[1] == "associations":
             return self._record_associations(request, route, call, token)

@@ -320,3 +320,16 @@ def test_the_date_versions_have_the_v4_shapes(caller: Caller, pair: tuple[str, s
     body = {"inputs": [{"id": contact}]}
     answer = caller.post("/crm/associations/2026-09/contacts/companies/batch/read", body)
     assert answer.json()["results"][0]["to"][0]["associationTypes"][0]["label"] == "Primary"
+
+
+def test_date_versions_leave_the_category_out(caller: Caller) -> None:
+    contact, company = caller.make("contacts", email="d@example.com"), caller.make("companies", name="D")
+    pair = {"from": {"id": contact}, "to": {"id": company}, "types": [{"associationTypeId": 279}]}
+    dated, old = ("/crm/associations/2026-03/contacts/companies", "/crm/v4/associations/contacts/companies")
+    assert caller.post(f"{dated}/batch/create", {"inputs": [pair]}).status_code == 201
+    assert caller.post(f"{old}/batch/create", {"inputs": [pair]}).status_code == 400
+    link = {"to": {"id": company}, "types": [{"associationTypeId": 341}]}
+    made = caller.post("/crm/objects/2026-03/deals", {"properties": {"dealname": "D"}, "associations": [link]})
+    assert made.status_code == 201
+    shown = caller.get(f"/crm/v4/objects/deals/{made.json()['id']}/associations/companies").json()["results"]
+    assert [one["toObjectId"] for one in shown] == [int(company)]
