@@ -211,8 +211,12 @@ def _is_organizer(item: Element, mailbox: str) -> bool:
 def _join_url(item: Element, _: str) -> str | None:
     """The join link: Exchange's own, else one of a known service in the place or, if it was read, the body."""
     told = _tidy(xml.text(item, "JoinOnlineMeetingUrl"))
-    texts = (xml.text(item, "Location") or "", xml.text(item, "Body") or "")
-    return told or next((found[0] for text in texts if (found := _CONFERENCE.search(text))), None)
+    return told or conference_link(xml.text(item, "Location"), xml.text(item, "Body"))
+
+
+def conference_link(*texts: str | None) -> str | None:
+    """The first link of a known conference service in these texts."""
+    return next((found[0] for text in texts if (found := _CONFERENCE.search(text or ""))), None)
 
 
 def _choice(tag: str, default: str) -> Callable[[Element, str], str]:

@@ -1,0 +1,266 @@
+"""The connector for Microsoft 365 (Exchange Online)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from sidefeed.connector import (
+    Calls,
+    Capabilities,
+    CursorExpired,
+    FieldSchema,
+    Gone,
+    Invalid,
+    ObjectSchema,
+    Outcome,
+    Page,
+    PermissionDenied,
+    Raw,
+    Remote,
+    Stream,
+    Write,
+)
+
+from . import settings
+from .calendar import Calendar
+from .contacts import Contacts
+from .values import CALENDAR, CONTACT, LINK, MAILBOX
+from .writer import Writer, find_keys
+
+if TYPE_CHECKING:
+    from .door import Door
+
+_LABELS: dict[str, tuple[str, Mapping[str, FieldSchema]]] = {
+    "mailboxes": ("Mailbox", MAILBOX),
+    "calendar": ("Meeting", CALENDAR),
+    "contacts": ("Contact", CONTACT),
+}
+_NAMES_LAST = 7
+"""Days for which the names of mailboxes are believed; they change when people marry."""
+
+
+@dataclass(repr=False)
+class Microsoft365Connector:
+    """Mailboxes, calendars and contacts of an organisation in Exchange Online, through Microsoft Graph.
+
+    ========== =========== ==============================================================
+    object     partition   one record is
+    ========== =========== ==============================================================
+    mailboxes  none        a configured mailbox: ``address``, ``name`` (read only)
+    calendar   a mailbox   a meeting, or one occurrence of a series inside the window
+    contacts   a mailbox   a contact of the Contacts folder
+    ========== =========== ==============================================================
+
+    Settings (``from_settings``):
+
+    ``tenant_id``, ``client_id``
+        The organisation (GUID or domain) and the app registration.
+    ``client_secret``, or ``private_key`` and ``certificate``
+        What proves that it is the application: a secret, or a key with its certificate, both PEM.
+    ``mailboxes``
+        Addresses, as texts or as tables with ``address`` and ``name``. All must lie in the application's scope.
+    ``window_past_days``, ``window_future_days``
+        30 and 90: the days of a calendar that are read, in whole days UTC; up to a week more is told.
+    ``timezone``
+        Where a new meeting takes place if nothing says so; ``UTC`` by default.
+    ``read_bodies``
+        Whether ``Body`` is kept at all; false by default.
+    ``login_base``, ``graph_base``
+        The hosts of a national cloud, or of a practice server on this machine.
+    ``ca_file``, ``timeout``
+        A certificate authority of one's own; seconds (60) to wait for a reply.
+
+    The application permissions are ``Calendars.Read`` and ``Contacts.Read``, or their ``ReadWrite`` to write, and
+    ``User.Read.All`` for people's names, which may be left out where the settings name them.
+    """
+
+    settings: settings.Settings
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    sleep: Callable[[float], None] = time.sleep
+    system: str = "microsoft365"
+    calls: Calls = field(default_factory=Calls)
+    _door: Door | None = None
+
+    @classmethod
+    def from_settings(
+        cls, table: Mapping[str, Any], *, clock: Callable[[], datetime] | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> Microsoft365Connector:  # fmt: skip
+        """A connector that has called nobody yet. Raises Invalid, naming the setting that is wrong."""
+        parsed = settings.parse(table)
+        return cls(parsed, sleep=sleep) if clock is None else cls(parsed, clock, sleep)
+
+    def __repr__(self) -> str:
+        return f"Microsoft365Connector({self.settings.tenant}, {len(self.settings.mailboxes)} mailboxes)"
+
+    # Itself
+
+    def marker(self) -> str:
+        """The organisation, and the cloud that it lives in."""
+        return f"{self.settings.tenant.lower()}@{self.settings.host}"
+
+    def streams(self, object: str) -> Sequence[Stream]:
+        """One stream of mailboxes; of calendars and contacts one per mailbox."""
+        self._known(object)
+        if object == "mailboxes":
+            return [Stream(object)]
+        return [Stream(object, address) for address in self.settings.mailboxes]
+
+    def capabilities(self, object: str) -> Capabilities:
+        """Updates are conditional by ETag; the feed has deletions; mailboxes are only read."""
+        self._known(object)
+        if object == "mailboxes":
+            return Capabilities(deletes=False, writable=False)
+        return Capabilities(conditional=True, deletes=True, write_batch=4, read_batch=20)
+
+    def describe(self, object: str) -> ObjectSchema:
+        """The raw fields, which are the same in every organisation."""
+        label, table = self._known(object)
+        return ObjectSchema(object, label, dict(table))
+
+    def prepare(self, objects: Sequence[str], *, apply: bool) -> Sequence[str]:
+        """Nothing needs to be created: a named property exists once it is set."""
+        return [f"Microsoft 365 needs no preparation: keys are kept in the named property {LINK!r}."]
+
+    def close(self) -> None:
+        """Close the connections."""
+        if self._door is not None:
+            self._door.close()
+            self._door = None
+
+    # Reading
+
+    def changes(
+        self, stream: Stream, fields: Sequence[str], cursor: str | None, *, scope: Any = None
+    ) -> Iterator[Page]:
+        """Changes since a cursor. A delta query cannot be filtered, so ``scope`` is left to the core."""
+        if stream.object == "mailboxes":
+            return self._mailbox_changes(fields, cursor)
+        return self._reader(stream).changes(fields, cursor)
+
+    def fetch(self, stream: Stream, fields: Sequence[str], ids: Sequence[str]) -> Iterable[Remote]:
+        """State by id, straight from the store; one answer per id."""
+        if not ids:
+            return ()
+        if stream.object == "mailboxes":
+            known = [each for each in dict.fromkeys(ids) if each in self.settings.mailboxes]
+            gone = [Remote(each, state="deleted") for each in dict.fromkeys(ids) if each not in known]
+            return [*self._mailboxes(known, fields), *gone]
+        return self._reader(stream).fetch(fields, ids)
+
+    def find(self, stream: Stream, keys: Sequence[str]) -> Mapping[str, Sequence[str]]:
+        """Ids by the key in the link property."""
+        if not keys or stream.object == "mailboxes":
+            return {key: [] for key in keys}
+        return find_keys(self._opened(stream), stream.partition, stream.object, list(dict.fromkeys(keys)))
+
+    def ids(self, stream: Stream) -> Iterator[tuple[str, str]]:
+        """Every live id with its version; of a calendar those in the window."""
+        if stream.object == "mailboxes":
+            return iter([(address, "") for address in self.settings.mailboxes])
+        return self._reader(stream).ids()
+
+    # Writing
+
+    def write(self, stream: Stream, writes: Sequence[Write]) -> Iterator[Outcome]:
+        """Four writes to a batch, as many as a mailbox serves at a time. Nobody is ever mailed."""
+        if stream.object == "mailboxes":
+            error = PermissionDenied("Mailboxes are only read; an administrator makes them in Microsoft 365.")
+            return iter([Outcome(each.key, "refused", each.external_id, error=error) for each in writes])
+        if not writes:
+            return iter(())
+        reader = self._reader(stream)
+        calendar = reader if isinstance(reader, Calendar) else None
+        door = self._opened(stream)
+        return Writer(
+            door, stream.partition, stream.object, self.settings.timezone, reader.fetch, calendar
+        ).write(writes)  # fmt: skip
+
+    def overwritten(self, stream: Stream, outcomes: Mapping[str, Write]) -> Mapping[str, Raw]:
+        """Nothing: Graph refuses a write on an item that moved, and keeps no history of fields."""
+        return {}
+
+    # Inside
+
+    def _known(self, object: str) -> tuple[str, Mapping[str, FieldSchema]]:
+        if object not in _LABELS:
+            raise Invalid(
+                f"Microsoft 365 has no object {object!r} here; it has {', '.join(_LABELS)}.", rule="object", owner="ops"
+            )
+        return _LABELS[object]
+
+    def _opened(self, stream: Stream | None = None) -> Door:
+        if stream is not None:
+            self._known(stream.object)
+            if stream.partition not in self.settings.mailboxes:
+                raise Invalid(
+                    f"Mailbox {stream.partition!r} is not among the mailboxes in the settings.", field="mailboxes",
+                    rule="partition", owner="ops",
+                )  # fmt: skip
+        if self._door is None:
+            from .door import Door
+
+            self._door = Door(self.settings, self.calls, self.sleep)
+        return self._door
+
+    def _reader(self, stream: Stream) -> Calendar | Contacts:
+        door, place = self._opened(stream), self._place(stream)
+        if stream.object == "contacts":
+            return Contacts(door, stream.partition, place, self._now)
+        window = self.settings.past, self.settings.future
+        return Calendar(door, stream.partition, place, self._now, *window, bodies=self.settings.read_bodies)
+
+    def _place(self, stream: Stream) -> str:
+        """What a cursor is bound to. The window is part of it: another one is another reading."""
+        window = f"{self.settings.past}/{self.settings.future}" if stream.object == "calendar" else ""
+        return hashlib.sha256(f"{self.marker()}\n{stream.name}\n{window}".encode()).hexdigest()[:16]
+
+    def _now(self) -> datetime:
+        """The server's time as of its newest reply, else ours."""
+        told = self._door.server_time if self._door is not None else None
+        return told or self.clock()
+
+    # Mailboxes
+
+    def _mailbox_changes(self, fields: Sequence[str], cursor: str | None) -> Iterator[Page]:
+        """All mailboxes when the list is another one or the names are old, else none."""
+        listed = hashlib.sha256(repr(sorted(self.settings.mailboxes.items())).encode()).hexdigest()[:16]
+        if cursor is not None:
+            try:
+                before: dict[str, Any] = dict(json.loads(cursor))
+                age = (self.clock().date() - datetime.fromisoformat(before["read"]).date()).days
+            except (ValueError, KeyError, TypeError):
+                raise CursorExpired("The cursor of the mailboxes cannot be read.") from None
+            if before.get("list") == listed and 0 <= age < _NAMES_LAST:
+                yield Page((), cursor, last=True)
+                return
+        after = json.dumps({"list": listed, "read": self.clock().date().isoformat()})
+        yield Page(tuple(self._mailboxes(list(self.settings.mailboxes), fields)), after, last=True)
+
+    def _mailboxes(self, addresses: Sequence[str], fields: Sequence[str]) -> list[Remote]:
+        """Mailboxes by their configured names, else by those of the directory.
+
+        Where the directory may not be asked, a name stays unknown: that is no reason to hold back a person.
+        """
+        from .door import Part
+
+        unnamed = [each for each in addresses if "name" in fields and not self.settings.mailboxes[each]]
+        names = {each: self.settings.mailboxes[each] for each in addresses if each not in unnamed}
+        parts = [Part("GET", f"/users/{each}?$select=displayName,mail") for each in unnamed]
+        for each, answer in zip(unnamed, self._opened().read_batch("", parts) if parts else [], strict=True):
+            if not isinstance(answer.error, PermissionDenied | Gone):
+                names[each] = answer.value().get("displayName")
+        return [
+            Remote(
+                each,
+                ({"address": each} if "address" in fields else {})
+                | ({"name": names[each]} if "name" in fields and each in names else {}),
+            )
+            for each in addresses
+        ]

@@ -1,0 +1,86 @@
+"""The contacts of one mailbox, by contacts/delta. Private contacts and distribution lists are not read.
+
+The delta is asked for ids alone; the contacts themselves are read with their sensitivity, which Graph shows as a MAPI
+property only, and a private one goes no further.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlencode
+
+from sidefeed.connector import Gone, Page, Remote
+
+from .cursor import Cursor
+from .door import Answer, Part
+from .values import CONTACT_SELECT, SENSITIVITY, Json, contact_is_public, modified, read_contact
+
+if TYPE_CHECKING:
+    from .door import Door
+
+PAGE = 200
+_EXPAND = f"singleValueExtendedProperties($filter=id eq '{SENSITIVITY}')"
+
+
+class Contacts:
+    """Reads one mailbox's contacts folder."""
+
+    def __init__(self, door: Door, mailbox: str, place: str, now: Callable[[], datetime]) -> None:
+        self._door = door
+        self._mailbox = mailbox
+        self._place = place
+        self._now = now
+
+    def changes(self, fields: Sequence[str], cursor: str | None) -> Iterator[Page]:
+        """Changes since a cursor. Raises CursorExpired, and what else the contract names."""
+        state = Cursor.read(cursor, self._place)
+        if not state.todo:
+            state.todo = [("changes", state.link) if state.link else ("first", "contacts/delta?$select=changeKey")]
+        while True:
+            given = self._door.get(self._mailbox, state.todo[0][1], page=PAGE)
+            at = self._now()
+            rows = given.get("value") or ()
+            records = [Remote(str(row["id"]), state="deleted") for row in rows if "@removed" in row]
+            for each, contact in self._read([str(row["id"]) for row in rows if "@removed" not in row]).items():
+                if contact is not None and contact_is_public(contact):
+                    records.append(_remote(each, contact, fields))
+            if state.turn(given):
+                yield Page(tuple(records), state.text(), last=True, complete_to=at)
+                return
+            yield Page(tuple(records), state.text())
+
+    def fetch(self, fields: Sequence[str], ids: Sequence[str]) -> Iterator[Remote]:
+        """The state of contacts by id. Of a private one nothing is told but that it is there."""
+        for each, contact in self._read(list(dict.fromkeys(ids))).items():
+            if contact is None:
+                yield Remote(each, state="deleted")
+            elif contact_is_public(contact):
+                yield _remote(each, contact, fields)
+            else:
+                yield Remote(each, values={})
+
+    def ids(self) -> Iterator[tuple[str, str]]:
+        """Ids and versions of every contact that is read."""
+        query = urlencode({"$select": "id,changeKey", "$expand": _EXPAND, "$top": "500"})
+        for row in self._door.pages(self._mailbox, f"contacts?{query}"):
+            if contact_is_public(row):
+                yield str(row["id"]), str(row.get("@odata.etag") or "")
+
+    def _read(self, ids: Sequence[str]) -> dict[str, Json | None]:
+        query = urlencode({"$select": CONTACT_SELECT, "$expand": _EXPAND}, quote_via=quote)
+        parts = [Part("GET", f"contacts/{quote(each, safe='')}?{query}") for each in ids]
+        answers = self._door.read_batch(self._mailbox, parts) if parts else []
+        return {each: _or_none(answer) for each, answer in zip(ids, answers, strict=True)}
+
+
+def _or_none(answer: Answer) -> Json | None:
+    if isinstance(answer.error, Gone):
+        return None
+    contact: Json = answer.value()
+    return contact
+
+
+def _remote(each: str, contact: Json, fields: Sequence[str]) -> Remote:
+    return Remote(each, read_contact(contact, fields), str(contact.get("@odata.etag") or ""), modified(contact))

@@ -1,0 +1,227 @@
+"""Meetings of one calendar by id: single ones, occurrences of series, and what stands behind their ids.
+
+Ids. A single meeting goes by its immutable id; an occurrence by ``<id of its master>@<original start>``, which neither
+an edit nor the step from occurrence to exception changes.
+
+Privacy. Where Graph takes a selection, a private meeting is asked for nothing but its times; where it takes none,
+what is private is dropped as it is read (``values.discreet``).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlencode
+
+from connectors.exchange.identity import SINGLE, occurrence_id, split_id
+from connectors.exchange.times import instant, is_date, utc_text
+from sidefeed.connector import Gone, Remote
+
+from . import values
+from .door import Answer, Part
+from .values import Json, discreet, modified, when
+
+if TYPE_CHECKING:
+    from .door import Door
+
+log = logging.getLogger(__name__)
+
+LISTED = "id,type,seriesMasterId,start,end,isAllDay,originalStart,originalStartTimeZone,sensitivity"
+PAGE = 500
+"""Rows of a listing with a selection; Graph gives at most 1,000."""
+_LONGEST = timedelta(days=400)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A span of time, from an instant to before another."""
+
+    start: datetime
+    end: datetime
+
+    def query(self, **more: str) -> str:
+        """The window as a query string."""
+        return urlencode({"startDateTime": utc_text(self.start), "endDateTime": utc_text(self.end), **more})
+
+
+@dataclass(frozen=True, slots=True)
+class Occurrence:
+    """An occurrence, and the event behind it at this moment, which is not its identity."""
+
+    id: str
+    event: str
+    version: str
+    remote: Remote
+
+
+class Meetings:
+    """Reads meetings of one mailbox; ``Body`` only where ``bodies``."""
+
+    def __init__(self, door: Door, mailbox: str, fields: Sequence[str], *, bodies: bool = False) -> None:
+        self.door = door
+        self.mailbox = mailbox
+        self._fields = [each for each in fields if each != "Body" or bodies]
+        self._bodies = bodies
+        self._masters: dict[str, dict[str, Any]] = {}
+
+    # By id
+
+    def fetch(self, ids: Sequence[str]) -> Iterator[Remote]:
+        """The state of events and occurrences, one answer each."""
+        wanted = list(dict.fromkeys(ids))
+        plain = [each for each in wanted if split_id(each)[1] is None]
+        for single, event in self.events(plain).items():
+            if event is None:
+                yield Remote(single, state="deleted")
+            elif event.get("type") == "seriesMaster":  # a single meeting became this series, and its first occurrence
+                yield Remote(single, state="deleted", merged_into=occurrence_id(single, when(event).start))
+            else:
+                yield self.told(event) or Remote(single, values={})
+        occurrences = [each for each in wanted if split_id(each)[1] is not None]
+        found = self.locate(occurrences) if occurrences else {}
+        for each in occurrences:
+            yield found[each].remote if each in found else Remote(each, state="deleted")
+
+    def events(self, ids: Sequence[str], query: str = "") -> dict[str, dict[str, Any] | None]:
+        """Events by id, each without what is private; None where there is none. Raises what concerns the mailbox."""
+        parts = [Part("GET", f"events/{quote(each, safe='')}{query}") for each in ids]
+        found: dict[str, dict[str, Any] | None] = {}
+        for each, answer in zip(ids, self.door.read_batch(self.mailbox, parts), strict=True):
+            event = _or_none(answer)
+            found[each] = None if event is None else self.dressed(event)
+        return found
+
+    def dressed(self, event: Json) -> dict[str, Any]:
+        """An event as it may be known: without what is private, and without a body that nobody asked for."""
+        made = discreet(event)
+        if not self._bodies:
+            made.pop("body", None)
+        made.pop("bodyPreview", None)
+        if made.get("type") == "seriesMaster":
+            self._masters[made["id"]] = made
+        return made
+
+    def masters(self, ids: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """Series masters by id, from this round where they were in it; those that are gone are not in the answer."""
+        wanted = list(dict.fromkeys(ids))
+        missing = [each for each in wanted if each not in self._masters]
+        if missing:
+            self.events(missing)
+        return {each: self._masters[each] for each in wanted if each in self._masters}
+
+    def locate(self, ids: Sequence[str]) -> dict[str, Occurrence]:
+        """Occurrences by id; those that do not exist are not in the answer."""
+        wanted: dict[str, set[str]] = {}
+        for each in ids:
+            owner, original = split_id(each)
+            wanted.setdefault(owner, set()).add(original or "")
+        expanded = self.events(list(wanted), "?$expand=exceptionOccurrences")
+        made: dict[str, Occurrence] = {}
+        for master_id, starts in wanted.items():
+            master = expanded[master_id]
+            if master is None or master.get("type") != "seriesMaster":
+                continue
+            for exception in master.get("exceptionOccurrences") or ():
+                self._place(made, self.dressed(exception), starts)
+            plain = [each for each in starts if occurrence_id(master_id, each) not in made]
+            for span in _spans(plain):
+                for bare in self._instances(master_id, span):
+                    if bare.get("type") == "occurrence":
+                        self._place(made, values.occurrence(master, bare), starts)
+        return made
+
+    def _place(self, made: dict[str, Occurrence], event: Json, starts: set[str]) -> None:
+        found = self.occurrence(event)
+        if found is not None and split_id(found.id)[1] in starts:
+            made.setdefault(found.id, found)
+
+    def _instances(self, master_id: str, span: Window) -> Iterator[Json]:
+        query = span.query(**{"$select": LISTED, "$top": str(PAGE)})
+        try:
+            yield from self.door.pages(self.mailbox, f"events/{quote(master_id, safe='')}/instances?{query}", page=PAGE)
+        except Gone:
+            return
+
+    # From rows
+
+    def told(self, event: Json) -> Remote | None:
+        """A single meeting; None, and a line in the log, for one that cannot be read."""
+        try:
+            time = when(event)
+            original = values.original_start(event, time)
+        except (ValueError, KeyError) as error:
+            log.warning("mailbox %s: event …%s cannot be read: %s", self.mailbox, str(event.get("id"))[-12:], error)
+            return None
+        if original != SINGLE and event.get("seriesMasterId"):
+            found = self.occurrence(event)
+            return found.remote if found else None
+        uid = str(event.get("iCalUId") or "")
+        read = values.read_meeting(event, time, original, uid, self.mailbox, self._fields)
+        return Remote(str(event["id"]), read, str(event.get("@odata.etag") or ""), modified(event))
+
+    def occurrence(self, event: Json) -> Occurrence | None:
+        """One occurrence or exception, its content complete; None for one that cannot be read."""
+        master_id = str(event.get("seriesMasterId") or "")
+        master = self.masters([master_id]).get(master_id) if master_id else None
+        if master is None:
+            return None
+        try:
+            time = when(event, when(master).zone)
+            original = values.original_start(event, time)
+        except (ValueError, KeyError) as error:
+            log.warning("mailbox %s: occurrence …%s is left out: %s", self.mailbox, str(event.get("id"))[-12:], error)
+            return None
+        uid = str(master.get("iCalUId") or "")
+        read = values.read_meeting(event, time, original, uid, self.mailbox, self._fields)
+        version = str(event.get("@odata.etag") or "")
+        remote_id = occurrence_id(master_id, original)
+        return Occurrence(remote_id, str(event["id"]), version, Remote(remote_id, read, version, modified(event)))
+
+    def ids(self, window: Window) -> Iterator[tuple[str, str]]:
+        """Ids and versions of every meeting and occurrence in a window, from one listing."""
+        query = window.query(**{"$select": LISTED, "$top": str(PAGE)})
+        for row in self.door.pages(self.mailbox, f"calendarView?{query}", page=PAGE):
+            version = str(row.get("@odata.etag") or "")
+            if not row.get("seriesMasterId"):
+                yield str(row["id"]), version
+                continue
+            try:
+                original = values.original_start(row, when(row))
+            except (ValueError, KeyError):
+                continue
+            yield occurrence_id(str(row["seriesMasterId"]), original), version
+
+
+def _or_none(answer: Answer) -> Json | None:
+    """The event of an answer; None where it is gone. Raises everything else."""
+    if isinstance(answer.error, Gone):
+        return None
+    event: Json = answer.value()
+    return event
+
+
+def starts_at(original: str) -> datetime:
+    """An instant near an original start, good to 14 hours for a date: for windows, never for values."""
+    return instant(original + ("T00:00:00Z" if is_date(original) else ""))
+
+
+def _spans(originals: Iterable[str]) -> Iterator[Window]:
+    """The fewest spans, none too long for a listing, that hold these original starts."""
+    margin = timedelta(days=1)  # a date is a different instant in each zone
+    first = last = None
+    for moment in sorted(starts_at(each) for each in originals):
+        if first is not None and last is not None and moment - first > _LONGEST:
+            yield Window(first - margin, last + margin)
+            first = None
+        first, last = first or moment, moment
+    if first is not None and last is not None:
+        yield Window(first - margin, last + margin)
+
+
+def day_of(at: datetime) -> datetime:
+    """The beginning of a day in UTC."""
+    return at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+
