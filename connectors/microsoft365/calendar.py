@@ -127,11 +127,14 @@ def _absorb(rows: Sequence[Json], state: Cursor, meetings: Meetings) -> list[Rem
 
 
 def _series_begins(master: Json, state: Cursor) -> list[Remote]:
-    """A master: pending until the round has told all its occurrences. It may have been a single meeting before."""
+    """A master: pending until the round has told all its occurrences.
+
+    One that is new among changes may have been a single meeting under the same id; nothing tells, so it is always said.
+    """
     master_id = str(master["id"])
     state.pending.setdefault(master_id, [])
     whole = state.todo[0][0] in ("first", "again")
-    if whole or master_id in state.series or master.get("createdDateTime") == master.get("lastModifiedDateTime"):
+    if whole or master_id in state.series:
         return []
     return [Remote(master_id, state="deleted", merged_into=occurrence_id(master_id, when(master).start))]
 

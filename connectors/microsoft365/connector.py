@@ -222,9 +222,8 @@ class Microsoft365Connector:
         return hashlib.sha256(f"{self.marker()}\n{stream.name}\n{window}".encode()).hexdigest()[:16]
 
     def _now(self) -> datetime:
-        """The server's time as of its newest reply, else ours."""
-        told = self._door.server_time if self._door is not None else None
-        return told or self.clock()
+        """The service's time, which rules; ours where it tells none."""
+        return self._opened().now() or self.clock()
 
     # Mailboxes
 

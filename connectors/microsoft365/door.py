@@ -109,7 +109,7 @@ class Door:
         self._http: httpx.Client | None = None
         self._app: Any = None
         self._lock = threading.Lock()
-        self.server_time: datetime | None = None
+        self._time: datetime | None = None
 
     def close(self) -> None:
         """Close the connections."""
@@ -265,13 +265,20 @@ class Door:
             raise Unavailable(f"Graph cannot be reached ({type(error).__name__}).") from None
         except httpx.HTTPError as error:
             raise Lost(f"The answer for mailbox {mailbox} was lost ({type(error).__name__}).") from None
-        told = answer.headers.get("Date")
-        if told:
-            try:
-                self.server_time = parsedate_to_datetime(told).astimezone(UTC)
-            except ValueError:
-                self.server_time = None
+        self._note_time(answer)
         return answer
+
+    def _note_time(self, answer: httpx.Response) -> None:
+        try:
+            self._time = parsedate_to_datetime(answer.headers.get("Date", "")).astimezone(UTC)
+        except ValueError:
+            self._time = None
+
+    def now(self) -> datetime | None:
+        """The service's time as of its newest answer (the login's, before any other); None if it told none."""
+        if self._time is None:
+            self._token()
+        return self._time
 
     def _place(self, mailbox: str) -> Room:
         return _room((self._settings.graph, self._settings.client_id, mailbox))
@@ -359,6 +366,7 @@ class _LoginClient:
             answer = self._door._client().request(method, url, **more)
         except httpx.HTTPError as error:
             raise Unavailable(f"The login of Microsoft 365 cannot be reached ({type(error).__name__}).") from None
+        self._door._note_time(answer)
         if answer.status_code == 429 or answer.status_code >= 500:
             told = f"The login of Microsoft 365 answers {answer.status_code}."
             wait = seconds(answer.headers.get("Retry-After"))

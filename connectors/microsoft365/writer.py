@@ -54,7 +54,6 @@ _LOOKED = {
 }
 _PATHS = {"calendar": "events", "contacts": "contacts"}
 _TIMES = {"Start", "End", "Zone", "IsAllDay"}
-KEYS_PER_BATCH = 20
 
 
 class Writer:
@@ -253,9 +252,8 @@ def find_keys(door: Door, mailbox: str, object: str, keys: Sequence[str]) -> dic
         condition = f"singleValueExtendedProperties/Any(ep: ep/id eq '{LINK}' and ep/value eq '{value}')"
         query = urlencode({"$filter": condition, "$expand": expand, "$select": "id"}, quote_via=quote)
         parts.append(Part("GET", f"{_PATHS[object]}?{query}"))
-    for answer in door.read_batch(mailbox, parts, size=KEYS_PER_BATCH):
+    for key, answer in zip(found, door.read_batch(mailbox, parts), strict=True):
         for row in answer.value()["value"]:
-            for one in row.get("singleValueExtendedProperties") or ():
-                if one.get("value") in found:
-                    found[one["value"]].append(str(row["id"]))
+            if any(one.get("value") == key for one in row.get("singleValueExtendedProperties") or ()):
+                found[key].append(str(row["id"]))
     return found
