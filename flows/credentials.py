@@ -85,6 +85,20 @@ class ExchangeCredentials(SystemCredentials):
     token_url: str | None = Field(default=None, description="For OAuth: where tokens come from.")
 
 
+class Microsoft365Credentials(SystemCredentials):
+    """The application that opens the mailboxes of one Microsoft 365 organisation."""
+
+    _block_type_name = "Sidefeed Microsoft 365"
+    _block_type_slug = "sidefeed-microsoft365"
+    _connector = "microsoft365"
+
+    tenant_id: str | None = Field(default=None, description="The organisation: its GUID or a domain.")
+    client_id: str | None = Field(default=None, description="The app registration.")
+    client_secret: SecretStr | None = None
+    private_key: SecretStr | None = Field(default=None, description="PEM; with the certificate, instead of a secret.")
+    certificate: str | None = Field(default=None, description="PEM: the certificate that was uploaded.")
+
+
 class CalDavCredentials(SystemCredentials):
     """Who opens the calendars of one CalDAV server."""
 
@@ -100,7 +114,7 @@ class CalDavCredentials(SystemCredentials):
 
 BLOCKS: dict[str, type[SystemCredentials]] = {
     block._connector: block for block in (
-        SalesforceCredentials, HubSpotCredentials, ExchangeCredentials, CalDavCredentials)}
+        SalesforceCredentials, HubSpotCredentials, ExchangeCredentials, Microsoft365Credentials, CalDavCredentials)}
 """Block types by the connector they belong to."""
 
 

@@ -77,7 +77,7 @@ def online_notice(client_id: str | None) -> str:
     Source: Exchange Team notices MC1015893 and MC1227454; Set-OrganizationConfig -EwsAllowedAppIDs.
     """
     notice = (
-        "EWS in Exchange Online is allow-list only since 2026-10-01 and ends 2027-04-01; use type: graph. "
+        "EWS in Exchange Online is allow-list only since 2026-10-01 and ends 2027-04-01; use [systems.microsoft365]. "
         "An administrator could still list the application until then "
         "(Set-OrganizationConfig -EwsEnabled $true -EwsAllowedAppIDs <id>)"
     )

@@ -29,6 +29,7 @@ from sidefeed.connector import (
 
 from . import settings
 from .calendar import Calendar
+from .codes import CODES
 from .contacts import Contacts
 from .values import CALENDAR, CONTACT, LINK, MAILBOX
 from .writer import Writer, find_keys
@@ -79,6 +80,8 @@ class Microsoft365Connector:
     The application permissions are ``Calendars.Read`` and ``Contacts.Read``, or their ``ReadWrite`` to write, and
     ``User.Read.All`` for people's names, which may be left out where the settings name them.
     """
+
+    codes = CODES
 
     settings: settings.Settings
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)

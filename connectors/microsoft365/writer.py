@@ -160,7 +160,7 @@ class Writer:
             raise Invalid(
                 f"The meeting in mailbox {self._mailbox} has {len(present['attendees'])} attendees, and Graph would "
                 "mail them: change it in Outlook, where its organiser decides who is told.",
-                rule="would-mail", owner="rep",
+                rule="would-mail", code="would-mail", owner="rep",
             )  # fmt: skip
 
     def _part(self, write: Write, present: Mapping[str, Any]) -> Part | None:

@@ -237,6 +237,8 @@ def demo(
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Do not open the day as a page at the end.")] = False,
     prefect: Annotated[bool, typer.Option("--prefect", help="Live the day through flow runs on a local server.")
                        ] = False,
+    calendar: Annotated[str, typer.Option(help="The door to the mailboxes: exchange (EWS), or graph (Microsoft 365)."
+                                          )] = "exchange",
 ) -> None:
     """Watch a company's day: two CRMs, three mailboxes and the workspace kept the same, on practice servers.
 
@@ -244,11 +246,13 @@ def demo(
     """
     import logging
 
-    from sidefeed.cli.demo import page, run
+    from sidefeed.cli.demo import CALENDARS, page, run
 
+    if calendar not in CALENDARS:
+        output.fail(f"--calendar is {' or '.join(CALENDARS)}, not {calendar}.", output.USAGE, json=json)
     logging.disable(logging.WARNING)
     outcome = run((lambda _text: None) if json else lambda text: output.out.print(escape(text)), keep=keep,
-                  prefect=prefect)
+                  prefect=prefect, calendar=calendar)
     if json:
         output.print_json(outcome.as_json())
     else:

@@ -25,6 +25,12 @@ private_key_file = "secrets/salesforce.pem"
 [systems.hubspot]
 access_token_file = "secrets/hubspot.token"
 
+# [systems.microsoft365]          # Exchange Online, through Microsoft Graph; docs/guide.md has the permissions
+# tenant_id = ""
+# client_id = ""
+# client_secret_file = "secrets/microsoft365.secret"
+# mailboxes = ["ann.lee@example.com"]
+
 [systems.exchange]                # Exchange Server on premises
 endpoint = "https://mail.example.com/EWS/Exchange.asmx"
 auth = "ntlm"                     # ntlm | basic | oauth

@@ -327,7 +327,7 @@ def test_exchange_online_is_refused_with_the_dates_and_the_way_out(host: str) ->
     table = {**GOOD, "endpoint": f"https://{host}/EWS/Exchange.asmx", "client_id": "app-1"}
     with pytest.raises(Invalid) as refused:
         settings.parse(table)
-    for part in ("2026-10-01", "2027-04-01", "use type: graph", "app-1"):
+    for part in ("2026-10-01", "2027-04-01", "use [systems.microsoft365]", "app-1"):
         assert part in refused.value.message
     assert settings.parse({**table, "allow_exchange_online": True}).online
 

@@ -183,7 +183,7 @@ def test_a_meeting_with_people_is_never_written_because_graph_would_mail_them(of
         Write("u", "update", {"Location": "Rome"}, made, version=there.version),
         Write("d", "delete", external_id=made, version=there.version),
     ]))  # fmt: skip
-    assert [(each.status, each.error.code if each.error else "") for each in outcomes] == [("refused", "invalid")] * 2
+    assert [(each.status, each.error.code if each.error else "") for each in outcomes] == [("refused", "would-mail")] * 2
     assert "mail" in outcomes[0].error.message  # type: ignore[union-attr]
     assert office.mailed() == [] and one(connector, made).version == there.version
 

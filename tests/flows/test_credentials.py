@@ -13,9 +13,9 @@ SECRET = "sesame-0123456789"
 
 
 def test_each_connector_has_a_block_type_of_its_own() -> None:
-    assert set(BLOCKS) == {"salesforce", "hubspot", "exchange", "caldav"}
+    assert set(BLOCKS) == {"salesforce", "hubspot", "exchange", "caldav", "microsoft365"}
     assert {block.get_block_type_slug() for block in BLOCKS.values()} == {
-        "sidefeed-salesforce", "sidefeed-hubspot", "sidefeed-exchange", "sidefeed-caldav"}
+        "sidefeed-salesforce", "sidefeed-hubspot", "sidefeed-exchange", "sidefeed-caldav", "sidefeed-microsoft365"}
 
 
 def test_a_block_gives_only_what_was_filled_in() -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from connectors.caldav import CalDavConnector
 from connectors.exchange import ExchangeConnector
+from connectors.microsoft365 import Microsoft365Connector
 from sandbox.hubspot import HubSpotServer
 from sidefeed.connector import Connector
 from sidefeed.mapping import Mapping, load
@@ -82,5 +83,7 @@ def live() -> Iterator[dict[str, Connector]]:
             }
         )
         caldav = CalDavConnector.from_settings({"url": "https://127.0.0.1:1/", "mailboxes": ["a@b.eu"]})
+        microsoft365 = Microsoft365Connector.from_settings(
+            {"tenant_id": "t", "client_id": "c", "client_secret": "s", "mailboxes": ["a@b.eu"]})
         yield {"hubspot": hubspot.connector, "salesforce": salesforce.connector, "exchange": exchange,
-               "caldav": caldav}
+               "caldav": caldav, "microsoft365": microsoft365}
