@@ -64,7 +64,8 @@ def parse(table: Mapping[str, Any]) -> Settings:
 
 
 def _wrong(name: str, why: str) -> Invalid:
-    return Invalid(f"Microsoft 365 setting {name!r} {why}.", field=name, rule="setting", code="bad-setting", owner="ops")
+    told = f"Microsoft 365 setting {name!r} {why}."
+    return Invalid(told, field=name, rule="setting", code="bad-setting", owner="ops")
 
 
 def _text(table: Mapping[str, Any], name: str) -> str:
