@@ -424,6 +424,26 @@ class Metered(Protocol):
     def quota(self) -> Quota | None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What one object held from a moment on, as far as the system's own history says: ``values`` holds every field that
+    was asked for and that it keeps a history of."""
+
+    id: str
+    at: datetime
+    values: Raw
+    actor: str | None = None
+
+
+@runtime_checkable
+class Historian(Protocol):
+    """A connector whose system keeps what its fields held before."""
+
+    def history(self, stream: Stream, fields: Sequence[str], ids: Sequence[str]) -> Iterable[Past]:
+        """Every state that these objects had, in any order. An object or a field without history is left out."""
+        ...
+
+
 def chunked(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
     """Split into lists of at most ``size`` items, keeping the order."""
     chunk: list[Any] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -33,6 +34,7 @@ from sidefeed.connector import (
     Write,
     chunked,
 )
+from sidefeed.connector import Past as Moment
 
 HISTORY = frozenset({"contacts", "companies", "deals"})
 OWNERS = "owners"
@@ -186,6 +188,16 @@ class HubSpotConnector:
                     lost[record.id] = values
         return lost
 
+    def history(self, stream: Stream, fields: Sequence[str], ids: Sequence[str]) -> Iterator[Moment]:
+        """From the properties' history: the state at each moment at which one of them changed."""
+        names = sorted(name for name in fields if not associations.is_association(name))
+        if stream.object not in HISTORY or not names:
+            return
+        for chunk in chunked(ids, HISTORY_BATCH):
+            content, _ = self._portal.read(stream.object, chunk, names, history=True)
+            for record in content.results:
+                yield from _moments(record.id, names, record.properties_with_history)
+
     # Setting up
 
     def prepare(self, objects: Sequence[str], *, apply: bool) -> Sequence[str]:
@@ -200,6 +212,21 @@ class HubSpotConnector:
 
     def close(self) -> None:
         self._transport.close()
+
+
+def _moments(id: str, names: Sequence[str], history: Mapping[str, Sequence[Past]]) -> Iterator[Moment]:
+    """What a record held from each moment on; before the first value of a property it was blank."""
+    changed: dict[datetime, dict[str, Past]] = {}
+    for name in names:
+        for past in history.get(name, ()):
+            at = moment(past.timestamp)
+            if at is not None:
+                changed.setdefault(at, {})[name] = past
+    image: dict[str, str | None] = dict.fromkeys(names)
+    for at in sorted(changed):
+        image.update({name: past.value or None for name, past in changed[at].items()})
+        by = next((str(past.updated_by_user_id) for past in changed[at].values() if past.updated_by_user_id), None)
+        yield Moment(id, at, dict(image), by)
 
 
 def _lost(write: Write, history: Mapping[str, Sequence[Past]]) -> dict[str, Any]:

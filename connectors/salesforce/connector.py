@@ -20,6 +20,7 @@ from sidefeed.connector import (
     ObjectSchema,
     Outcome,
     Page,
+    Past,
     PermissionDenied,
     Quota,
     Raw,
@@ -41,6 +42,11 @@ if TYPE_CHECKING:
     from .client import Client
 
 _NO_SUCH_OBJECT = "INVALID_TYPE"
+
+
+FORECAST_CATEGORIES = {"Omitted": "Omitted", "Pipeline": "Pipeline", "BestCase": "Best Case",
+                       "MostLikely": "Most Likely", "Forecast": "Commit", "Closed": "Closed"}
+"""OpportunityHistory holds the category's API name, an opportunity its label (Object Reference, "Opportunity")."""
 
 
 class SalesforceConnector:
@@ -232,6 +238,19 @@ class SalesforceConnector:
             yield record
         for external_id in missing:
             yield Remote(external_id, state="deleted")
+
+    def history(self, stream: Stream, fields: Sequence[str], ids: Sequence[str]) -> Iterator[Past]:
+        """Stage, amount, closing date and forecast category of opportunities, from OpportunityHistory, which Salesforce
+        writes for every organisation (Object Reference, "OpportunityHistory"). Other objects keep none of it."""
+        if stream.object != "Opportunity":
+            return
+        kept = ("StageName", "Amount", "CloseDate", "ForecastCategory")
+        columns = ("OpportunityId", "CreatedDate", "CreatedById", *kept)
+        for query in Query("OpportunityHistory", columns).for_each_of("OpportunityId", ids):
+            for row in self._rows(query):
+                values = {**row, "ForecastCategoryName": FORECAST_CATEGORIES.get(row["ForecastCategory"])}
+                yield Past(full_id(row["OpportunityId"]), datetime.fromisoformat(row["CreatedDate"]),
+                           {name: values[name] for name in fields if name in values}, row["CreatedById"])
 
     def _by_id(self, reading: Reading, query: Query, ids: Iterable[str]) -> Iterator[Remote]:
         for each in query.for_each_of("Id", ids):

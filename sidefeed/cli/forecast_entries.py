@@ -26,12 +26,12 @@ from sidefeed.cli.forecast_room import (
     plain_rows,
 )
 from sidefeed.cli.output import USAGE
-from sidefeed.cli.shared import JsonOption, ProjectOption
+from sidefeed.cli.shared import JsonOption, ProjectOption, SystemsArgument, errors
 
 
 def register(app: typer.Typer) -> None:
     """Add these commands to `sidefeed forecast`."""
-    for command in (submit, submissions, quota, rates, team):
+    for command in (submit, submissions, quota, rates, team, history):
         app.command()(command)
 
 
@@ -169,6 +169,36 @@ def team(
     else:
         output.table("Teams", ("", "kind", ""), [("  " * line["level"] + line["name"], line["kind"],
                                                   "leads" if line["lead"] else "") for line in lines])
+
+
+def history(
+    systems: SystemsArgument = None, project: ProjectOption = Path(), json: JsonOption = False,
+) -> None:
+    """Take over what the CRMs remember of each deal from before Sidefeed was there.
+
+    Reads only: nothing that stands changes, and nothing is written to any system. May be stopped and started again.
+    """
+    from sidefeed.project import Project
+    from sidefeed.sync.backfill import backfill
+
+    with errors(json):
+        one = Project.load(project)
+        store, mappings = one.store(), one.mappings()
+        added: dict[str, int] = {}
+        try:
+            with output.progress(quiet=json) as bar:
+                for system in systems or one.systems:
+                    connector = one.connector(system)
+                    kinds = [om for om in mappings.for_system(system) if om.entity == "opportunity"]
+                    added[system] = sum(backfill(store, om, connector, progress=bar) for om in kinds)
+        finally:
+            store.close()
+            one.close()
+    if json:
+        output.print_json({"ok": True, "added": added})
+    else:
+        told = ", ".join(f"{count} changes from {name}" for name, count in added.items())
+        output.out.print(f"Taken over: {told}.")
 
 
 def _rows(file: Path, needed: Sequence[str], columns: Sequence[str]) -> list[dict[str, str]]:

@@ -200,7 +200,7 @@ def test_options_before_the_word_are_refused_rather_than_lost(desk: Desk) -> Non
 
 
 @pytest.mark.parametrize("word", ["", "bridge", "waterfall", "deals", "coverage", "accuracy", "measures", "submit", "submissions", "quota", "rates",
-                                  "team"])
+                                  "team", "history"])
 def test_every_word_explains_itself(word: str) -> None:
     result = CliRunner().invoke(app, ["forecast", *([word] if word else []), "--help"])
     assert result.exit_code == 0
