@@ -17,6 +17,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.context import FlowRunContext
 from prefect.tasks import exponential_backoff
+from prefect.utilities.urls import url_for
 from pydantic import Field
 from sqlalchemy.exc import OperationalError
 
@@ -26,7 +27,8 @@ from sidefeed.connector import ConnectorError
 from sidefeed.mapping import MappingErrors
 from sidefeed.project import Project, ProjectError
 from sidefeed.sync import GuardTripped
-from sidefeed.workspace import LeaseHeld, StoreError
+from sidefeed.workspace import LeaseHeld, Store, StoreError
+from sidefeed.workspace.report import FLOW_RUN
 
 PROJECT_VARIABLE = "SIDEFEED_PROJECT"
 LOG_LINES = 150
@@ -93,6 +95,7 @@ def synchronise(folder: Path, systems: Sequence[str] | None, *, approve: bool, c
         try:
             with opened.engine(systems, progress=narrator) as engine:
                 report = engine.sync(systems, approve=approve, confirm_mapping=confirm_mapping)
+                _leave_address(engine.store, report.run)
                 calls = {name: {"used": one.calls.used, "minimum": one.calls.minimum}
                          for name, one in engine.connectors.items()}
         finally:
@@ -108,6 +111,15 @@ def synchronise(folder: Path, systems: Sequence[str] | None, *, approve: bool, c
     finally:
         narrator.finish()
     return Outcome(report, calls)
+
+
+def _leave_address(store: Store, run: str) -> None:
+    """Keep with the workspace's run where Prefect shows the flow run, so that the pages lead there."""
+    context = FlowRunContext.get()
+    address = url_for("flow-run", context.flow_run.id) if context is not None and context.flow_run is not None else None
+    if address:
+        with store.write() as tx:
+            tx.save_setting(f"{FLOW_RUN}{run}", address)
 
 
 def project_folder(project: str | None) -> Path:

@@ -62,6 +62,7 @@ def _serve(
 ) -> None:
     import uvicorn
 
+    from sidefeed.forecast.view import calendar_of
     from sidefeed.project import LOOPBACK
     from sidefeed.web import create_app
     from sidefeed.web.oidc import Provider
@@ -74,7 +75,8 @@ def _serve(
     provider = None if oidc is None else Provider(oidc, f"{web.url or at}/sign-in/callback", store.now)
     app = create_app(
         store, project.mappings(), people, hosts=[*LOOPBACK, *filter(None, [urlsplit(web.url).hostname])],
-        secure=web.url.startswith("https:"), cookie=f"sidefeed-{listening.getsockname()[1]}", provider=provider)
+        secure=web.url.startswith("https:"), cookie=f"sidefeed-{listening.getsockname()[1]}", provider=provider,
+        calendar=calendar_of(project.settings.forecast))
     token = _invite(project, store, person)
     at = web.url or at
     _print(at, token, json=json)

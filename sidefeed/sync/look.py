@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import orjson
 
 from sidefeed.connector import Connector, NamesRights, ObjectSchema, Rights
 from sidefeed.mapping import Mapping
@@ -13,7 +16,10 @@ from sidefeed.mapping.finding import Finding
 from sidefeed.mapping.rights import Need
 from sidefeed.sync import schemas
 from sidefeed.sync.coverage import owner_findings
-from sidefeed.workspace import Store
+from sidefeed.workspace import Store, Transaction
+from sidefeed.workspace.clock import utc_text
+
+LAST_CHECK = "last check"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +49,21 @@ def look(
         with store.write() as tx:
             drifted = schemas.look(tx, linked, seen, accept=accept)
             found += owner_findings(tx, linked)
-    return Looked(in_order([*found, *map(said, drifted)]), drifted)
+    looked = Looked(in_order([*found, *map(said, drifted)]), drifted)
+    if store is not None:
+        with store.write() as tx:
+            tx.save_setting(LAST_CHECK, orjson.dumps({
+                "at": utc_text(store.now()), "fingerprint": mappings.fingerprint,
+                "findings": [asdict(one) for one in looked.findings]}).decode())
+    return looked
+
+
+def last_check(tx: Transaction) -> dict[str, Any] | None:
+    """What the last look found: ``at``, the ``fingerprint`` of the mapping, and ``findings``; None where there was
+    none yet."""
+    told = tx.setting(LAST_CHECK)
+    found: dict[str, Any] | None = orjson.loads(told) if told else None
+    return found
 
 
 def rights_of(connector: Connector, need: Need) -> Rights | None:

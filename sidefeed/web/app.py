@@ -17,8 +17,9 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from sidefeed.forecast.periods import Calendar
 from sidefeed.mapping import Mapping as Mappings
-from sidefeed.web import access, deals, decisions, feeds, forecasts, maps, promises
+from sidefeed.web import access, accuracies, deals, decisions, feeds, forecasts, maps, promises
 from sidefeed.web.desk import HERE, Desk, NotSignedIn, SignedIn, desk_of, posted, read_form
 from sidefeed.web.oidc import ATTEMPT_LIFE, Provider, SignInRefused
 from sidefeed.workspace import Store
@@ -41,14 +42,15 @@ HEADERS = {
 def create_app(
     store: Store, mappings: Mappings, people: Mapping[str, access.Person], *, hosts: Sequence[str] = LOOPBACK,
     secure: bool = False, cookie: str = "sidefeed", provider: Provider | None = None,
+    calendar: Calendar | None = None,
 ) -> FastAPI:
     """The pages over one workspace.
 
     ``hosts`` are the names the server answers to (another name is refused, so that no foreign page can point its own
     name here); ``secure`` says that browsers reach it over https. With a ``provider`` people sign in
-    there; without, by links that work once.
+    there; without, by links that work once. ``calendar`` says how the company divides its years.
     """
-    desk = Desk(store, mappings, people, secure=secure, cookie=cookie)
+    desk = Desk(store, mappings, people, secure=secure, cookie=cookie, calendar=calendar)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -58,7 +60,7 @@ def create_app(
 
     app = FastAPI(title="Sidefeed", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
     app.state.desk = desk
-    for room in (forecasts, promises, deals, decisions, feeds, maps):
+    for room in (forecasts, promises, deals, decisions, feeds, accuracies, maps):
         app.include_router(room.router)
     app.state.provider = provider
     _doors(app)

@@ -23,9 +23,10 @@ from sidefeed.forecast import DEALS, Bridge, Scope, bridge, frame, system_deals
 from sidefeed.forecast.frames import Deal as ForecastDeal
 from sidefeed.forecast.frames import deals_in
 from sidefeed.forecast.history import CATEGORY_OF_STAGE
+from sidefeed.forecast.periods import Calendar
 from sidefeed.forecast.reconcile import with_origin
 from sidefeed.mapping import Mapping as Mappings
-from sidefeed.web.sums import CATEGORIES, Cube, Line, bridge_parts, forecast_deal, quarter_of
+from sidefeed.web.sums import CATEGORIES, Cube, Line, Quarters, bridge_parts, forecast_deal
 from sidefeed.workspace import RecordState, Store, Transaction
 from sidefeed.workspace import tables as t
 from sidefeed.workspace.clock import utc_text
@@ -141,8 +142,9 @@ class Known(NamedTuple):
 class Board:
     """The read model of the pages. `now` gives the newest snapshot that can be had without waiting long."""
 
-    def __init__(self, store: Store, mappings: Mappings) -> None:
+    def __init__(self, store: Store, mappings: Mappings, calendar: Calendar | None = None) -> None:
         self.store = store
+        self.quarters = Quarters(calendar)
         self.mappings = mappings
         self.systems = {om.system: om.object for om in mappings.objects if om.entity == "opportunity"}
         self._snapshot = Snapshot()
@@ -181,7 +183,7 @@ class Board:
             if before is not None:
                 cube.add(before.owner, before.line, -1)
             if not state.deleted and state.merged_into is None:
-                now = deals[state.id] = _deal(state, users)
+                now = deals[state.id] = _deal(state, users, self.quarters)
                 cube.add(now.owner, now.line)
         disputed = {state.id: Disputed(state.id, state.entity, label(state), state.values.get("owner") or "",
                                        tuple(state.conflicts), state.rev)
@@ -248,7 +250,7 @@ class Board:
             id: old.ours[id] if id not in (changed or ()) else forecast_deal(deal)
             for id, deal in snapshot.deals.items()}
         return Sides(snapshot, run, ours, frames, deals,
-                     {system: Cube.of_deals(listed) for system, listed in deals.items()}, complete)
+                     {system: Cube.of_deals(listed, self.quarters) for system, listed in deals.items()}, complete)
 
     def bridge(self, sides: Sides, system: str, scope: Scope) -> tuple[tuple[Sides, Bridge] | None, bool]:
         """The bridge from one system's total to ours, with the sides that it was made from."""
@@ -281,31 +283,31 @@ def _user(state: RecordState) -> tuple[str, str]:
     return str(state.values.get("name") or email or state.id), email
 
 
-def _deal(state: RecordState, users: Mapping[str, tuple[str, str]]) -> Deal:
+def _deal(state: RecordState, users: Mapping[str, tuple[str, str]], quarters: Quarters) -> Deal:
     values = state.values
     owner = values.get("owner") or ""
     return Deal(state.id, str(values.get("name") or "without a name"), owner,
                 users[owner][0] if owner in users else "nobody", str(values.get("stage") or ""),
-                values.get("close_date"), str(values.get("next_step") or ""), state.rev, line_of(values),
-                tuple(state.conflicts), _could_be(state))
+                values.get("close_date"), str(values.get("next_step") or ""), state.rev,
+                line_of(values, quarters), tuple(state.conflicts), _could_be(state, quarters))
 
 
-def line_of(values: Mapping[str, Any]) -> Line:
+def line_of(values: Mapping[str, Any], quarters: Quarters) -> Line:
     """How a deal with these values counts: what is won is closed and what is lost is omitted, whatever was said."""
     money = values.get("money") or {}
     amount = money.get("amount")
     stage = values.get("stage") or ""
     return Line(None if amount is None else Decimal(str(amount)), money.get("currency"),
                 CATEGORY_OF_STAGE.get(stage) or values.get("forecast_category") or "pipeline",
-                stage if stage in CATEGORY_OF_STAGE else "open", quarter_of(values.get("close_date")))
+                stage if stage in CATEGORY_OF_STAGE else "open", quarters.of(values.get("close_date")))
 
 
-def _could_be(state: RecordState) -> tuple[Line, ...]:
+def _could_be(state: RecordState, quarters: Quarters) -> tuple[Line, ...]:
     fields = [name for name in _DECIDING if name in state.conflicts]
     if not fields:
         return ()
     sides = [list({repr(head.value): head.value for head in state.conflicts[name]}.values()) for name in fields]
-    return tuple({line_of({**state.values, **dict(zip(fields, chosen, strict=True))}): None
+    return tuple({line_of({**state.values, **dict(zip(fields, chosen, strict=True))}, quarters): None
                   for chosen in product(*sides)})
 
 

@@ -13,6 +13,7 @@ import jinja2
 from fastapi import Depends, HTTPException, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 
+from sidefeed.forecast.periods import Calendar
 from sidefeed.mapping import FieldSpec
 from sidefeed.mapping import Mapping as Mappings
 from sidefeed.web import wording
@@ -40,13 +41,13 @@ class Desk:
     """One workspace and the people who may look at it."""
 
     def __init__(self, store: Store, mappings: Mappings, people: Mapping[str, Person], *, secure: bool = False,
-                 cookie: str = "sidefeed") -> None:
+                 cookie: str = "sidefeed", calendar: Calendar | None = None) -> None:
         self.store = store
         self.mappings = mappings
         self.people = dict(people)
         self.secure = secure
         self.cookie = cookie
-        self.board = Board(store, mappings)
+        self.board = Board(store, mappings, calendar)
         self.sessions = Sessions(store.now)
         self.templates = _templates()
 

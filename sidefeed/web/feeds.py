@@ -16,7 +16,7 @@ from sidefeed.web.trust import LATE
 from sidefeed.workspace import Transaction
 from sidefeed.workspace import tables as t
 from sidefeed.workspace.clock import utc_instant
-from sidefeed.workspace.report import workspace_status
+from sidefeed.workspace.report import FLOW_RUN, workspace_status
 
 router = APIRouter(include_in_schema=False)
 
@@ -107,9 +107,10 @@ def run(visitor: SignedIn, id: str) -> HTMLResponse:
         row = tx.connection.execute(sa.select(t.run).where(t.run.c.id == id)).mappings().one_or_none()
         if row is None:
             raise HTTPException(404, "There is no such run.")
+        address = tx.setting(f"{FLOW_RUN}{id}") or ""
     shown = _run(visitor, dict(row))
     everything = visitor.owners is None and visitor.person.sees_amounts
     detail = row["detail"] or {}
-    return visitor.render("run.html", run=shown, prefect="",
+    return visitor.render("run.html", run=shown, prefect=address if address.startswith(("http://", "https://")) else "",
                           written=sorted((detail.get("written") or {}).items()),
                           problems=(detail.get("problems") or []) if everything else [])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -134,7 +134,7 @@ def _bridge(view: View, system: str) -> tuple[Sides, Any, bool] | None:
     sides, fresh = board.sides(view.visitor.snapshot)
     if sides is None:
         return None
-    found, newest = board.bridge(sides, system, in_scope(view.quarter, view.owners))
+    found, newest = board.bridge(sides, system, in_scope(view.period, view.owners))
     return None if found is None else (*found, fresh and newest)
 
 
@@ -204,7 +204,7 @@ def moved_deals(visitor: SignedIn, step: str, page: str = "1") -> HTMLResponse:
 def _moves(view: View, start: datetime) -> tuple[Explained | None, bool]:
     """Why the number moved, and whether that is of this moment."""
     board, store = view.visitor.desk.board, view.visitor.desk.store
-    scope = in_scope(view.quarter, view.owners)
+    scope = in_scope(view.period, view.owners)
     rev = view.visitor.snapshot.rev
     return board.figure(f"moves {utc_text(start)} {scope}", rev,
                         lambda: explain(store, start, max(start, store.now()), scope))
@@ -220,8 +220,9 @@ def _start(view: View, chosen: str) -> tuple[datetime | None, str]:
     if chosen == "first":
         return first, ""
     if chosen == "quarter":
-        today = now.date()
-        wanted = end_of(date(today.year, (today.month - 1) // 3 * 3 + 1, 1) - timedelta(days=1))
+        begins = view.visitor.desk.board.quarters.calendar.of(now.date(), "quarter").start
+        assert begins is not None
+        wanted = end_of(begins - timedelta(days=1))
     else:
         wanted = end_of(now.date() - timedelta(days=days[chosen]))
     if wanted >= first:

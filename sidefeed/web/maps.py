@@ -9,6 +9,7 @@ from fastapi.responses import HTMLResponse
 
 from sidefeed.mapping import Mapping as Mappings
 from sidefeed.mapping.explain import NotMapped, explain
+from sidefeed.sync.look import last_check
 from sidefeed.web import wording
 from sidefeed.web.desk import SignedIn
 
@@ -22,7 +23,12 @@ _LEFT, _MIDDLE, _RIGHT, _WIDE = 8, 330, 652, 180
 def overview(visitor: SignedIn) -> HTMLResponse:
     mappings = visitor.desk.mappings
     stories = explain(mappings)
-    return visitor.render("mapping.html", stories=stories, picture=picture(mappings), checked=None, systems=[
+    with visitor.desk.store.read() as tx:
+        checked = last_check(tx)
+    if checked is not None:
+        checked |= {"errors": any(one["severity"] == "error" for one in checked["findings"]),
+                    "other": checked["fingerprint"] != mappings.fingerprint}
+    return visitor.render("mapping.html", stories=stories, picture=picture(mappings), checked=checked, systems=[
         {"name": system, "label": visitor.source(system), "objects": mappings.for_system(system)}
         for system in mappings.systems])
 

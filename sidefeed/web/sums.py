@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import calendar
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from sidefeed.forecast.frames import EXACT
 from sidefeed.forecast.frames import Deal as ForecastDeal
+from sidefeed.forecast.periods import Calendar, Period
 from sidefeed.forecast.scope import Scope
 
 if TYPE_CHECKING:
@@ -34,22 +34,38 @@ class Line(NamedTuple):
     quarter: str
 
 
-def quarter_of(day: str | None) -> str:
-    """The calendar quarter of an ISO date; `NO_DATE` for none, and for what is no date."""
-    try:
-        found = date.fromisoformat(str(day)[:10]) if day else None
-    except ValueError:
-        return NO_DATE
-    return f"{found.year}-Q{(found.month + 2) // 3}" if found else NO_DATE
+class Quarters:
+    """The quarters of a company's calendar, by name: ``2026-Q4``. A day is looked up once."""
 
+    def __init__(self, calendar: Calendar | None = None) -> None:
+        self.calendar = calendar or Calendar()
+        self._names: dict[str | date, str] = {}
 
-def quarter_days(quarter: str) -> tuple[date, date] | None:
-    """The first and last day of ``2026-Q4``; None for what is no quarter."""
-    year, _, number = quarter.partition("-Q")
-    if not (year.isdigit() and len(year) == 4 and number in ("1", "2", "3", "4")) or year == "0000":
-        return None
-    last = int(number) * 3
-    return date(int(year), last - 2, 1), date(int(year), last, calendar.monthrange(int(year), last)[1])
+    def of(self, day: str | date | None) -> str:
+        """The quarter of a date, also of an ISO date; `NO_DATE` for none, and for what is no date."""
+        if not day:
+            return NO_DATE
+        name = self._names.get(day)
+        if name is None:
+            name = self._names[day] = self._named(day)
+        return name
+
+    def _named(self, day: str | date) -> str:
+        try:
+            found = date.fromisoformat(day[:10]) if isinstance(day, str) else day
+            return self.calendar.of(found, "quarter").name
+        except (ValueError, OverflowError, StopIteration):  # a year that is none, or beyond what pandas can count
+            return NO_DATE
+
+    def period(self, quarter: str) -> Period | None:
+        """The days of a quarter; None for what is none."""
+        year, _, number = quarter.partition("-Q")
+        if not (year.isdigit() and len(year) == 4 and number in ("1", "2", "3", "4")):
+            return None
+        try:
+            return self.calendar.quarter(int(year), int(number))
+        except (ValueError, OverflowError):
+            return None
 
 
 @dataclass(slots=True)
@@ -122,12 +138,12 @@ class Cube:
         return other
 
     @classmethod
-    def of_deals(cls, deals: Iterable[ForecastDeal]) -> Cube:
+    def of_deals(cls, deals: Iterable[ForecastDeal], quarters: Quarters) -> Cube:
         """The cube of one system's deals; copies that the system counts twice are counted twice."""
         cube = cls()
         for one in deals:
             cube.add(one.owner_id or "", Line(one.amount, one.currency, one.category, one.status,
-                                              quarter_of(one.close_date.isoformat() if one.close_date else None)))
+                                              quarters.of(one.close_date)))
         return cube
 
     def by_owner(self, owners: frozenset[str] | None, quarter: str, currency: str) -> dict[str, Sum]:
@@ -263,11 +279,10 @@ def _could_count(scope: Scope, there: ForecastDeal, here: ForecastDeal | None) -
             and (scope.owned(there) or scope.owned(here)))
 
 
-def in_scope(quarter: str, owners: frozenset[str] | None, measure: str = "committed") -> Scope:
-    """The scope of a quarter (empty: any time) and some owners."""
-    start, end = quarter_days(quarter) or (None, None)
-    return Scope(measure, start, end, owners)
+def in_scope(period: Period | None, owners: frozenset[str] | None, measure: str = "committed") -> Scope:
+    """The scope of a period (None: any time) and some owners."""
+    return Scope(measure, period.start if period else None, period.end if period else None, owners)
 
 
-__all__ = ["CATEGORIES", "COMMITTED", "NO_DATE", "Cube", "Line", "Selection", "Sum", "bridge_parts", "committed_range",
-           "forecast_deal", "in_scope", "page_number", "pages", "quarter_days", "quarter_of", "select", "together"]
+__all__ = ["CATEGORIES", "COMMITTED", "NO_DATE", "Cube", "Line", "Quarters", "Selection", "Sum", "bridge_parts",
+           "committed_range", "forecast_deal", "in_scope", "page_number", "pages", "select", "together"]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from sidefeed.forecast.periods import Period
 from sidefeed.web.desk import Visitor
-from sidefeed.web.sums import Selection, quarter_days, quarter_of
+from sidefeed.web.sums import Selection
 from sidefeed.web.teams import Node, teams, tree
 
 ANY_TIME = "all"
@@ -35,8 +35,7 @@ class View:
     @property
     def period(self) -> Period | None:
         """None for any time: nobody promises a number without a last day."""
-        days = quarter_days(self.quarter)
-        return Period(self.quarter, *days) if days else None
+        return self.visitor.desk.board.quarters.period(self.quarter)
 
     @property
     def query(self) -> dict[str, str]:
@@ -58,7 +57,7 @@ def view_of(visitor: Visitor) -> View:
 
 
 def this_quarter(visitor: Visitor) -> str:
-    return quarter_of(visitor.now.date().isoformat())
+    return visitor.desk.board.quarters.of(visitor.now.date())
 
 
 def quarters(visitor: Visitor) -> list[str]:

@@ -12,6 +12,9 @@ from sidefeed.workspace import tables as t
 from sidefeed.workspace.merge import RecordState
 from sidefeed.workspace.store import Draft, Store, Transaction, _state
 
+FLOW_RUN = "flow run of "
+"""What precedes the id of a run in the name of the setting that holds the address of its flow run."""
+
 
 def workspace_status(store: Store, codes: Codes | None = None) -> dict[str, Any]:
     """Feeds, last runs, and everything that waits for a person. ``codes`` explains what was refused."""

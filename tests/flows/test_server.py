@@ -27,6 +27,7 @@ from flows.serve import settle_deployments
 from sidefeed.cli.project_files import write_project
 from sidefeed.cli.server import STATE, LocalServer, Process, RunFailed, ServerError, down, up
 from sidefeed.project import Project
+from sidefeed.workspace.report import FLOW_RUN
 from tests.flows.office import Office
 
 commands = typer.Typer()
@@ -200,7 +201,12 @@ def test_a_flow_run_on_the_worker_does_what_the_command_line_does(running: Runni
 def test_a_run_leaves_its_counts_and_leads_to_the_workspaces_run(running: Running) -> None:
     run = running.local.run("sync-all/everything", {})
     assert run["state_type"] == "COMPLETED"
-    assert run["state"]["message"].endswith(running.office.last_run()["id"])
+    ours = running.office.last_run()["id"]
+    assert run["state"]["message"].endswith(ours)
+    store = Project.load(running.office.folder, secrets=False).store()
+    with store.read() as tx:
+        assert str(tx.setting(f"{FLOW_RUN}{ours}")).endswith(f"/runs/flow-run/{run['id']}")
+    store.close()
     table = json.loads(running.artifacts(run)["sync-all"])
     assert set(table[0]) == {"feed", "created", "updated", "deleted", "absorbed"}
 

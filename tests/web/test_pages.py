@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,10 @@ import httpx
 import pytest
 
 import sidefeed.web
+from sidefeed.forecast.periods import Calendar
+from sidefeed.sync.look import LAST_CHECK
 from sidefeed.workspace import Store
+from sidefeed.workspace.report import FLOW_RUN
 from tests.web.conftest import NOW, Company
 from tests.web.site import Site, Team, read, ready
 from tests.web.test_access import PAGES
@@ -107,6 +111,51 @@ def test_the_mapping_pages_tell_what_the_mapping_does(company: Company) -> None:
     page = read(client.get("/mapping/opportunity"))
     assert "until a person decides" in page
     assert "Opportunity.Amount" in page
+
+
+def test_the_last_check_is_told_with_what_it_found(company: Company) -> None:
+    client = company.site.client("dana@example.com")
+    assert "were not checked against the live systems yet" in client.get("/mapping").text
+    with company.store.write() as tx:
+        tx.save_setting(LAST_CHECK, json.dumps({"at": "2026-11-27T11:30:00.000Z", "fingerprint": "of before", "findings": [
+            {"severity": "error", "code": "field-missing", "system": "hubspot", "object": "deals", "field": "x",
+             "file": "hubspot.yaml", "line": 7, "column": 3, "message": "no such <field>.", "remedy": "Mend it."}]}))
+    page = read(client.get("/mapping"))
+    assert "1 finding checked 30 minutes ago" in page
+    assert "error hubspot.yaml:7: no such <field>. Mend it. field-missing" in page
+    assert "The files have changed since." in page
+
+
+def test_a_run_leads_to_its_flow_run_and_to_nothing_else(company: Company) -> None:
+    with company.store.write() as tx:
+        run, other = tx.begin_run("sync hubspot"), tx.begin_run("sync salesforce")
+        tx.end_run(run, "done", {"captured": 3})
+        tx.save_setting(f"{FLOW_RUN}{run}", "http://127.0.0.1:4200/runs/flow-run/1")
+        tx.save_setting(f"{FLOW_RUN}{other}", "javascript:alert(1)")
+    client = company.site.client("olga@example.com")
+    assert 'href="http://127.0.0.1:4200/runs/flow-run/1"' in client.get(f"/runs/{run}").text
+    assert "javascript:" not in client.get(f"/runs/{other}").text
+    assert client.get("/runs/none").status_code == 404
+
+
+def test_accuracy_is_counted_where_history_is_short_and_hidden_from_ops(company: Company) -> None:
+    client = company.site.client("dana@example.com")
+    page = ready(client, "/accuracy", {})
+    assert "Won and committed 146,700.50 too few finished quarters to say" in page
+    assert "The same as last quarter says nothing there is no period before" in page
+    assert "0 finished quarters so far" in page
+    assert company.site.client("olga@example.com").get("/accuracy").status_code == 403
+
+
+def test_quarters_are_those_of_the_company(bare: Site) -> None:
+    team = Team(bare.store)
+    team.deal("Early", "ann@example.com", "7", close="2026-10-31")
+    team.deal("Late", "ann@example.com", "11", close="2027-01-31")
+    fiscal = Site(bare.store, calendar=Calendar(first_month=2))
+    page = read(fiscal.client().get("/"))
+    assert "Committed for Q4 2027" in page  # November to January of the year that ends in January 2027
+    assert "11.00 EUR" in page
+    fiscal.close()
 
 
 def test_the_first_load_is_under_200_kb(company: Company) -> None:
