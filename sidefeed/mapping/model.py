@@ -164,6 +164,10 @@ class ObjectMap:
     def _written(self) -> tuple[FieldMap, ...]:
         return tuple(each for each in self.fields if each.writes)
 
+    @cached_property
+    def _changed(self) -> tuple[tuple[str, Callable[[Value, Refs], dict[str, Any]], Any], ...]:
+        return tuple((each.name, each.lens.write, each.when) for each in self._written)
+
     def field(self, name: str) -> FieldMap:
         return self._by_name[name]
 
@@ -201,19 +205,12 @@ class ObjectMap:
         raw: dict[str, Any] = {}
         problems: list[Problem] = []
         wanted = set(names)
-        for each in self._written:
-            name = each.name
-            value = values.get(name)
-            if each.when is not None and not each.when(values):
-                continue
-            if create and value is None:
-                if each.create_as is None and each.lens.blank_says_nothing:
-                    continue
-                value = each.create_as
-            elif name not in wanted or name not in values:
+        told = self._with_stand_ins(values, wanted) if create else values
+        for name, write, when in self._changed:
+            if name not in wanted or name not in told or (when is not None and not when(values)):
                 continue
             try:
-                raw.update(each.lens.write(value, refs))
+                raw.update(write(told[name], refs))
             except (LensError, Unresolved) as error:
                 problems.append(_problem(name, error))
         for writer in self.writers:
@@ -223,6 +220,15 @@ class ObjectMap:
                 except LensError as error:
                     problems.append(_problem(writer.field, error))
         return raw, problems
+
+    def _with_stand_ins(self, values: Map[str, Value], wanted: set[str]) -> dict[str, Value]:
+        """What a new record is given: filled values, and what stands for a blank; ``wanted`` grows by those."""
+        told: dict[str, Value] = {name: value for name, value in values.items() if value is not None}
+        for each in self._written:
+            if each.name not in told and (each.create_as is not None or not each.lens.blank_says_nothing):
+                told[each.name] = each.create_as
+                wanted.add(each.name)
+        return told
 
     def missing(self, values: Map[str, Value]) -> tuple[str, ...]:
         """The fields without which the system will not create this record, and which are blank."""

@@ -97,7 +97,8 @@ def text(raw: Any, *, lines: str = "many") -> str | None:
         if isinstance(raw, bool) or not isinstance(raw, int | Decimal | str):
             raise LensError("not-text", f"{shown(raw)} is not text")
         raw = str(raw)
-    if not raw.isprintable():
+    # Text of plain lines is the usual case, and each of the expressions costs more than all of this.
+    if not raw.isprintable() and (lines == "one" or not raw.replace("\n", "").isprintable()):
         raw = _FORBIDDEN.sub("", _NEWLINES.sub("\n", raw))
         if lines == "one":
             raw = _LINE_BREAK.sub(" ", raw.strip())

@@ -458,3 +458,11 @@ def test_every_two_way_lens_has_a_case() -> None:
 @pytest.mark.parametrize("made", [each for each in BUILT_IN if not each.two_way], ids=lambda made: made.name)
 def test_a_lens_that_only_reads_says_so(made: type[Lens]) -> None:
     assert "One-way" in (made.__doc__ or "")
+
+
+def test_every_country_and_state_is_known_by_its_name_and_code() -> None:
+    assert {country_code(name) for name in countries().values()} == set(countries())
+    assert all(country_code(code) == code for code in countries())
+    assert len(countries()) == 249
+    for federation in ("US", "CA", "AU"):
+        assert {state_code(name, federation) for name in states(federation).values()} == set(states(federation))

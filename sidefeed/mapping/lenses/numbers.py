@@ -28,8 +28,20 @@ class NumberOptions(OneField):
 _EXACT = Context(prec=100)
 
 
+def _canonical(written: Any) -> bool:
+    """Whether this is a number as the workspace writes it, told at a third of the cost of parsing it."""
+    if type(written) is not str or not written.isascii():
+        return False
+    whole, point, fraction = written.partition(".")
+    return (whole.isdigit() and (whole == "0" or whole[0] != "0") and len(written) < _USUAL_LENGTH
+            and (not point or (fraction.isdigit() and fraction[-1] != "0")))
+
+
+_USUAL_LENGTH = 36
+
+
 def _fit(written: str, scale: int | None, too_precise: str, field: str) -> str:
-    number = canonical.number(written)
+    number = written if _canonical(written) else canonical.number(written)
     if number is None:
         raise LensError("not-a-number", f"{shown(written)} is not a number")
     if scale is None or len(number.partition(".")[2]) <= scale:

@@ -102,11 +102,18 @@ class References(Reference):
     def read(self, raw: Raw, refs: Refs) -> Value | Unknown:
         if self.field not in raw:
             return UNKNOWN
+        held = raw[self.field]
+        if not held:
+            return None
+        entity, record_of = self.entity, refs.record
         records = set()
-        for external in self._ids(raw[self.field]):
-            record = refs.record(self.entity, external)
+        for external in held if type(held) is list and not self.prefix else self._ids(held):
+            told = external if type(external) is str and external else self._theirs(external)
+            if told is None:
+                continue
+            record = record_of(entity, told)
             if record is None:
-                raise Unresolved(self.entity, external)
+                raise Unresolved(entity, told)
             records.add(record)
         return sorted(records) or None
 

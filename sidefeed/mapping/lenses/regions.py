@@ -51,13 +51,13 @@ _OTHER_NAMES = (
     "AE uae emirates; AT österreich; BE belgië belgique belgien; BO bolivia,-plurinational-state-of; BR brasil; "
     "CD congo,-the-democratic-republic-of-the congo-(kinshasa); CG congo-(brazzaville); CH schweiz suisse "
     "svizzera; CI ivory-coast; CN 中国 people's-republic-of-china prc; CV cape-verde; CZ czech-republic česko; DE "
-    "deutschland; DK danmark; ES españa; FI suomi; GB uk great-britain britain england scotland wales northern- "
+    "deutschland; DK danmark; ES españa; FI suomi; GB uk great-britain britain england scotland wales northern-"
     "ireland u.k.; GR hellas; HU magyarország; IE republic-of-ireland éire; IR iran,-islamic-republic-of; IT "
     "italia; JP 日本 nippon; KR korea republic-of-korea korea,-republic-of; LA lao-people's-democratic-republic; "
     "MD moldova,-republic-of; MK macedonia; MM burma; MO macau; MX méxico; NL nederland the-netherlands "
     "holland; NO norge; PL polska; RO românia; RU russian-federation; SE sverige; SY syrian-arab-republic; SZ "
-    "swaziland; TL east-timor; TR turkey türkiye; TW taiwan,-province-of-china; TZ tanzania,-united-republic- "
-    "of; US usa united-states-of-america u.s. u.s.a. america; VA vatican-city; VE venezuela,-bolivarian- "
+    "swaziland; TL east-timor; TR turkey türkiye; TW taiwan,-province-of-china; TZ tanzania,-united-republic-"
+    "of; US usa united-states-of-america u.s. u.s.a. america; VA vatican-city; VE venezuela,-bolivarian-"
     "republic-of; VN viet-nam"
 )
 

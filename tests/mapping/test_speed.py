@@ -1,0 +1,18 @@
+"""What a mapping file costs against code; `python -m benchmarks.mapping` tells the figures."""
+
+from __future__ import annotations
+
+from benchmarks.mapping import COMPILE_TARGET_MS, deals, measure, read_by_hand
+
+
+def test_compiling_the_defaults_and_translating_stay_within_bounds() -> None:
+    found = measure()
+    assert found["compile_ms"] < COMPILE_TARGET_MS
+    # Twice the target: a bound that only a mistake breaks, on a machine that does other things too.
+    assert max(found["read_ratio"], found["write_ratio"]) < 4, found
+
+
+def test_the_hand_written_function_reads_what_a_page_holds() -> None:
+    first = read_by_hand(deals()[0])
+    assert (first["name"], first["money"], first["stage"]) == (
+        "Pump station 0", {"amount": "1000.5", "currency": "USD"}, "prospecting")
