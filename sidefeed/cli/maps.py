@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from sidefeed.cli import attach, checking, output
+from sidefeed.cli import attach, checking, output, rollout
 from sidefeed.cli.output import ATTENTION, USAGE
 from sidefeed.cli.shared import JsonOption, ProjectOption, errors
 
@@ -25,6 +25,7 @@ def register(app: typer.Typer) -> None:
     app.command()(explain)
     checking.register(app)
     attach.register(app)
+    rollout.register(app)
     app.add_typer(commands, name="map")
 
 

@@ -88,6 +88,10 @@ class Engine:
         """
         return self._run("sync", systems, approve=approve, confirm_mapping=confirm_mapping)
 
+    def sync_part(self, what: str, narrow: Narrow, *, approve: Approval = False) -> Report:
+        """A sync under the present mapping that writes only what ``narrow`` leaves in each plan; the rest waits."""
+        return self._run(what, None, approve=approve, confirm_mapping=True, narrow=narrow)
+
     def apply(self, saved: SavedPlan, *, approve: Approval = False) -> Report:
         """Do exactly what a saved plan says. Raises WorldMoved, naming the differences, before the first write where a
         sync would now do anything else."""
