@@ -1,0 +1,83 @@
+"""A rep on Microsoft 365: the same meetings on the same deals, and one record for a mailbox that is seen through both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sandbox.exchange import ExchangeServer
+from sandbox.graph import GraphServer
+from sandbox.hubspot import HubSpotServer
+from sandbox.salesforce import SalesforceServer
+from tests.sync.test_meetings import ANN, BOB, Calendar
+
+
+class CloudCalendar(Calendar):
+    """Ann and Bob are on Microsoft 365; Bob's mailbox is also read through EWS, as in the weeks of a migration."""
+
+    def __init__(
+        self, folder: Path, salesforce: SalesforceServer, hubspot: HubSpotServer, exchange: ExchangeServer,
+        graph: GraphServer,
+    ) -> None:  # fmt: skip
+        super().__init__(folder, salesforce, hubspot, exchange)
+        self.graph = graph
+        info = graph.connection_info()
+        self.settings["microsoft365"] = {
+            **{name: info[name] for name in ("tenant_id", "client_id", "client_secret")}, "mailboxes": [ANN, BOB],
+            "login_base": info["login"], "graph_base": info["graph"]}  # fmt: skip
+        self.settings["exchange"] |= {"mailboxes": [BOB], "credentials": {BOB: {"username": BOB, "password": "pw"}}}
+        self.write()
+
+    def meets(self, mailbox: str = ANN, subject: str = "Kick-off", days: float = 1, **fields: Any) -> Any:
+        """A rep's own meeting, invited to by word of mouth, so that any mail is ours."""
+        return super().meets(mailbox, subject, days, **{"send": "SendToNone", **fields})
+
+
+@pytest.fixture
+def cloud(tmp_path: Path) -> Iterator[CloudCalendar]:
+    with SalesforceServer(tls=True) as salesforce, HubSpotServer() as hubspot, ExchangeServer() as exchange, \
+            GraphServer(exchange=exchange) as graph:  # fmt: skip
+        yield CloudCalendar(tmp_path, salesforce, hubspot, exchange, graph)
+        assert salesforce.crashes == hubspot.crashes == exchange.crashes == graph.crashes == []
+        assert exchange.call(exchange.outbox) == []
+        assert graph.mutable_ids == 0 and graph.limits.refused == 0
+
+
+def shown(cloud: CloudCalendar) -> list[tuple[Any, ...]]:
+    return sorted((event["Subject"], event["WhatId"], event["WhoId"]) for event in cloud.events())
+
+
+def test_a_meeting_lives_in_both_crms_from_its_first_day_to_its_retraction(cloud: CloudCalendar) -> None:
+    kick_off = cloud.meets(ANN, "Kick-off")
+    cloud.meets(ANN, "Zahnarzt", sensitivity="Private")
+    cloud.sync(2)
+    assert shown(cloud) == [("Kick-off", cloud.deal, cloud.contact)]
+    assert cloud.hs_names("meetings", "hs_meeting_title") == ["Kick-off"]
+    exchange = cloud.exchange
+    exchange.call(lambda: exchange.update_event(ANN, kick_off, subject="Kick-off moved"))
+    cloud.sync(2)
+    assert shown(cloud) == [("Kick-off moved", cloud.deal, cloud.contact)]
+    exchange.call(lambda: exchange.update_event(ANN, kick_off, sensitivity="Private"))
+    cloud.sync(2)
+    assert shown(cloud) == [] and cloud.holds_words("Zahnarzt", "Kick-off moved") == []
+    _code, report = cloud("sync")
+    assert report["counts"].get("written", 0) == 0
+
+
+def test_one_mailbox_seen_through_ews_and_graph_is_one_record(cloud: CloudCalendar) -> None:
+    cloud.meets(BOB, "Review")
+    cloud.sync(3)
+    assert shown(cloud) == [("Review", cloud.deal, cloud.contact)]
+    assert cloud.hs_names("meetings", "hs_meeting_title") == ["Review"]
+
+
+def test_a_mailbox_out_of_scope_holds_back_no_other(cloud: CloudCalendar) -> None:
+    cloud.graph.condition("scope", mailboxes=[BOB])
+    cloud.meets(BOB, "Review")
+    _code, report = cloud("sync")
+    cloud("sync")
+    assert shown(cloud) == [("Review", cloud.deal, cloud.contact)]
+    assert "management scope" in str(report["failed"]) + str(report["problems"])
