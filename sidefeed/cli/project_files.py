@@ -55,6 +55,12 @@ mailboxes = []                    # ["ann.lee@example.com"]
 # privacy = "full"                # none | busy | title | full
 # blocked_domains = []
 
+# The forecast. Leave currency out to keep each currency apart; docs/forecast.md has every key.
+# [forecast]
+# currency = "EUR"
+# first_month = 1                 # the month that the fiscal year begins with
+# weeks = "4-4-5"                 # leave it out for calendar months
+
 # A run that would delete more than this stops before its first write.
 # [guards.contact]
 # count = 250
