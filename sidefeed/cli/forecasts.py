@@ -207,10 +207,12 @@ def deals(
         if json:
             output.print_json({"deals": records(shown), "problems": problems})
         elif csv_file != Path("-"):
-            output.table(f"{about.measure}, {about.period.name}", ("deal", "account", "owner", "stage", "category",
-                                                                   "closes", "amount", "", "disputed"), [
+            more = ("converted", "into", "rate", "rate_kind") if found else ()
+            output.table(f"{about.measure}, {about.period.name}", (
+                "deal", "account", "owner", "stage", "category", "closes", "amount", "", *more, "disputed"), [
                 (row["name"], row["account"], row["owner"], row["stage"], row["category"], row["close_date"],
-                 money(row["amount"]), row["currency"], row["disputed"]) for row in plain_rows(shown)])
+                 money(row["amount"]), row["currency"], *(row[name] for name in more), row["disputed"])
+                for row in plain_rows(shown)])
             for problem in problems:
                 output.out.print(f"[yellow]![/yellow] {escape(problem)}")
     if problems:

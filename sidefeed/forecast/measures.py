@@ -113,13 +113,17 @@ def quality(
     for name in qualification:
         rows.append(_filled(tx, name, mine))
     for what, end in (("days to won", "won"), ("days to no", "lost")):
-        rows.append(_median(f"median {what}", [(outcome[1] - life.born).days for life in mine
-                                              if (outcome := life.outcome()) and outcome[0] == end]))
+        rows.append(_median(f"median {what}", [(outcome[1] - life.born).days for life in mine if _seen_open(life)
+                                               and (outcome := life.outcome()) and outcome[0] == end]))
     decided = [outcome[0] for life in mine if (outcome := life.outcome())]
     share = percent(decided.count("won"), len(decided))
     rows.append(["decided deals that were won", share, "%", len(decided)])
-    rows.append(typing_saved(tx))
     return frame(rows, QUALITY)
+
+
+def _seen_open(life: Life) -> bool:
+    """Whether it was ever known as an open deal; one that came decided says nothing about time."""
+    return any(step.deal is not None and step.deal.status == "open" for step in life.steps)
 
 
 def _owned(life: Life, owners: frozenset[str] | None) -> bool:
@@ -236,6 +240,8 @@ def measured(
     alone = owners is not None and len(owners) == 1
     tables = {"Habits": own(owners) if alone else of_people(people, own, "value", "measure"),
               "Stages": stage_ages(found, view.today, owners), "Pushed": pushes(found, owners)}
+    if owners is None:
+        tables["Typing"] = frame([typing_saved(tx)], QUALITY)
     if reason_field:
         tables["Reasons"] = reasons(tx, found, reason_field, owners)
     return tables

@@ -132,7 +132,8 @@ def test_measures_are_shown_for_a_person_and_for_everybody(desk: Desk) -> None:
     assert {row["measure"]: row["deals"] for row in mine["habits"]}["open deals with a next step"] == 1
     assert [(row["stage"], row["still"]) for row in mine["stages"]] == [("proposal", 1)]
     everybody = desk.json("measures")
-    assert "deals" not in everybody["habits"][0]
+    assert everybody["habits"] == [], "two people with one deal each say nothing of a team"
+    assert "typing" not in mine and everybody["typing"][0]["value"] == "0.0"
     assert everybody["stages"][0]["stays"] == 2
     assert "Stages" in desk.run("measures").stdout
 
@@ -142,6 +143,7 @@ def test_rates_are_entered_and_used(desk: Desk) -> None:
     rates = desk.file("rates.csv", "kind,currency,into,rate,from,to\nplan,USD,EUR,0.5,,\n")
     desk.json("rates", rates)
     assert desk.json()["number"] == {"EUR": "175.10"}
+    assert "rate kind" in desk.run("deals", "--measure", "all").stdout.replace("_", " ")
     assert desk.json("--currency", "own")["number"] == {"EUR": "170.10", "USD": "10"}
     assert [row["rate"] for row in desk.json("rates")] == ["0.5"]
 
