@@ -26,6 +26,7 @@ from sidefeed.cli import (
     quarantine,
     serve,
     server,
+    trace,
     trust,
     undo,
 )
@@ -177,8 +178,10 @@ def blame(
         output.print_json({"record": found[0].id, "entity": found[0].entity, "values": found[0].values,
                            "history": lines})
         return
-    output.table(f"{found[0].entity} {found[0].id}", ("when", "field", "value", "by", "from", "replaced", "why"), [
-        (one["at"][:19], one["field"], one["value"], one["actor"], one["source"], one["replaced"], one["reason"] or "")
+    columns = ("when", "field", "value", "by", "from", "run", "replaced", "why")
+    output.table(f"{found[0].entity} {found[0].id}", columns, [
+        (one["at"][:19], one["field"], one["value"], one["actor"], one["source"], one["run"],
+         one["replaced"], one["reason"] or "")
         for one in lines])
 
 
@@ -309,6 +312,7 @@ undo.register(app)
 quarantine.register(app)
 census.register(app)
 budget.register(app)
+trace.register(app)
 panels.arrange(app)
 
 

@@ -37,6 +37,7 @@ from sidefeed.sync.match import natural_keys
 from sidefeed.sync.plan import ObjectPlan, keep_only, plan_object
 from sidefeed.sync.report import Report
 from sidefeed.sync.saved import SavedPlan, WorldMoved
+from sidefeed.sync.trace import Trace, trace
 from sidefeed.sync.undo import Undone, undo
 from sidefeed.workspace import Store, Transaction
 from sidefeed.workspace.tables import metadata
@@ -225,6 +226,15 @@ class Engine:
         for found in take_census(self.store, feeds, repair=repair, progress=self.progress):
             self.meter.settle()
             yield found
+
+    def trace(self, record: str) -> Trace:
+        """What one record is in each system, which rule applies, and what would be written; nothing is written."""
+        with scratch_copy(self.store) as copy:
+            copy.natural_keys = self.store.natural_keys
+            scratch = Engine(copy, self.mappings, self.connectors, self.limits, calendars=self.calendars)
+            found = trace(self, scratch, record)
+        self.meter.settle()
+        return found
 
     # -- stages -------------------------------------------------------------------------------------------------
 

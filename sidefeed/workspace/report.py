@@ -88,6 +88,8 @@ def find_records(tx: Transaction, text: str) -> list[RecordState]:
 def blame_lines(tx: Transaction, state: RecordState, field: str | None = None) -> list[dict[str, Any]]:
     """Every value of every field (or one), newest first, with who, from where, when, why, and what it replaced."""
     values: dict[tuple[str, int], Any] = {}
+    runs = {row.rev: row.run for row in tx.connection.execute(
+        sa.select(t.change.c.rev, t.change.c.run).where(t.change.c.record == state.id))}
     lines = []
     for change in tx.changes_of(state.id):
         for name, value in change.fields.items():
@@ -96,7 +98,8 @@ def blame_lines(tx: Transaction, state: RecordState, field: str | None = None) -
             if field is None or name == field:
                 lines.append({
                     "rev": change.rev, "field": name, "value": value, "actor": change.actor, "source": change.source,
-                    "at": change.at, "reason": change.reason, "replaced": replaced[0] if len(replaced) == 1 else
+                    "at": change.at, "run": runs.get(change.rev),
+                    "reason": change.reason, "replaced": replaced[0] if len(replaced) == 1 else
                     (replaced or None), "current": change.rev in state.heads.get(name, ())})
     return lines[::-1]
 
