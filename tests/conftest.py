@@ -8,6 +8,11 @@ import pytest
 from tests import postgres as server
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--crash-every", type=int, default=29,
+                     help="Try each n-th point of the crash matrix; 1 tries them all (some minutes).")
+
+
 @pytest.fixture(scope="session")
 def reference_data() -> Path:
     """Real reference data laid beside a checkout; tests that need it are skipped where it is absent."""

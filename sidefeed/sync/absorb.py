@@ -21,7 +21,7 @@ from sidefeed.mapping import Mapping as Mappings
 from sidefeed.sync import meetings, quarantine, refs
 from sidefeed.sync.attribution import attribute
 from sidefeed.sync.capture import Progress, digest, pack
-from sidefeed.sync.match import keys_of
+from sidefeed.sync.match import keys_of, stamped_record
 from sidefeed.sync.policy import can_revert, decide, policy_name, reverts
 from sidefeed.sync.report import Report
 from sidefeed.workspace import DELETED, Draft, Link, RecordState, Store, Transaction
@@ -232,8 +232,12 @@ class _Batch:
         if state is None or state.entity != self.om.entity:
             return None
         link = links.get(record)
-        if link is None or str(link.generation) != generation or link.state not in ("creating", "wanted"):
+        if link is None:  # we made it, and the workspace was restored from before that
+            return self._survivor(record)
+        if link.state not in ("creating", "wanted") or not generation.isdigit() or int(generation) < link.generation:
             return None
+        link.generation = int(generation)  # higher: a later state of this workspace made it, before it was restored
+        self.tx.save_link(link)
         return self._survivor(record)
 
     def _match(self, unknown: list[Observation]) -> None:
@@ -245,6 +249,7 @@ class _Batch:
                 for key, records in found.items()}
         claimed: set[str] = set()
         answers = self._answers(unknown)
+        strangers = self._strangers(unknown)
         asked = self.tx.open_questions(self.om.system, self.stream.name) if unknown else {}
         for one in unknown:
             if one.id in answers:
@@ -260,6 +265,8 @@ class _Batch:
                 self._remember(one, "primary")
             elif candidates or one.id in asked:
                 self._ask(one, key, candidates or asked[one.id])
+            elif one.id in strangers:
+                self._ask(one, key, [])
             elif self.om.introduces:
                 one.record = self._create(one)
                 self.report.count("new_here")
@@ -268,6 +275,12 @@ class _Batch:
                 self.tx.postpone(self.om.system, self.stream.name, one.id, until=self.now + timedelta(hours=24),
                                  waiting_for=f"a {self.om.entity} it can be matched with")
                 self.report.count("unmatched")
+
+    def _strangers(self, unknown: list[Observation]) -> set[str]:
+        """Objects that a later state of this workspace made, or another workspace: never taken for new ones."""
+        stamps = {one.id: record for one in unknown if (record := stamped_record(self.om, one.image)) is not None}
+        known = self.tx.records(set(stamps.values()))
+        return {id for id, record in stamps.items() if record not in known}
 
     def _create(self, one: Observation) -> str:
         one.fresh = True

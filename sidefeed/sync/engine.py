@@ -36,6 +36,7 @@ from sidefeed.sync.guard import Approval, GuardTripped, Limits, Trip, check_inbo
 from sidefeed.sync.match import natural_keys
 from sidefeed.sync.plan import ObjectPlan, keep_only, plan_object
 from sidefeed.sync.report import Report
+from sidefeed.sync.restored import older_than_the_world
 from sidefeed.sync.saved import SavedPlan, WorldMoved
 from sidefeed.sync.trace import Trace, trace
 from sidefeed.sync.undo import Undone, undo
@@ -66,6 +67,7 @@ class Engine:
     budgets: Mapping[str, Budget] = field(default_factory=dict)
     codes: Codes = field(default_factory=Codes, init=False)
     meter: Meter = field(init=False)
+    held: list[str] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
         self.store.calendars = self.calendars
@@ -156,6 +158,7 @@ class Engine:
             with ExitStack() as leases:
                 for name in names:
                     leases.enter_context(self.store.lease(f"sync:{name}", run))
+                self.held = [f"sync:{name}" for name in names]
                 live = self._identify(names, report, confirm_mapping=confirm_mapping, skip_changed=skip_changed)
                 self._read(live, report, approve=approve)
                 if before_writing is not None:
@@ -175,6 +178,7 @@ class Engine:
             with self.store.write() as tx:
                 tx.end_run(run, state, report.counts, {**report.as_json(), "trips": trips})
             self.store.run = None
+            self.held = []
         forget(self.store, {(om.system, om.object): secret_fields(om) for om in self.mappings.objects})
         return report
 
@@ -311,6 +315,8 @@ class Engine:
         if approve is not True:
             with self.store.read() as tx:
                 refuse(approve, [trip for om, stream in self._feeds(live, report)
+                                 for trip in older_than_the_world(tx, om, stream)])
+                refuse(approve, [trip for om, stream in self._feeds(live, report)
                                  for trip in check_inbox(tx, om.system, stream.name, om.entity, self.limits)])
         open_lanes = {name: self.meter.standing(name).retries for name in live}
         with self.store.write() as tx:
@@ -370,6 +376,8 @@ class Engine:
         """A system that fails holds back no other; one object or mailbox without rights holds back no other either."""
         from sidefeed.connector import Gone, Invalid, PermissionDenied
 
+        if self.store.run is not None:
+            self.store.keep_leases(self.held, self.store.run)
         try:
             yield
         except (PermissionDenied, Invalid, Gone) as error:

@@ -9,8 +9,11 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
+from uuid import UUID
 
 import orjson
+
+from sidefeed.mapping import ObjectMap
 
 _LEGAL_FORMS = frozenset(
     "ab ag aps as asa bv co company corp corporation gmbh inc incorporated kft kg limited llc llp ltd nv oy plc pty "
@@ -47,3 +50,15 @@ def natural_keys(match: Mapping[str, Sequence[Sequence[str]]]) -> Callable[[str,
     """The key function of a workspace: every tuple that any system matches this entity by."""
     unique = {entity: tuple(dict.fromkeys(tuple(names) for names in tuples)) for entity, tuples in match.items()}
     return lambda entity, values: keys_of(unique.get(entity, ()), values)
+
+
+def stamped_record(om: ObjectMap, values: Mapping[str, Any] | None) -> str | None:
+    """The record that an object's key names, where it has one of ours."""
+    stamp = (values or {}).get(om.key_field) if om.key_field else None
+    if not isinstance(stamp, str):
+        return None
+    record, _, generation = stamp.rpartition(":")
+    try:
+        return record if generation.isdigit() and str(UUID(record)) == record else None
+    except ValueError:
+        return None

@@ -230,6 +230,19 @@ class Store:
                 tx.drop_lease(name, owner)
 
 
+    def keep_leases(self, names: Sequence[str], run: str, *, seconds: int = 900) -> None:
+        """Extend leases that this run holds, once less than two thirds of their time are left. Raises LeaseHeld where
+        one ran out and another run has taken it: two must never write at once."""
+        soon = self.now() + timedelta(seconds=seconds * 2 / 3)
+        with self.read() as tx:
+            if not names or all((left := tx.lease_ends(name)) is not None and left > soon for name in names):
+                return
+        owner = lease_owner(run)
+        with self.write() as tx:
+            for name in names:
+                tx.take_lease(name, owner, seconds)
+
+
 def _configure_sqlite(engine: Engine) -> None:
     @sa.event.listens_for(engine, "connect")
     def configure(dbapi_connection: Any, _record: Any) -> None:
@@ -909,6 +922,10 @@ class Transaction:
                 f"it to end; if it died, its lease ends by itself at that time.")
         self.upsert(t.lease, [{"name": name, "owner": owner,
                                "expires": utc_text(now + timedelta(seconds=seconds))}])
+
+    def lease_ends(self, name: str) -> datetime | None:
+        ends = self.connection.execute(sa.select(t.lease.c.expires).where(t.lease.c.name == name)).scalar_one_or_none()
+        return utc_instant(ends) if ends else None
 
     def drop_lease(self, name: str, owner: str) -> None:
         self.connection.execute(t.lease.delete().where(t.lease.c.name == name, t.lease.c.owner == owner))

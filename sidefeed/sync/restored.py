@@ -1,0 +1,38 @@
+"""Whether this workspace is older than the world: restored from a backup, or one of two that feed the same system.
+
+The proof stands in the systems: every object that Sidefeed creates carries the key of its record. A key of a record
+that this workspace never had was given by a later state of it, or by another workspace.
+"""
+
+from __future__ import annotations
+
+from sidefeed.connector import Stream
+from sidefeed.mapping import ObjectMap
+from sidefeed.sync.guard import Trip
+from sidefeed.sync.match import stamped_record
+from sidefeed.workspace import Transaction
+
+
+def unknown_stamps(tx: Transaction, om: ObjectMap, stream: Stream) -> dict[str, str]:
+    """External id -> record, for objects in the inbox whose key names a record that this workspace never had."""
+    if not om.key_field:
+        return {}
+    items = tx.inbox_items(om.system, stream.name, tx.inbox_ids(om.system, stream.name))
+    stamps = {item.external_id: record for item in items if item.payload and item.payload["state"] == "live"
+              and (record := stamped_record(om, item.payload["values"])) is not None}
+    known = tx.records(set(stamps.values()))
+    linked = tx.known_as(om.system, stream.name, stamps)
+    return {id: record for id, record in stamps.items() if record not in known and id not in linked}
+
+
+def older_than_the_world(tx: Transaction, om: ObjectMap, stream: Stream) -> list[Trip]:
+    """A guard: nothing is read further or written while objects carry keys that this workspace did not give."""
+    strangers = unknown_stamps(tx, om, stream)
+    if not strangers:
+        return []
+    return [Trip("older-than-the-world", om.system, stream.name, (
+        f"{om.system} {stream.name}: {len(strangers)} objects carry keys of records that this workspace does not know. "
+        f"Nothing was written. Either it was restored from a backup that is older than they are: bring back a newer "
+        f"one if there is, else approve the run, and they are matched anew. Or another workspace feeds the same "
+        f"system: switch one of the two off first."),
+        tuple({"external_id": id, "record": record} for id, record in strangers.items()))]

@@ -1,0 +1,173 @@
+"""The crash matrix: a real process is killed before and after each request and each commit of a sync, over real sockets.
+
+The same sync is then run again, and the world must be the one that no crash would have made: nothing lost, nothing
+doubled, nothing risen from the dead. `--crash-every 1` tries every point; by default every eleventh is tried.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sandbox.hubspot import HubSpotServer
+from sandbox.salesforce import SalesforceServer
+from sidefeed.project import Project
+from sidefeed.workspace.report import conflict_lines
+from tests import crash_process
+from tests.test_command_line import Desk
+
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload(["tests.crash_process", "connectors.salesforce.client", "connectors.hubspot", "hubspot",
+                                  "sidefeed.sync", "alembic.command"])
+
+
+@dataclass(frozen=True)
+class Point:
+    """Where the process dies: at a request to a system, or at a commit, before or after it took effect."""
+
+    what: str
+    number: int
+    phase: str
+
+
+class Morning:
+    """Two CRMs that agree, and a morning's work in both; `again` brings everything back to that moment."""
+
+    def __init__(self, folder: Path, salesforce: SalesforceServer, hubspot: HubSpotServer) -> None:
+        self.desk = Desk(folder / "project", salesforce, hubspot)
+        self.servers = {"salesforce": salesforce, "hubspot": hubspot}
+        self.kept = folder / "kept"
+        self._begin()
+        self._work()
+        shutil.copytree(self.desk.folder, self.kept)
+        self.snapshots = {name: server.call(server.snapshot) for name, server in self.servers.items()}
+
+    def _begin(self) -> None:
+        for name in ("Acme", "Bolt"):
+            account = self.desk.sf("Account", Name=name, Website=f"https://{name.lower()}.example")
+            for number in range(3):
+                self.desk.sf("Opportunity", Name=f"{name} {number}", AccountId=account, Amount=100 + number,
+                             StageName="Prospecting", CloseDate="2027-01-15")
+        for _ in range(3):
+            self.sync()
+
+    def _work(self) -> None:
+        """Edits on both sides, a disagreement, a deletion, a new deal on each side, a new account with its contact."""
+        salesforce, hubspot = self.desk.salesforce, self.desk.hubspot
+        deals = {row["Name"]: row["Id"] for row in salesforce.call(salesforce.rows, "Opportunity")}
+        there = {row["properties"]["dealname"]: row["id"] for row in hubspot.call(hubspot.records, "deals")}
+        salesforce.call(lambda: salesforce.update("Opportunity", deals["Acme 0"], Amount=777))
+        hubspot.call(lambda: hubspot.update("deals", there["Bolt 0"], dealname="Bolt zero"))
+        salesforce.call(lambda: salesforce.update("Opportunity", deals["Acme 1"], Amount=111))
+        hubspot.call(lambda: hubspot.update("deals", there["Acme 1"], amount="222"))
+        salesforce.call(lambda: salesforce.delete("Opportunity", deals["Bolt 2"]))
+        account = self.desk.sf("Account", Name="Cogs", Website="https://cogs.example")
+        self.desk.sf("Contact", LastName="Ito", Email="ito@cogs.example", AccountId=account)
+        self.desk.sf("Opportunity", Name="Cogs new", AccountId=account, Amount=5, StageName="Prospecting",
+                     CloseDate="2027-01-15")
+        hubspot.call(lambda: hubspot.create("deals", dealname="Made there", amount="9"))
+
+    def sync(self) -> None:
+        project = Project.load(self.desk.folder)
+        with project.engine() as engine:
+            report = engine.sync(approve=True)
+        project.close()
+        assert report.failed == {}
+
+    def again(self) -> None:
+        for name, server in self.servers.items():
+            server.call(lambda server=server, name=name: server.restore(self.snapshots[name]))
+        shutil.rmtree(self.desk.folder)
+        shutil.copytree(self.kept, self.desk.folder)
+
+    def outcome(self) -> dict[str, Any]:
+        """What people see in both systems, without ids, which differ by history; and what waits for a decision."""
+        salesforce, hubspot = self.desk.salesforce, self.desk.hubspot
+        accounts = {row["Id"]: row["Name"] for row in salesforce.call(salesforce.rows, "Account")}
+        project = Project.load(self.desk.folder)
+        store = project.store()
+        with store.read() as tx:
+            conflicts = sorted((line["label"], line["field"], sorted(str(side["value"]) for side in line["sides"]))
+                               for line in conflict_lines(tx))
+        store.close()
+        return {
+            "opportunities": sorted((row["Name"], str(row["Amount"]), accounts.get(row["AccountId"] or ""))
+                                    for row in salesforce.call(salesforce.rows, "Opportunity")),
+            "accounts": sorted(accounts.values()),
+            "people": sorted(row["LastName"] for row in salesforce.call(salesforce.rows, "Contact")),
+            "deals": sorted((row["properties"]["dealname"], row["properties"].get("amount"))
+                            for row in hubspot.call(hubspot.records, "deals")),
+            "companies": self.desk.hs_names("companies", "name"),
+            "contacts": self.desk.hs_names("contacts", "lastname"),
+            "conflicts": conflicts,
+        }
+
+    def killed(self, point: Point) -> bool:
+        """Run one sync in a process that dies at this point; whether it did."""
+        commit = point.number if point.what == "commit" else 0
+        process = PROCESSES.Process(target=crash_process.sync, args=(
+            str(self.desk.folder), commit, point.phase == "after", None))
+        seen = dict.fromkeys(self.servers, 0)
+
+        def hook(name: str) -> Any:
+            def kill(_ordinal: int, _request: Any, phase: str) -> None:
+                seen[name] += phase == "before"
+                if (name, seen[name], phase) == (point.what, point.number, point.phase) and process.is_alive():
+                    process.kill()
+                    process.join(20)
+            return kill
+
+        for name, server in self.servers.items():
+            server.on_request = hook(name)
+        try:
+            process.start()
+            process.join(60)
+            assert process.exitcode is not None, "the sync hangs"
+            return process.exitcode == -9
+        finally:
+            for server in self.servers.values():
+                server.on_request = None
+
+    def points(self, folder: Path) -> list[Point]:
+        """Every request and every commit of a sync that nobody kills."""
+        counted = folder / "commits"
+        before = {name: server.counters.calls for name, server in self.servers.items()}
+        process = PROCESSES.Process(target=crash_process.sync, args=(str(self.desk.folder), 0, False, str(counted)))
+        process.start()
+        process.join(60)
+        assert process.exitcode == 0
+        calls = {name: server.counters.calls - before[name] for name, server in self.servers.items()}
+        return [Point(what, number, phase)
+                for what, most in (*calls.items(), ("commit", int(counted.read_text())))
+                for number in range(1, most + 1) for phase in ("before", "after")]
+
+
+@pytest.fixture
+def morning(tmp_path: Path) -> Iterator[Morning]:
+    with SalesforceServer(tls=True) as salesforce, HubSpotServer() as hubspot:
+        yield Morning(tmp_path, salesforce, hubspot)
+
+
+@pytest.mark.slow
+def test_a_process_killed_at_any_request_or_commit_leaves_the_world_that_no_crash_makes(
+    morning: Morning, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    points = morning.points(tmp_path)
+    for _ in range(2):
+        morning.sync()
+    expected = morning.outcome()
+    assert expected["conflicts"] and len(points) > 60, "the morning must have something to kill"
+    died = 0
+    for point in points[::request.config.getoption("--crash-every")]:
+        morning.again()
+        died += morning.killed(point)
+        for _ in range(3):
+            morning.sync()
+        assert morning.outcome() == expected, point
+    assert died >= len(points[::request.config.getoption("--crash-every")]) * 0.9, "the kills must happen"
