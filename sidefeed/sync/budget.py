@@ -113,9 +113,11 @@ class Meter:
 
     def set_aside(self, tx: Transaction, plans: Sequence[ObjectPlan]) -> None:
         """Keep the calls that people's edits need in each feed out of reach of every other feed's backfill."""
+        self.reserved.clear()
         for plan in plans:
-            if plan.writes:
-                urgent = [write for write in plan.writes if write.record in _typed(tx, plan.writes)]
+            if plan.writes and self.standing(plan.om.system).left is not None:
+                typed = _typed(tx, plan.writes)
+                urgent = [write for write in plan.writes if write.record in typed]
                 self.reserved[(plan.om.system, plan.stream.name)] = min_calls(urgent, self._capabilities(plan))
 
     def fit(self, tx: Transaction, plan: ObjectPlan) -> int:

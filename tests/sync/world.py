@@ -266,8 +266,8 @@ class FakeSystem:
             assert reference in self.rows["Account"], "a write names a remote id that does not exist"
         if write.op == "create":
             taken = [row.id for row in rows.values()
-                     if row.values.get("key") == write.external_key and not row.deleted]
-            if taken and self.unique:
+                     if row.values.get("key") == write.external_key and not row.deleted] if self.unique else []
+            if taken:
                 return Outcome(write.key, "refused", error=Duplicate("that key is taken", of=taken))
             id = self.person_creates(object, write.values, actor="sidefeed")
             return Outcome(write.key, "done", id, version="1")
