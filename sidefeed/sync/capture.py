@@ -5,7 +5,7 @@ So no record that cannot be read blocks a cursor, and no crash loses a change: a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
@@ -22,7 +22,28 @@ Progress = Callable[[str, int], None]
 
 def digest(image: Any) -> bytes:
     """The digest of a raw image: equal images need no second look."""
-    return xxhash.xxh3_128_digest(orjson.dumps(image, option=orjson.OPT_SORT_KEYS))
+    try:
+        packed = orjson.dumps(image, option=orjson.OPT_SORT_KEYS)
+    except TypeError:
+        packed = orjson.dumps(storable(image), option=orjson.OPT_SORT_KEYS)
+    return xxhash.xxh3_128_digest(packed)
+
+
+def _sound(values: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        orjson.dumps(values)
+    except TypeError:
+        return dict(storable(values))
+    return dict(values)
+
+
+def storable(value: Any) -> Any:
+    """A raw value that can be stored: half a surrogate pair, which no text may hold, becomes the sign for it."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode() if not value.isascii() else value
+    if isinstance(value, Mapping):
+        return {storable(name): storable(item) for name, item in value.items()}
+    return [storable(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def pack(remote: Remote) -> dict[str, Any] | None:
@@ -30,7 +51,7 @@ def pack(remote: Remote) -> dict[str, Any] | None:
     if remote.state == "live" and remote.values is None and remote.merged_into is None:
         return None
     return {
-        "values": None if remote.values is None else dict(remote.values), "version": remote.version,
+        "values": None if remote.values is None else _sound(remote.values), "version": remote.version,
         "modified": utc_text(remote.modified) if remote.modified else None, "state": remote.state,
         "merged_into": remote.merged_into, "actor": remote.actor,
     }
