@@ -221,7 +221,16 @@ def starts_at(original: str) -> datetime:
 
 
 def read(meeting: Meeting, mailbox: str, fields: Iterable[str], zone: str) -> dict[str, Any]:
-    """Raw values of one meeting; of one that is not public only ``PRIVATE_FIELDS``."""
+    """Raw values of one meeting; of one that is not public only ``PRIVATE_FIELDS``. Raises Broken."""
+    try:
+        return _read(meeting, mailbox, fields, zone)
+    except Broken:
+        raise
+    except Exception as error:  # a property that cannot be parsed raises where it is looked at
+        raise Broken(f"a property of it cannot be read ({type(error).__name__})") from None
+
+
+def _read(meeting: Meeting, mailbox: str, fields: Iterable[str], zone: str) -> dict[str, Any]:
     event = meeting.event
     start, end, zone_id, all_day = when(event, zone)
     uid = str(event.get("UID") or "").strip()

@@ -14,6 +14,7 @@ from rich.markup import escape
 
 from sidefeed.cli import (
     budget,
+    calendar_files,
     calendars,
     census,
     forecasts,
@@ -304,6 +305,7 @@ app.add_typer(imports.app, name="import")
 app.add_typer(practice.app, name="sandbox")
 maps.register(app)
 calendars.register(app)
+calendar_files.register(app)
 meet.register(app)
 trust.register(app)
 forecasts.register(app)

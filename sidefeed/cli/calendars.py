@@ -19,6 +19,8 @@ def register(app: typer.Typer) -> None:
     """Add these commands to the command line."""
     app.add_typer(ask_app, name="ask")
     app.add_typer(my_app, name="my-calendar")
+    app.command("team-calendar")(team_calendar)
+    app.command()(departed)
 
 
 @ask_app.callback()
@@ -184,3 +186,64 @@ def show(
                          "the next sync." if touched else f"From now on at most {level}.")
 
 
+def team_calendar(
+    rep: Annotated[list[str] | None, typer.Option("--as", metavar="REP", help="Only these mailboxes.")] = None,
+    days: Annotated[int, typer.Option(min=1, max=90, help="How many days to look ahead.")] = 7,
+    ics: Annotated[Path | None, typer.Option("--ics", help="Write it as a calendar file here.")] = None,
+    token: Annotated[bool, typer.Option("--new-token", help="Make a new token of the feed.")] = False,
+    project: ProjectOption = Path(),
+    json: JsonOption = False,
+) -> None:
+    """Show who is busy when, over every mailbox that is read; never what with."""
+    from sidefeed.calendars.team import feed, new_token, span
+    from sidefeed.calendars.team import team_calendar as look
+    from sidefeed.project import Project
+
+    with errors(json):
+        store = Project.load(project).store()
+        try:
+            with store.write() as tx:
+                found = look(tx, *span(store.now(), days), {one.casefold() for one in rep} if rep else None)
+                made = new_token(tx) if token else None
+        finally:
+            store.close()
+    if ics is not None:
+        ics.write_bytes(feed(found, store.now()))
+    if json:
+        output.print_json({"busy": [one.as_json() for one in found], **({"token": made} if made else {})})
+        return
+    output.table(f"Busy in the next {days} days", ("who", "from", "to", ""), [
+        (one.mailbox, one.start[:16].replace("T", " "), one.end[:16].replace("T", " "),
+         "" if one.show_as == "busy" else one.show_as) for one in found])
+    if made:
+        output.out.print(f"The token of the feed, shown once: {made}")
+
+
+def departed(
+    rep: Annotated[str, typer.Argument(help="Who left, by e-mail address.")],
+    to: Annotated[str, typer.Option("--to", help="Who takes over, by e-mail address.")],
+    by: Annotated[str, typer.Option("--as", help="Who says so; kept in the history.")] = "ops",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what it would do.")] = False,
+    project: ProjectOption = Path(),
+    json: JsonOption = False,
+) -> None:
+    """Hand the future meetings of somebody who left to somebody else. Past ones stay; private ones are not shown."""
+    from sidefeed.calendars.departed import hand_over
+    from sidefeed.project import Project
+
+    with errors(json):
+        store = Project.load(project).store()
+        try:
+            with store.write() as tx:
+                done = hand_over(tx, rep, to, actor=by, dry_run=dry_run)
+        finally:
+            store.close()
+    if json:
+        output.print_json({"ok": True, "dry_run": dry_run, **done.as_json()})
+        return
+    for name in done.handed_over:
+        output.out.print(f"{escape(name)}: {escape(rep)} -> {escape(to)}")
+    output.out.print(f"{len(done.handed_over)} future meetings {'would go' if dry_run else 'go'} to {escape(to)}, "
+                     f"{done.past} past ones stay. Take the mailbox out of the settings of its calendar system.")
+    for name in done.to_plan_again:
+        output.out.print(f"[yellow]![/yellow] {escape(name)} stands in the calendar of {escape(rep)}: plan it again.")

@@ -172,7 +172,11 @@ def _owner(tx: Transaction, om: ObjectMap, one: Observation, state: RecordState)
     """The organiser where one of ours organised it, else whose calendar it was found in."""
     organiser = state.values.get("organiser") or one.organiser
     found = tx.records_known_as(om.system, "user", [organiser, one.mailbox])
-    return found.get(organiser) or found.get(one.mailbox)
+    if organiser in found or one.mailbox in found:
+        return found.get(organiser) or found[one.mailbox]
+    keys = {address: keys_of([("email",)], {"email": address}) for address in (organiser, one.mailbox)}
+    users = tx.by_natural_keys("user", {key for own in keys.values() for key in own})
+    return next((users[key][0] for own in keys.values() for key in own if len(users.get(key, ())) == 1), None)
 
 
 def _standing(tx: Transaction, om: ObjectMap, one: Observation, state: RecordState) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from sidefeed.calendars.foreign import rivals
 from sidefeed.sync.plan import ObjectPlan, PlannedWrite
 from sidefeed.workspace import Transaction
 
@@ -104,6 +105,8 @@ def check_plan(tx: Transaction, plan: ObjectPlan, limits: Limits) -> list[Trip]:
     if unasked:
         people = sum(len(write.mails.to) for write in unasked if write.mails)
         trips.append(_trip("mail-budget", plan, unasked, f"would mail {people} people, and no organiser asked for it"))
+    if om.entity == "meeting":
+        trips += _two_tools(tx, plan)
     deletes = [write for write in plan.writes if write.op == "delete"]
     limit = limits.deletion(om.entity).of(linked)
     if len(deletes) > limit:
@@ -126,6 +129,18 @@ def check_plan(tx: Transaction, plan: ObjectPlan, limits: Limits) -> list[Trip]:
             trips.append(_trip("mass-update", plan, writes,
                                f"would change {name} on {len(writes)} of {linked} records"))
     return trips
+
+
+def _two_tools(tx: Transaction, plan: ObjectPlan) -> list[Trip]:
+    """Meetings that are about to be made and stand there already, written by somebody who writes many of them."""
+    wanted = [write for write in plan.writes if write.op == "create"]
+    found = rivals(tx, plan.om.system, [write.record for write in wanted])
+    return [Trip("two-tools", plan.om.system, plan.stream.name, (
+        f"{plan.om.system} {plan.stream.name}: {len(rival.records)} meetings that would be made stand there already, "
+        f"written by {rival.author}: another tool seems to file the same calendars. Nothing was written. Switch one of "
+        f"the two off, or approve the run if these really are different meetings."),
+        tuple({"record": write.record, "label": write.label} for write in wanted if write.record in rival.records))
+        for rival in found]
 
 
 def _trip(guard: str, plan: ObjectPlan, writes: Sequence[PlannedWrite], what: str) -> Trip:

@@ -1,0 +1,141 @@
+"""Calendar files (.ics) and contact files (.vcf) as a system that is only read.
+
+object
+    ``calendar``: every meeting of the files, series by their occurrences in the window; ``contacts``: every vCard.
+id
+    The UID, and of an occurrence the original start besides, so that a file read again is the same meetings.
+
+What cannot be read is told in ``problems``, with the file and its place in it, and the rest goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from connectors.caldav import events, people
+from connectors.caldav.calendar import MARK
+from connectors.caldav.connector import CalDavConnector, Problem
+from connectors.caldav.events import Broken, Window
+from sidefeed.calendars.identity import SINGLE
+from sidefeed.connector import Calls, Capabilities, ObjectSchema, Outcome, Page, PermissionDenied, Raw, Remote, Stream
+from sidefeed.connector import Write as Write
+
+PAST, AHEAD = timedelta(days=14), timedelta(days=90)
+
+
+class IcsConnector:
+    """Files as the calendar or the address book of one person. ``mailbox`` is whose they are."""
+
+    source = "import"
+
+    def __init__(
+        self, files: Sequence[Path], mailbox: str, *, zone: str = "UTC", system: str = "ics",
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.system = system
+        self.calls = Calls()
+        self.problems: list[Problem] = []
+        self._files = list(files)
+        self._mailbox = mailbox
+        self._zone = zone
+        self._now = now
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any]) -> IcsConnector:
+        """``files``, ``mailbox``, ``timezone``."""
+        return cls([Path(each) for each in settings.get("files", ())], str(settings.get("mailbox", "")),
+                   zone=str(settings.get("timezone") or "UTC"))
+
+    def marker(self) -> str:
+        return f"files of {self._mailbox}"
+
+    def streams(self, object: str) -> Sequence[Stream]:
+        return [Stream(object, self._mailbox)]
+
+    def capabilities(self, object: str) -> Capabilities:
+        return Capabilities(deletes=False, writable=False)
+
+    def describe(self, object: str) -> ObjectSchema:
+        return CalDavConnector.from_settings({"url": "http://files.invalid", "mailboxes": [self._mailbox]}).describe(
+            object)
+
+    def changes(
+        self, stream: Stream, fields: Sequence[str], cursor: str | None, *, scope: Any = None
+    ) -> Iterator[Page]:
+        """Everything in the files, each time; what is known already is dropped by the core."""
+        read = self._meetings if stream.object == "calendar" else self._contacts
+        yield Page(tuple(read(fields)), "read", True, self._now())
+
+    def _meetings(self, fields: Sequence[str]) -> Iterator[Remote]:
+        now = self._now()
+        window = Window(now - PAST, now + AHEAD)
+        seen: set[str] = set()
+        for file in self._files:
+            for uid, calendar in self._objects(file):
+                try:
+                    for meeting in events.meetings(calendar, window, self._zone):
+                        remote_id = uid if meeting.original == SINGLE else f"{uid}{MARK}{meeting.original}"
+                        if remote_id not in seen:
+                            seen.add(remote_id)
+                            yield Remote(remote_id, events.read(meeting, self._mailbox, fields, self._zone))
+                except Broken as error:
+                    self.problems.append(Problem(file.name, uid, str(error)))
+
+    def _objects(self, file: Path) -> Iterator[tuple[str, Any]]:
+        try:
+            yield from events.by_uid(events.parse(file.read_bytes())).items()
+        except (Broken, OSError) as error:
+            self.problems.append(Problem(file.name, "the file", str(error)))
+
+    def _contacts(self, fields: Sequence[str]) -> Iterator[Remote]:
+        for file in self._files:
+            for number, text in enumerate(_cards(file), 1):
+                try:
+                    card = people.parse(text)
+                    if card is not None:
+                        values = people.read(card, [*fields, "DisplayName"])
+                        uid = card.contents["uid"][0].value if "uid" in card.contents else values.get(
+                            "EmailAddress1") or values["DisplayName"]
+                        yield Remote(str(uid), {name: values[name] for name in fields if name in values})
+                except Broken as error:
+                    self.problems.append(Problem(file.name, f"card {number}", str(error)))
+
+    def fetch(self, stream: Stream, fields: Sequence[str], ids: Sequence[str]) -> Iterable[Remote]:
+        wanted = set(ids)
+        found = {remote.id: remote for page in self.changes(stream, fields, None) for remote in page.records
+                 if remote.id in wanted}
+        return [found.get(each, Remote(each, state="deleted")) for each in dict.fromkeys(ids)]
+
+    def find(self, stream: Stream, keys: Sequence[str]) -> Mapping[str, Sequence[str]]:
+        return {key: [] for key in keys}
+
+    def write(self, stream: Stream, writes: Sequence[Write]) -> Iterator[Outcome]:
+        error = PermissionDenied("Files are only read; `sidefeed export` writes new ones.")
+        return iter([Outcome(each.key, "refused", each.external_id, error=error) for each in writes])
+
+    def overwritten(self, stream: Stream, outcomes: Mapping[str, Write]) -> Mapping[str, Raw]:
+        return {}
+
+    def ids(self, stream: Stream) -> Iterator[tuple[str, str]]:
+        for page in self.changes(stream, (), None):
+            yield from ((remote.id, "") for remote in page.records)
+
+    def prepare(self, objects: Sequence[str], *, apply: bool) -> Sequence[str]:
+        return []
+
+    def close(self) -> None:
+        pass
+
+
+def _cards(file: Path) -> list[str]:
+    """The vCards of a file, each on its own, so that a broken one is broken alone."""
+    raw = file.read_bytes()
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = raw.decode("latin-1")
+    parts = text.replace("\r\n", "\n").split("BEGIN:VCARD")
+    return [f"BEGIN:VCARD{part}" for part in parts[1:]]
