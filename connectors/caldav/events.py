@@ -15,9 +15,6 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import icalendar
-import recurring_ical_events
-
 from sidefeed.calendars.identity import SINGLE, meeting_key
 
 PRIVATE_FIELDS = ("Key", "Start", "End", "Zone", "IsAllDay", "ShowAs", "Sensitivity")
@@ -65,6 +62,8 @@ def parse(content: bytes) -> list[Any]:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
         text = content.decode("latin-1")
+    import icalendar  # with what it needs a third of a second to import, and a quiet calendar needs none of it
+
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -77,6 +76,8 @@ def parse(content: bytes) -> list[Any]:
 def by_uid(calendars: Iterable[Any]) -> dict[str, Any]:
     """UID -> a VCALENDAR with that meeting alone: its master, its exceptions and the zones. Events without a UID go
     under their place in the file."""
+    import icalendar
+
     found: dict[str, Any] = {}
     for calendar in calendars:
         zones = [each for each in calendar.subcomponents if each.name == "VTIMEZONE"]
@@ -118,6 +119,8 @@ def is_series(event: Any) -> bool:
 def _occurrences(
     calendar: Any, masters: Sequence[Any], events: Sequence[Any], window: Window, zone: str, private: bool
 ) -> Iterator[Meeting]:
+    import recurring_ical_events
+
     if not masters:  # invited to single occurrences: each is a meeting of its own, under its place in the series
         for event in events:
             yield Meeting(original_of(event, zone), event, private)
@@ -149,11 +152,14 @@ def _refuse_too_often(calendar: Any, window: Window) -> None:
 
 def _grounded(calendar: Any, zone: str) -> Any:
     """Floating times expand in the zone of the calendar's owner, not in that of this machine."""
+    import icalendar
+
+    if not any(_floats(event) for event in calendar.walk("VEVENT")):
+        return calendar
     copy: Any = icalendar.Calendar.from_ical(calendar.to_ical())
     rules = ZoneInfo(zone)
     for event in copy.walk("VEVENT"):
-        start = event.get("DTSTART")
-        if start is None or not isinstance(start.dt, datetime) or start.dt.tzinfo is not None:
+        if not _floats(event):
             continue
         for name in ("DTSTART", "DTEND", "RECURRENCE-ID"):
             if name in event and isinstance(event[name].dt, datetime) and event[name].dt.tzinfo is None:
@@ -161,6 +167,11 @@ def _grounded(calendar: Any, zone: str) -> Any:
                 del event[name]
                 event.add(name, moved)
     return copy
+
+
+def _floats(event: Any) -> bool:
+    start = event.get("DTSTART")
+    return start is not None and isinstance(start.dt, datetime) and start.dt.tzinfo is None
 
 
 def when(event: Any, zone: str) -> tuple[str, str, str | None, bool]:

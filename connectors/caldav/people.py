@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import vobject
-
 from sidefeed.connector import Invalid
 
 from .events import LINK, Broken
@@ -18,6 +16,8 @@ FIELDS = ("GivenName", "Surname", "DisplayName", "CompanyName", "JobTitle", *EMA
 
 def parse(content: str) -> Any:
     """A vCard of a person. Raises Broken for what is none; None for a group."""
+    import vobject
+
     try:
         card = next(iter(vobject.readComponents(content, allowQP=True)))
     except Exception as error:  # vobject raises whatever a bad line leads to: this card is broken, and alone
@@ -46,6 +46,8 @@ def read(card: Any, fields: Iterable[str]) -> dict[str, Any]:
 
 def new_card(values: Mapping[str, Any], uid: str, key: str | None) -> bytes:
     """A vCard of a new person."""
+    import vobject
+
     card = vobject.vCard()
     card.add("uid").value = uid
     card.add("n").value = vobject.vcard.Name()
@@ -66,6 +68,8 @@ def text(card: Any) -> bytes:
 
 def edit(card: Any, values: Mapping[str, Any]) -> None:
     """Set what is named, clear what is None, leave the rest. Raises Invalid for what is not written."""
+    import vobject
+
     for name, value in values.items():
         if name in ("GivenName", "Surname"):
             if "n" not in card.contents:

@@ -11,8 +11,6 @@ from datetime import UTC, date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import icalendar
-
 from sidefeed.connector import Invalid
 
 from .events import LINK, is_series, original_of, to_date_or_instant
@@ -27,6 +25,8 @@ ON_CREATE = ("Attendees", "Organizer")
 
 def new_event(values: Mapping[str, Any], uid: str, key: str | None, now: datetime) -> bytes:
     """A calendar object with one event. Raises Invalid."""
+    import icalendar
+
     event = icalendar.Event()
     event.add("UID", uid)
     event.add("DTSTAMP", now.astimezone(UTC))
@@ -47,6 +47,8 @@ def new_event(values: Mapping[str, Any], uid: str, key: str | None, now: datetim
 
 def wrapped(events: Iterable[Any]) -> bytes:
     """Events as one calendar file."""
+    import icalendar
+
     calendar = icalendar.Calendar()
     calendar.add("VERSION", "2.0")
     calendar.add("PRODID", "-//Sidefeed//EN")
@@ -111,6 +113,8 @@ def target(calendar: Any, original: str | None, zone: str) -> Any:
 
 
 def _exception(calendar: Any, master: Any, original: str, zone: str) -> Any:
+    import icalendar
+
     event = icalendar.Event()
     for name, value in master.items():
         if name not in ("RRULE", "RDATE", "EXDATE", "EXRULE", "DTSTART", "DTEND"):

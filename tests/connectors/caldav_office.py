@@ -71,6 +71,7 @@ class Proxy:
         self.losses = 0
         self.refusals: list[tuple[int, str]] = []
         proxy, http = self, httpx.Client(base_url=target, timeout=30)
+        self._http = http
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
@@ -120,16 +121,17 @@ class Proxy:
     def close(self) -> None:
         self._server.shutdown()
         self._server.server_close()
+        self._http.close()
 
 
 class Office:
     """One test's collections on a running server, the connector on them, and other people's clients."""
 
-    def __init__(self, url: str, user: str) -> None:
+    def __init__(self, url: str, user: str, *, calendar: str = "", book: str = "") -> None:
         self.proxy = Proxy(url)
         self.user = user
         self.http = httpx.Client(base_url=url, auth=(user, PASSWORD), timeout=30)
-        self.calendar, self.book = f"/{user}/calendar/", f"/{user}/contacts/"
+        self.calendar, self.book = calendar or f"/{user}/calendar/", book or f"/{user}/contacts/"
         self.make("MKCALENDAR", self.calendar)
         self.make("MKCOL", self.book, BOOK)
         self._made: list[CalDavConnector] = []
@@ -174,7 +176,7 @@ class Office:
             '<propfind xmlns="DAV:"><prop><getetag/></prop></propfind>')).text
         import re
 
-        return {href for href in re.findall(r"<href>([^<]+)</href>", folder) if href.endswith((".ics", ".vcf"))}
+        return {href for href in re.findall(r"<(?:\w+:)?href>([^<]+)</", folder) if href.endswith((".ics", ".vcf"))}
 
 
 BOOK = ('<mkcol xmlns="DAV:" xmlns:c="urn:ietf:params:xml:ns:carddav"><set><prop><resourcetype><collection/>'
