@@ -172,7 +172,7 @@ class Office:
         assert self.http.delete(href).status_code in (200, 204)
 
     def hrefs(self, path: str) -> set[str]:
-        folder = self.http.request("PROPFIND", path, headers={"Depth": "1"}, content=(
+        folder = self.http.request("PROPFIND", path, headers={"Depth": "1", "Content-Type": "text/xml"}, content=(
             '<propfind xmlns="DAV:"><prop><getetag/></prop></propfind>')).text
         import re
 
