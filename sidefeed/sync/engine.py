@@ -17,7 +17,6 @@ from typing import Any
 import sqlalchemy as sa
 
 from sidefeed.calendars import CalendarPolicy
-from sidefeed.calendars.enforce import enforce_policy
 from sidefeed.calendars.facts import derive
 from sidefeed.calendars.forget import forget
 from sidefeed.calendars.redact import secret_fields
@@ -299,6 +298,8 @@ class Engine:
 
     def _read(self, live: list[str], report: Report, *, approve: Approval) -> None:
         """Recover, capture everything, guard the deletions, then absorb in dependency order."""
+        from sidefeed.calendars.enforce import enforce_policy  # which itself needs this room
+
         enforce_policy(self.store, [(om.system, stream.name) for om, stream in self._feeds(live, report)
                                     if om.entity == "meeting" and stream.partition])
         for om, stream in self._feeds(live, report):

@@ -9,11 +9,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import orjson
 
-from sidefeed.calendars.planned import Mails, plan_calendar
 from sidefeed.calendars.redact import masked, secret_raw, told
 from sidefeed.connector import Capabilities, Stream
 from sidefeed.mapping import LensError, ObjectMap, Problem, Unresolved
@@ -21,6 +20,9 @@ from sidefeed.mapping import Mapping as Mappings
 from sidefeed.sync import refs
 from sidefeed.sync.absorb import in_sync, is_due, put_backs
 from sidefeed.workspace import DELETED, Link, RecordState, Transaction
+
+if TYPE_CHECKING:
+    from sidefeed.calendars.planned import Mails
 
 Op = Literal["create", "update", "delete"]
 
@@ -121,6 +123,8 @@ def plan_object(
     plan = ObjectPlan(om, stream, upto=tx.last_rev())
     if om.readonly:
         if om.entity == "meeting" and stream.partition:
+            from sidefeed.calendars.planned import plan_calendar  # which itself needs this module
+
             plan_calendar(tx, om, plan)
             _Planner(tx, om, plan, refs.outward(tx, om, []), refs.inward(tx, om, []), creatable, {}).explain()
         return plan

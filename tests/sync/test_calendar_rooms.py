@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 
 import icalendar
+import pytest
 
 from sidefeed.calendars import team
 from sidefeed.project import Project
@@ -119,3 +122,9 @@ def test_another_tool_that_files_the_same_calendars_is_told_before_everything_is
     assert len(calendar.events()) == 3
     code, _told = calendar("sync", "--approve")
     assert code in (0, 1) and len(calendar.events()) == 6
+
+
+@pytest.mark.parametrize("module", ["enforce", "planned", "ask", "preview", "departed", "forget"])
+def test_every_room_can_be_entered_first(module: str) -> None:
+    done = subprocess.run([sys.executable, "-c", f"import sidefeed.calendars.{module}"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
