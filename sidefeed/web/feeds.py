@@ -9,10 +9,10 @@ import sqlalchemy as sa
 from fastapi import APIRouter, HTTPException
 from fastapi.responses import HTMLResponse
 
+from sidefeed.forecast.trust import LATE
 from sidefeed.web import wording
 from sidefeed.web.board import label
 from sidefeed.web.desk import SignedIn, Visitor
-from sidefeed.web.trust import LATE
 from sidefeed.workspace import Transaction
 from sidefeed.workspace import tables as t
 from sidefeed.workspace.clock import utc_instant

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import NamedTuple
 
 import sqlalchemy as sa
 
+from sidefeed.forecast.trust import LATE
 from sidefeed.web.board import Deal, Sides
 from sidefeed.web.desk import Visitor
 from sidefeed.web.wording import many, moment
 from sidefeed.workspace import tables as t
 from sidefeed.workspace.clock import utc_instant
-
-LATE = timedelta(hours=2)
-"""A system not read for longer is late: the deployments read every few minutes, so that hours mean a fault."""
 
 
 class Mark(NamedTuple):
