@@ -309,10 +309,16 @@ class Door:
 
     def _token(self, *, renew: bool = False) -> str:
         """A token for Graph, from msal's cache while it lasts. Raises AuthenticationFailed."""
-        with self._lock:
-            if self._app is None or renew:
-                self._app = self._signed_in()
-            told = self._app.acquire_token_for_client([GRAPH_SCOPE])
+        from jwt import PyJWTError
+
+        try:
+            with self._lock:
+                if self._app is None or renew:
+                    self._app = self._signed_in()
+                told = self._app.acquire_token_for_client([GRAPH_SCOPE])
+        except (PyJWTError, ValueError, TypeError) as error:  # what msal raises for a key that is none
+            why = str(error).partition(" Also please")[0]
+            raise AuthenticationFailed(f"Microsoft 365 cannot sign the application in: {why}", code="login") from None
         if "access_token" in told:
             return str(told["access_token"])
         reason = str(told.get("error_description") or told.get("error") or "no reason given").partition(" Trace ID")[0]
@@ -326,18 +332,14 @@ class Door:
         import msal
 
         settings = self._settings
-        try:
-            return msal.ConfidentialClientApplication(
-                settings.client_id,
-                client_credential=settings.certificate or settings.client_secret,
-                authority=f"{LOGIN}/{settings.tenant}" if settings.login.startswith("http:") else (
-                    f"{settings.login}/{settings.tenant}"),
-                instance_discovery=False,
-                http_client=_LoginClient(self, settings.login),
-            )  # fmt: skip
-        except (ValueError, TypeError) as error:
-            why = str(error).partition(" Also please")[0]
-            raise AuthenticationFailed(f"Microsoft 365 cannot sign the application in: {why}", code="login") from None
+        host = LOGIN if settings.login.startswith("http:") else settings.login
+        return msal.ConfidentialClientApplication(
+            settings.client_id,
+            client_credential=settings.certificate or settings.client_secret,
+            authority=f"{host}/{settings.tenant}",
+            instance_discovery=False,
+            http_client=_LoginClient(self, settings.login),
+        )
 
 
 class _LoginClient:

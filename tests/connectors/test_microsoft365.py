@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from connectors.microsoft365.door import Part
 from connectors.microsoft365.values import LINK
 from sandbox.exchange import ExchangeServer
 from sandbox.graph import GraphServer
+from sandbox.graph.login import Application
 from sidefeed.connector import (
     AuthenticationFailed,
     ConnectorError,
@@ -28,6 +30,7 @@ from sidefeed.connector import (
     Write,
 )
 from tests.connectors.graph_office import ANN, BOB, CAT, MEETING_FIELDS, MONDAY, Office, at, practice_server, read
+from tests.sandbox.test_graph_login import key_and_certificate
 
 STREAM = Stream("calendar", ANN)
 CONTACTS = Stream("contacts", ANN)
@@ -92,6 +95,32 @@ def test_a_wrong_secret_is_told_as_what_it_is(office: Office) -> None:
         read(connector, STREAM)
     with pytest.raises(AuthenticationFailed, match="elsewhere"):
         read(office.connect(tenant_id="elsewhere"), STREAM)
+
+
+def test_a_certificate_signs_in_and_a_key_that_is_none_is_told_without_showing_it(office: Office) -> None:
+    private, certificate, _ = key_and_certificate()
+    office.server.login.applications["certified"] = Application("certified", certificate=certificate.decode())
+    office.server.clock.fix(datetime.now(UTC))  # msal signs by the clock of this machine
+    table = {**office.settings(client_id="certified"), "private_key": private.decode(), "certificate": certificate.decode()}
+    del table["client_secret"]
+    connector = Microsoft365Connector.from_settings(table)
+    assert read(connector, STREAM)[0] == {}
+    assert "PRIVATE KEY" not in repr(connector) + repr(connector.settings)
+    connector.close()
+    broken = Microsoft365Connector.from_settings({**table, "private_key": "nonsense-of-mine"})
+    with pytest.raises(AuthenticationFailed) as refused:
+        read(broken, STREAM)
+    assert "nonsense-of-mine" not in refused.value.message
+
+
+def test_an_authority_of_ones_own_guards_the_way() -> None:
+    server = practice_server(tls=True)
+    office = Office(server)
+    assert read(office.connect(), STREAM)[0] == {}
+    with pytest.raises(Unavailable):
+        read(office.connect(ca_file=None), STREAM)
+    office.close()
+    server.stop()
 
 
 def test_a_token_that_dies_is_renewed_and_one_that_is_refused_again_is_final(office: Office) -> None:
