@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -245,6 +246,47 @@ def _print_rights(need: Need, said: Rights | None) -> None:
     for right in said.needed:
         lacking = said.missing is not None and right in said.missing
         output.out.print(f"  {'[red]missing[/red] ' if lacking else ''}{escape(right)}")
+
+
+# --- scopes ----------------------------------------------------------------------------------------------------------
+
+
+@commands.command("scope")
+def scope(
+    before: Annotated[str | None, typer.Argument(help="A folder of mapping files, or a git revision, to compare with.")
+                      ] = None,
+    project: ProjectOption = Path(),
+    json: JsonOption = False,
+) -> None:
+    """Count the records that each scope matches in the live systems, before and after a change of it.
+
+    Without an argument every scope is counted as it is. With one, only scopes that changed since then: how many records
+    they matched, match now, and how many come in and go out. Reads every record in scope and writes nothing.
+    """
+    from dataclasses import asdict
+
+    from sidefeed.cli.mapping_versions import NoVersion, mapping_at
+    from sidefeed.project import Project
+    from sidefeed.sync.scopes import preview
+
+    with errors(json):
+        opened = Project.load(project)
+        try:
+            new = opened.mappings()
+            old = mapping_at(before, opened.mapping_folder, opened.settings.values) if before else new
+            linked = replace(new, objects=tuple(om for om in new.objects if om.system in opened.systems))
+            rows = list(preview(old, linked, opened.connector, changed_only=before is not None))
+        except NoVersion as error:
+            output.fail(str(error), USAGE, json=json)
+        finally:
+            opened.close()
+    if json:
+        output.print_json({"ok": True, "scopes": [asdict(row) for row in rows]})
+        return
+    output.table("Records in scope", ("where", "before", "now", "come in", "go out"), [
+        (f"{row.system} {row.object}", row.before, row.now, row.enter, row.leave) for row in rows])
+    if not rows:
+        output.out.print("No scope changed." if before else "No object has a scope.")
 
 
 # --- golden tests ----------------------------------------------------------------------------------------------------
