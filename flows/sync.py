@@ -10,12 +10,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.context import FlowRunContext
+from prefect.states import Completed, Failed
 from prefect.tasks import exponential_backoff
 from prefect.utilities.urls import url_for
 from pydantic import Field
@@ -27,6 +28,7 @@ from sidefeed.connector import ConnectorError
 from sidefeed.mapping import MappingErrors
 from sidefeed.project import Project, ProjectError
 from sidefeed.sync import GuardTripped
+from sidefeed.sync.approval import parked, skip, waiting_runs
 from sidefeed.workspace import LeaseHeld, Store, StoreError
 from sidefeed.workspace.report import FLOW_RUN
 
@@ -64,6 +66,57 @@ def sync_all(project: str | None = None, approve: bool = False, confirm_mapping:
     return run(None, project, approve=approve, confirm_mapping=confirm_mapping)
 
 
+@flow(name="decide", flow_run_name="{decision}-{run}", persist_result=False)
+def decide(
+    run: str = "latest", decision: Literal["approve", "skip"] = "skip", project: str | None = None
+) -> State[Any]:
+    """Say what becomes of a run that a guard parked: the form of this deployment asks for both.
+
+    Args:
+        run: The workspace run's id, as `sidefeed approve` shows it; `latest` is the newest that waits.
+        decision: approve lets exactly that pass which stopped it; skip leaves it out of the next runs.
+        project: The project folder as the worker sees it; SIDEFEED_PROJECT or the worker's own folder if empty.
+    """
+    folder = project_folder(project)
+    try:
+        run = waiting_run(folder) if run == "latest" else run
+        left_out = skip_parked(folder, run) if decision == "skip" else {}
+    except (ProjectError, MappingErrors, StoreError) as error:
+        return Failed(message=str(error))
+    if decision == "skip":
+        return Completed(message=f"Left out: {', '.join(f'{what}: {number}' for what, number in left_out.items())}.")
+    outcome = synchronise(folder, None, approve=False, confirm_mapping=False, approved=run)
+    outcome.publish("approved")
+    return outcome.state("prefect deployment run decide/parked -p decision=approve -p run=RUN, or sidefeed approve RUN")
+
+
+def waiting_run(folder: Path) -> str:
+    """The newest run that waits for a person. Raises StoreError where none does."""
+    opened = open_project(folder)
+    store = opened.store()
+    try:
+        with store.read() as tx:
+            found = waiting_runs(tx)
+    finally:
+        store.close()
+        opened.close()
+    if not found:
+        raise StoreError("no run waits for a person: nothing was parked since the last run that came to its end.")
+    return str(found[0]["id"])
+
+
+def skip_parked(folder: Path, run: str) -> dict[str, int]:
+    """Leave out what stopped a run; how much that was, by guard and feed. Raises StoreError where it cannot be."""
+    opened = open_project(folder)
+    store = opened.store()
+    try:
+        with store.write() as tx:
+            return skip(tx, parked(tx, run))
+    finally:
+        store.close()
+        opened.close()
+
+
 def run(systems: Sequence[str] | None, project: str | None, *, approve: bool, confirm_mapping: bool) -> State[Any]:
     """One sync and what it leaves in Prefect; the flow's final state."""
     folder = project_folder(project)
@@ -86,15 +139,18 @@ def worth_retrying(_task: Any, _run: Any, state: State[Any]) -> bool:
 
 @task(name="sync", cache_policy=NO_CACHE, persist_result=False, retries=3, retry_condition_fn=worth_retrying,
       retry_delay_seconds=exponential_backoff(backoff_factor=5), retry_jitter_factor=0.5)
-def synchronise(folder: Path, systems: Sequence[str] | None, *, approve: bool, confirm_mapping: bool) -> Outcome:
-    """The whole of one sync, exactly as the command line does it."""
+def synchronise(
+    folder: Path, systems: Sequence[str] | None, *, approve: bool, confirm_mapping: bool, approved: str | None = None
+) -> Outcome:
+    """The whole of one sync, exactly as the command line does it; of a parked run where a person ``approved`` one."""
     logger = get_run_logger()
     narrator = Narrator(logger.info)
     try:
         opened = open_project(folder)
         try:
             with opened.engine(systems, progress=narrator) as engine:
-                report = engine.sync(systems, approve=approve, confirm_mapping=confirm_mapping)
+                report = engine.approve(approved) if approved else engine.sync(
+                    systems, approve=approve, confirm_mapping=confirm_mapping)
                 _leave_address(engine.store, report.run)
                 calls = {name: {"used": one.calls.used, "minimum": one.calls.minimum}
                          for name, one in engine.connectors.items()}

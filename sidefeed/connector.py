@@ -135,7 +135,8 @@ class Invalid(ConnectorError):
         self.rule = rule
 
 
-State = Literal["live", "deleted"]
+State = Literal["live", "deleted", "left"]
+"""``left``: it is there, and does not meet the scope any more. That is no deletion."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,6 +290,7 @@ class Capabilities:
     settles       a write's answer (`Outcome.seen`) tells what the system made of the values
     deletes       deletions appear in the change feed
     merges        the system merges records of this object
+    hides         single records may be hidden from us, so that one which is not there by id may exist all the same
     """
 
     conditional: bool = False
@@ -296,6 +298,7 @@ class Capabilities:
     settles: bool = False
     deletes: bool = True
     merges: bool = False
+    hides: bool = False
     write_batch: int = 1
     read_batch: int = 100
     writable: bool = True
@@ -358,7 +361,8 @@ class Connector(Protocol):
 
         At least once, never at most once: windows overlap. Deletions and merges are part of the feed where
         ``capabilities(object).deletes``. ``scope`` is the mapping's scope for this object, pushed down to the system
-        where the connector can; records out of scope that it knows of may still appear.
+        where the connector can; records out of scope that it knows of may still appear,
+        live or with state ``left``.
         Raises CursorExpired where the system no longer honours the cursor.
         """
         ...

@@ -144,14 +144,18 @@ _ACCESS = alike("next-run", (
 ))
 
 _SYNC = (
+    ErrorCode("skipped", "A guard stopped this write, and a person skipped it.", "ops",
+              "Nothing, or correct the value or mapping; `sidefeed retry --code skipped` writes it again.", "content"),
+    ErrorCode("out-of-reach", "A record can no longer be seen: hidden from the integration user, or deleted for good.",
+              "admin", "Give the integration user the right to see it, or delete its copies by hand.", "looked-up"),
     ErrorCode("clock-ahead", "A record's modification time lies in the future.", "ops",
               "Set the clock of that system, or of this machine.", "looked-up"),
     ErrorCode("required-missing", "The system creates no such record without a field that is blank here.", "rep",
               "Fill the field in, or give it a default in the mapping.", "content"),
     ErrorCode("unresolved", "The record points to one that is not known on the other side.", "admin",
               "Add the record it points to there, or point it to another.", "nightly"),
-    ErrorCode("undone", "An undo took this object back, so it is not made again.", "ops",
-              "Nothing, or `sidefeed retry` where the record is wanted there after all.", "content"),
+    ErrorCode("undone", "An undo took this back, so it is not written again.", "ops",
+              "Nothing, or correct the value or mapping; `sidefeed retry --code undone` writes it again.", "content"),
     ErrorCode("budget-share", "The system's share of the day's API calls is used; work is left for the next run.",
               "ops", "Nothing, or raise `daily_calls` or `share` under [budget] in sidefeed.toml.", "next-run"),
 )

@@ -42,7 +42,8 @@ class ProjectError(Exception):
 
 
 class GuardSettings(BaseModel):
-    """``[guards.contact]``: how many records, and what share of them, one run may delete."""
+    """``[guards.contact]``: how many records, and what share of them, may be deleted, or blanked, within the hours of
+    ``[limits]``; ``[guards.otherwise]`` stands for every entity that has no table of its own."""
 
     model_config = ConfigDict(extra="forbid")
     count: int = Field(ge=0)
@@ -56,6 +57,18 @@ class BudgetSettings(BaseModel):
     model_config = ConfigDict(extra="forbid")
     share: float = Field(default=0.5, gt=0, le=1)
     daily_calls: int | None = Field(default=None, gt=0)
+
+
+class LimitSettings(BaseModel):
+    """``[limits]``: when a guard stops a run, and when a field that flips is parked (`sidefeed.sync.guard.Limits`)."""
+
+    model_config = ConfigDict(extra="forbid")
+    one_field: float = Field(default=0.5, ge=0, le=1)
+    one_field_count: int = Field(default=100, ge=0)
+    hours: int = Field(default=24, ge=0)
+    known: float = Field(default=0.8, ge=0, le=1)
+    mails: int = Field(default=0, ge=0)
+    flips: int = Field(default=6, ge=2)
 
 
 class SystemSettings(BaseModel):
@@ -164,6 +177,7 @@ class Settings(BaseModel):
     guards: dict[str, GuardSettings] = Field(default_factory=dict)
     budget: dict[str, BudgetSettings] = Field(default_factory=dict)
     calendars: CalendarSettings = Field(default_factory=CalendarSettings)
+    limits: LimitSettings = Field(default_factory=LimitSettings)
     people: dict[str, PersonSettings] = Field(default_factory=dict)
     forecast: ForecastSettings = Field(default_factory=ForecastSettings)
     web: WebSettings = Field(default_factory=WebSettings)
@@ -281,7 +295,9 @@ class Project:
     def limits(self) -> Limits:
         own = {entity: Limit(one.count, one.share) for entity, one in self.settings.guards.items()}
         default = Limits()
-        return Limits({**default.deletes, **own}, own.get("otherwise", default.otherwise))
+        return Limits(
+            {**default.deletes, **own}, {**default.blanks, **own}, own.get("otherwise", default.otherwise),
+            **self.settings.limits.model_dump())
 
     def budgets(self) -> dict[str, Budget]:
         return {name: Budget(one.share, one.daily_calls) for name, one in self.settings.budget.items()}

@@ -104,6 +104,7 @@ class SalesforceConnector:
         return Capabilities(
             deletes=object not in WITHOUT_DELETION,
             merges=object in MERGING,
+            hides=True,
             write_batch=200,
             read_batch=IDS_PER_QUERY,
             writable=object not in WITHOUT_DELETION,
@@ -201,6 +202,7 @@ class SalesforceConnector:
                         seen.update(record.id for record in records)
                     if locator is None:
                         records += self._regrouped(reading, position, scope, seen)
+                        records += self._left(reading, position, scope)
                         yield _last_page(position, records)
                         return
                     if records:
@@ -337,6 +339,17 @@ class SalesforceConnector:
             if not (junction.optional and error.code == _NO_SUCH_OBJECT):
                 raise
             self._absent.add(junction.object)
+
+    def _left(self, reading: Reading, position: Position, scope: str | None) -> Iterator[Remote]:
+        """Records changed in the window that do not meet the scope. SOQL can filter on a condition but not tell its
+        value, and its negation is not the rest where fields are blank: so ids without the scope, less ids with it."""
+        if scope is None or position.mark is None:
+            return
+        changed = reading.ids_since(position.mark, self._overlap)
+        ids = [row["Id"] for row in self._rows(changed)]
+        within = {row["Id"] for each in Query(reading.object, ("Id",), (f"({scope})",)).for_each_of("Id", ids)
+                  for row in self._rows(each)}
+        yield from (Remote(id, state="left") for id in ids if id not in within)
 
     # Writing
 

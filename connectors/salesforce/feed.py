@@ -106,8 +106,7 @@ class Reading:
         """Rows changed in the window, deleted ones with them.
 
         The scope cannot be asked of deleted rows (their parents may be gone), and rows that left it are not in the
-        answer: SOQL can filter on a condition but not tell its value. They go on being linked until the census,
-        which compares ids.
+        answer: ``ids_since`` finds those.
         """
         where = self._always()
         if after:
@@ -118,6 +117,11 @@ class Reading:
         if scope:
             where.append(f"(IsDeleted = true OR ({scope}))" if self._deletes else f"({scope})")
         return Query(self.object, self.selected, tuple(where), ("SystemModstamp", "Id"), everything=self._deletes)
+
+    def ids_since(self, mark: str, overlap: timedelta) -> Query:
+        """Ids of live rows changed in the window, whatever the scope."""
+        where = (*self._always(), f"SystemModstamp >= {literal(instant(mark) - overlap)}")
+        return Query(self.object, ("Id",), where, ("SystemModstamp", "Id"))
 
     def by_id(self, scope: str | None = None) -> Query:
         """Whatever the id names, deleted rows too; with a scope, only what belongs in the feed."""

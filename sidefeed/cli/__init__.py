@@ -13,12 +13,15 @@ import typer
 from rich.markup import escape
 
 from sidefeed.cli import (
+    approvals,
     budget,
     calendar_files,
     calendars,
     census,
+    conflicts,
     forecasts,
     imports,
+    link,
     maps,
     meet,
     output,
@@ -187,54 +190,6 @@ def blame(
 
 
 @app.command()
-def conflicts(project: ProjectOption = Path(), json: JsonOption = False) -> None:
-    """List fields on which people really disagree: every value, who, from which system, when."""
-    from sidefeed.project import Project
-    from sidefeed.workspace.report import conflict_lines
-
-    with errors(json):
-        store = Project.load(project).store()
-        with store.read() as tx:
-            lines = conflict_lines(tx)
-        store.close()
-    if json:
-        output.print_json({"conflicts": lines})
-        return
-    output.table(f"{len(lines)} in conflict", ("record", "name", "field", "values"), [
-        (one["record"], one["label"], one["field"],
-         "\n".join(f"{side['value']} ({side['actor']} in {side['source']}, {side['at'][:16]})"
-                   for side in one["sides"])) for one in lines])
-
-
-@app.command()
-def resolve(
-    record: Annotated[str, typer.Argument(help="The record's id, or part of its name.")],
-    field: Annotated[str, typer.Argument(help="The field in conflict.")],
-    system: Annotated[str | None, typer.Option("--from", help="Take the value of this system.")] = None,
-    value: Annotated[str | None, typer.Option("--value", help="Take this value (JSON, or plain text).")] = None,
-    actor: Annotated[str, typer.Option("--as", help="Who decides; kept in the history.")] = "ops",
-    project: ProjectOption = Path(),
-    json: JsonOption = False,
-) -> None:
-    """Decide a conflict. The decision is a change like any other: it shows in blame and travels at the next sync."""
-    from sidefeed.project import Project
-    from sidefeed.workspace.report import decide_conflict
-
-    with errors(json):
-        store = Project.load(project).store()
-        try:
-            chosen = decide_conflict(store, record, field, system=system, value=value, actor=actor)
-        except LookupError as error:
-            output.fail(str(error.args[0]), USAGE, json=json)
-        finally:
-            store.close()
-    if json:
-        output.print_json({"ok": True, "field": field, "value": chosen})
-    else:
-        output.out.print(f"{field} is now {escape(str(chosen))}; the next sync writes it everywhere.")
-
-
-@app.command()
 def demo(
     json: JsonOption = False,
     keep: Annotated[Path | None, typer.Option("--keep", help="Keep the project in this folder.")] = None,
@@ -312,7 +267,10 @@ forecasts.register(app)
 serve.register(app)
 undo.register(app)
 quarantine.register(app)
+approvals.register(app)
 census.register(app)
+conflicts.register(app)
+link.register(app)
 budget.register(app)
 trace.register(app)
 panels.arrange(app)

@@ -71,6 +71,10 @@ class GoldenCase(Strict):
     writes: dict[str, Written] = Field(
         default_factory=dict, description="`<system> <object>` -> what it is sent for the workspace record."
     )
+    conflict: dict[str, Any] = Field(
+        default_factory=dict,
+        description="System -> what it says of the one field of `workspace`, which the field's policy must choose.",
+    )
     entity: str | None = Field(None, description="The entity, where `given` is not there to tell it.")
 
 
@@ -218,11 +222,32 @@ class _Run:
                 self._compare("workspace", self.case.workspace, read)
                 self._compare("problems when read", self.case.problems, codes)
                 values = read
+        if self.case.conflict:
+            self._decide()
         for name, expected in self.case.writes.items():
             om = self._object(name, "writes")
             if om is not None:
                 self._write(om, name, expected, values)
         return Outcome(self.golden, tuple(self.differences), self.got)
+
+    def _decide(self) -> None:
+        """Let the field's policy choose between what the systems say."""
+        from sidefeed.sync.policy import choose
+        from sidefeed.workspace import Head
+
+        entity = self.mapping.entities.get(self.case.entity or "")
+        (name, expected), *more = self.case.workspace.items() or [("", MISSING)]
+        if entity is None or name not in entity.fields or more:
+            self.differences.append(
+                Difference("conflict", name or "workspace", "one field of a declared entity", MISSING))
+            return
+        heads = [Head(number, value, "", source, f"2000-01-{number:02}", "")
+                 for number, (source, value) in enumerate(self.case.conflict.items(), 1)]
+        won = choose(entity.fields[name].policy, heads)
+        self.got["conflict"] = MISSING if won is None else won.value
+        if won is None or won.value != expected:
+            self.differences.append(
+                Difference("conflict", name, expected, "people are asked" if won is None else won.value))
 
     def _object(self, name: str, where: str) -> ObjectMap | None:
         known = {f"{each.system} {each.object}": each for each in self.mapping.objects}

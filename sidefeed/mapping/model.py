@@ -143,6 +143,7 @@ class ObjectMap:
     def raw_fields(self) -> tuple[str, ...]:
         """Every raw field that a read must ask for: those of the fields, and the key field."""
         keys = (self.key_field,) if self.key_field else ()
+        keys += tuple(self.scope) if isinstance(self.scope, Map) else ()
         return tuple(dict.fromkeys([*(raw for each in self.fields for raw in each.lens.raw), *keys]))
 
     @cached_property
@@ -167,6 +168,14 @@ class ObjectMap:
     @cached_property
     def _changed(self) -> tuple[tuple[str, Callable[[Value, Refs], dict[str, Any]], Any], ...]:
         return tuple((each.name, each.lens.write, each.when) for each in self._written)
+
+    def within_scope(self, raw: Map[str, Any]) -> bool:
+        """Whether a remote record takes part, as far as a scope of raw field -> allowed values can tell. A SOQL scope
+        is the connector's to apply; a field that was not returned says nothing."""
+        if not isinstance(self.scope, Map):
+            return True
+        return all(name not in raw or _scope_text(raw[name]) in {_scope_text(one) for one in (
+            allowed if isinstance(allowed, list) else [allowed])} for name, allowed in self.scope.items())
 
     def field(self, name: str) -> FieldMap:
         return self._by_name[name]
@@ -263,6 +272,10 @@ class ObjectMap:
             if each.writes and values.get(each.name) is not None
             for found in each.lens.references_out(values[each.name])
         }
+
+
+def _scope_text(value: Any) -> str | None:
+    return None if value in (None, "") else str(value).casefold()
 
 
 def _problem(name: str, error: LensError | Unresolved) -> Problem:

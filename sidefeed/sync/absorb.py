@@ -24,6 +24,7 @@ from sidefeed.sync.capture import Progress, digest, pack
 from sidefeed.sync.match import keys_of, stamped_record
 from sidefeed.sync.policy import can_revert, decide, policy_name, reverts
 from sidefeed.sync.report import Report
+from sidefeed.sync.scope import OUT, come_back, leave, lose_sight
 from sidefeed.workspace import DELETED, Draft, Link, RecordState, Store, Transaction
 from sidefeed.workspace.clock import utc_instant
 from sidefeed.workspace.store import CLOCK_TOLERANCE, InboxItem
@@ -80,6 +81,7 @@ def absorb(
     The history names the system as the source of each change, unless the connector says otherwise (``source``).
     """
     source = getattr(connector, "source", om.system)
+    hides = connector.capabilities(om.object).hides
     with store.write() as tx:
         quarantine.wake(tx, om.system, stream.name)
     with store.read() as tx:
@@ -91,7 +93,7 @@ def absorb(
             items = tx.inbox_items(om.system, stream.name, chunk)
         items = _complete(items, om, stream, connector)
         with store.write() as tx:
-            _Batch(tx, mappings, om, stream, report, fresh_keys, source).absorb(items)
+            _Batch(tx, mappings, om, stream, report, fresh_keys, source, hides).absorb(items)
         if progress is not None:
             progress(f"absorbing {om.system} {stream.name}", len(chunk))
 
@@ -105,6 +107,17 @@ def _complete(items: list[InboxItem], om: ObjectMap, stream: Stream, connector: 
     return [item if item.payload is not None else
             InboxItem(item.system, item.object, item.external_id, state.get(item.external_id), item.attempts)
             for item in items]
+
+
+def look_up(store: Store, om: ObjectMap, stream: Stream, connector: Connector) -> None:
+    """Read by id what only the id is known of, so that guards see what it is before anything is believed."""
+    with store.read() as tx:
+        bare = [item for item in tx.inbox_items(om.system, stream.name, tx.inbox_ids(om.system, stream.name))
+                if item.payload is None]
+    if bare:
+        found = {item.external_id: item.payload for item in _complete(bare, om, stream, connector) if item.payload}
+        with store.write() as tx:
+            tx.put_inbox(om.system, stream.name, found)
 
 
 def _fresh_keys(tx: Transaction, om: ObjectMap, stream: Stream, ids: list[str]) -> dict[str, int]:
@@ -130,9 +143,10 @@ class _Batch:
 
     def __init__(
         self, tx: Transaction, mappings: Mappings, om: ObjectMap, stream: Stream, report: Report,
-        fresh_keys: Mapping[str, int], source: str,
+        fresh_keys: Mapping[str, int], source: str, hides: bool,
     ) -> None:
         self.source = source
+        self.hides = hides
         self.tx = tx
         self.mappings = mappings
         self.entity = mappings.entities[om.entity]
@@ -148,8 +162,12 @@ class _Batch:
 
     def absorb(self, items: Iterable[InboxItem]) -> None:
         seen = [_observation(item) for item in items]
+        for one in seen:
+            self._admit(one)
         live = [one for one in seen if one.state == "live" and one.merged_into is None and one.image is not None]
-        live = [one for one in live if self._admit(one)]
+        for one in [one for one in live if not self.om.within_scope(one.image or {})]:
+            one.state = "left"
+        live = [one for one in live if one.state == "live"]
         self.refs = refs.inward(self.tx, self.om, [one.image or {} for one in live])
         for one in live:
             one.values, problems = self.om.read(one.image or {}, self.refs)
@@ -171,7 +189,15 @@ class _Batch:
             if one.merged_into is not None:
                 self._absorb_merge(one)
         for one in seen:
-            if one.merged_into is None and (one.state == "deleted" or one.image is None):
+            if one.merged_into is not None:
+                continue
+            if one.state == "left":
+                self.done.append(one.id)
+                leave(self.tx, self.om, self.stream.name, one.id, self.report, source=self.source)
+            elif self.hides and one.image is None and not one.version:
+                self.done.append(one.id)
+                lose_sight(self.tx, self.om, self.stream.name, one.id, self.report)
+            elif one.state == "deleted" or one.image is None:
                 self._absorb_deletion(one)
         decided = decide(self.tx, self.mappings, self.touched.values(), self.ancestors)
         self.report.count("decided", decided)
@@ -179,7 +205,7 @@ class _Batch:
             self.report.count("conflicts", len(self.touched[record].conflicts))
         self.tx.drop_inbox(self.om.system, self.stream.name, self.done)
 
-    def _admit(self, one: Observation) -> bool:
+    def _admit(self, one: Observation) -> None:
         """A stamp from the future is not believed: the change counts from now."""
         if one.modified is not None and one.modified - self.now > CLOCK_TOLERANCE:
             self.report.problem(
@@ -187,7 +213,6 @@ class _Batch:
                 f"its modification time {one.modified.isoformat()} lies in the future; it is taken as changed now. "
                 f"Check the clock of {self.om.system} and of this machine.")
             one.modified = None
-        return True
 
     # -- identity -----------------------------------------------------------------------------------------------
 
@@ -262,6 +287,9 @@ class _Batch:
                 one.record = candidates[0]
                 claimed.add(candidates[0])
                 self.report.count("matched")
+                self.report.matches.append({
+                    "feed": f"{self.om.system} {self.stream.name}", "external_id": one.id, "record": candidates[0],
+                    "key": key})
                 self._remember(one, "primary")
             elif candidates or one.id in asked:
                 self._ask(one, key, candidates or asked[one.id])
@@ -270,6 +298,8 @@ class _Batch:
             elif self.om.introduces:
                 one.record = self._create(one)
                 self.report.count("new_here")
+                feed = f"{self.om.system} {self.stream.name}"
+                self.report.introduced[feed] = self.report.introduced.get(feed, 0) + 1
                 self._remember(one, "primary")
             else:
                 self.tx.postpone(self.om.system, self.stream.name, one.id, until=self.now + timedelta(hours=24),
@@ -353,6 +383,8 @@ class _Batch:
         if state is None and not old and not link.exceptions and not link.sent:
             self._first_sight(edit)
             return edit
+        if state is not None and state.deleted and link.state == OUT and self.om.leaving_scope == "delete":
+            edit.fields[DELETED] = False  # it was deleted because it had left
         for name_map in self.om.fields:
             if name_map.reads:
                 self._edit_field(edit, name_map, state, image, old or {})
@@ -499,6 +531,8 @@ class _Batch:
         if state is None:  # a record whose every field was blank or unknown still exists
             self.tx.append([Draft(self.om.entity, link.record, {DELETED: False}, self.om.system, self.source)])
             state = self.tx.records([link.record])[link.record]
+        if link.state == OUT:
+            come_back(self.tx, self.om, link)
         if link.state != "unwanted" or edit.fields:  # what is to be taken back stays where somebody worked on it
             link.state = "live"
         link.external_id = one.id

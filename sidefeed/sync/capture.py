@@ -5,7 +5,7 @@ So no record that cannot be read blocks a cursor, and no crash loses a change: a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -14,7 +14,7 @@ import xxhash
 from sidefeed.calendars import busy
 from sidefeed.connector import Connector, CursorExpired, Remote, Stream
 from sidefeed.mapping import ObjectMap
-from sidefeed.workspace import Store
+from sidefeed.workspace import Store, Transaction
 from sidefeed.workspace.clock import utc_text
 
 Progress = Callable[[str, int], None]
@@ -70,7 +70,35 @@ def capture(
     try:
         return _read_feed(store, connector, om, stream, position, progress)
     except CursorExpired:
+        with store.write() as tx:
+            tx.move_cursor(om.system, stream.name, position=None)
+            tx.save_setting(_sweep(om.system, stream.name), "due")
         return _read_feed(store, connector, om, stream, None, progress)
+
+
+def missing_ids(store: Store, connector: Connector, om: ObjectMap, stream: Stream) -> tuple[list[str], int] | None:
+    """After a lost cursor: linked ids that are not there any more, and how many are known. None where none was lost.
+
+    Raises what the connector raises; the sweep is then still to be done.
+    """
+    with store.read() as tx:
+        if tx.setting(_sweep(om.system, stream.name)) != "due":
+            return None
+    present = {id for id, _version in connector.ids(stream)}
+    with store.read() as tx:
+        known = tx.linked_ids(om.system, stream.name)
+    return [id for id in known if id not in present], len(known)
+
+
+def swept(tx: Transaction, system: str, object: str, missing: Sequence[str] = ()) -> None:
+    """The sweep is done: what was missing is looked at by id, which tells deleted from hidden."""
+    tx.put_inbox(system, object, dict.fromkeys(missing))
+    if tx.setting(_sweep(system, object)):
+        tx.save_setting(_sweep(system, object), "")
+
+
+def _sweep(system: str, object: str) -> str:
+    return f"sweep:{system}:{object}"
 
 
 def _read_feed(
@@ -100,7 +128,7 @@ def _news(tx: Any, system: str, object: str, records: tuple[Remote, ...]) -> dic
     if same:
         # An older observation may still wait in the inbox; it must not outlive this newer one.
         tx.drop_inbox(system, object, same)
-    gone = {remote.id for remote in records if remote.state == "deleted" and remote.merged_into is None}
+    gone = {remote.id for remote in records if remote.state != "live" and remote.merged_into is None}
     if gone:
         roles = tx.known_as(system, object, gone)
         same |= {id for id in gone if id not in roles or roles[id][1] == "gone"}

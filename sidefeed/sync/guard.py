@@ -1,22 +1,31 @@
-"""Guards: rules that stop a plan before its first write. A tripped guard means no write at all, never a few."""
+"""Guards: rules that stop a run before its first write. A tripped guard means no write at all, never a few.
+
+Each guard names exactly what it stopped. A person then lets that pass (`sidefeed approve RUN`: this guard at this feed,
+for no more records than were shown) or leaves it out (`sidefeed skip RUN`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from sidefeed.calendars.foreign import rivals
-from sidefeed.sync.plan import ObjectPlan, PlannedWrite
+from sidefeed.mapping import ObjectMap
+from sidefeed.sync.plan import ObjectPlan, PlannedWrite, content_digest
 from sidefeed.workspace import Transaction
+from sidefeed.workspace.window import deletions_reported, writes_done
 
 NEVER_BELOW = 10
 """A guard that trips on five of six records is switched off by the second week."""
+EMPTY_FROM = 5
+"""From how many linked objects on it is remarkable that all of them are gone."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """A plan may touch ``count`` records or ``share`` of the linked ones, whichever is less, but always ten."""
+    """A run may touch ``count`` records or ``share`` of the linked ones, whichever is less, but always ten."""
 
     count: int
     share: float
@@ -25,18 +34,42 @@ class Limit:
         return max(NEVER_BELOW, min(self.count, int(linked * self.share)))
 
 
+DELETES = {"contact": Limit(250, 0.25), "meeting": Limit(50, 0.10), "task": Limit(50, 0.75)}
+OTHERWISE = Limit(100, 0.25)
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Thresholds by entity. Deletes: contacts 250 or 25 %, meetings 50 or 10 %, tasks 50 or 75 %, else 100 or 25 %."""
+    """Thresholds, by entity where they differ. Deletes: contacts 250 or 25 %, meetings 50 or 10 %, tasks 50 or 75 %,
+    else 100 or 25 %; values blanked: the same.
 
-    deletes: dict[str, Limit] = field(default_factory=lambda: {
-        "contact": Limit(250, 0.25), "meeting": Limit(50, 0.10), "task": Limit(50, 0.75)})
-    otherwise: Limit = Limit(100, 0.25)
+    one_field   the same field changed on more than this share of the links (and on more than ``one_field_count``): a
+                zone, a mapping, field security
+    hours       deletions, blanks and changes of one field count over this long, not in one run alone
+    known       after a lost cursor, absence means deletion only if this share of the known ids is still there
+    mails       how many people the systems may mail because of one run, where no organiser asked for it
+    flips       a field that systems changed to and fro this often within ``hours`` is parked until a person looks
+    """
+
+    deletes: Mapping[str, Limit] = field(default_factory=lambda: dict(DELETES))
+    blanks: Mapping[str, Limit] = field(default_factory=lambda: dict(DELETES))
+    otherwise: Limit = OTHERWISE
     one_field: float = 0.5
-    """The same field changed on more than this share of the links in one run: a zone, a mapping, field security."""
+    one_field_count: int = 100
+    hours: int = 24
+    known: float = 0.8
+    mails: int = 0
+    flips: int = 6
 
     def deletion(self, entity: str) -> Limit:
         return self.deletes.get(entity, self.otherwise)
+
+    def blanking(self, entity: str) -> Limit:
+        return self.blanks.get(entity, self.otherwise)
+
+    @property
+    def window(self) -> timedelta:
+        return timedelta(hours=self.hours)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,64 +104,119 @@ Approval = bool | Mapping[str, int]
 """Whether guards may be passed: all, none, or only those a person saw, with at most as many records as were shown."""
 
 
-def refuse(approved: Approval, trips: Sequence[Trip]) -> None:
-    """Raise GuardTripped for every trip that was not approved."""
-    if approved is True:
-        return
-    shown = approved or {}
-    stopped = [trip for trip in trips if len(trip.items) > shown.get(trip.key, -1)]
+def refuse(approved: Approval, trips: Sequence[Trip]) -> list[str]:
+    """Raise GuardTripped for every trip that was not approved; return the keys of those that were."""
+    shown = approved if isinstance(approved, Mapping) else {}
+    stopped = [trip for trip in trips if approved is not True and len(trip.items) > shown.get(trip.key, -1)]
     if stopped:
         raise GuardTripped(stopped)
+    return [trip.key for trip in trips]
 
 
-def check_inbox(tx: Transaction, system: str, object: str, entity: str, limits: Limits) -> list[Trip]:
-    """Deletions that a feed reports, before they are believed. An object that was full and is now empty trips too."""
+# -- before anything is believed --------------------------------------------------------------------------------------
+
+
+def check_inbox(tx: Transaction, om: ObjectMap, object: str, limits: Limits) -> list[Trip]:
+    """Deletions that a feed reports, and an object that was full and is now empty."""
+    system = om.system
     linked = tx.count_links(system, object)
-    gone = [item.external_id for item in tx.inbox_items(system, object, tx.inbox_ids(system, object))
+    items = tx.inbox_items(system, object, tx.inbox_ids(system, object))
+    gone = [item.external_id for item in items
             if item.payload and item.payload["state"] == "deleted" and item.payload["merged_into"] is None]
-    known = [id for id, (_record, role) in tx.known_as(system, object, gone).items() if role != "gone"]
-    limit = limits.deletion(entity).of(linked)
-    if len(known) <= limit:
+    roles = tx.known_as(system, object, gone) if gone else {}
+    known = [id for id in gone if id in roles and roles[id][1] == "primary"]
+    return _deletions(tx, om, object, linked, known, limits)
+
+
+def _deletions(
+    tx: Transaction, om: ObjectMap, object: str, linked: int, known: Sequence[str], limits: Limits
+) -> list[Trip]:
+    listed = tuple({"external_id": id} for id in known)
+    if len(known) >= linked >= EMPTY_FROM:
+        return [Trip("emptied", om.system, object, (
+            f"{om.system} {object}: everything that was linked there, {linked} records, was reported deleted. Nothing "
+            f"was deleted anywhere. {_MEANT}"), listed)]
+    if not known:
         return []
-    what = "everything" if len(known) >= linked else f"{len(known)} of {linked}"
-    return [Trip("mass-delete", system, object, (
-        f"{system} {object}: {what} was reported deleted, more than {limit}. Nothing was deleted anywhere. If people "
-        f"really deleted them, approve the run; if rights, a filter or an import changed, mend that first."),
-        tuple({"external_id": id} for id in known))]
+    limit = limits.deletion(om.entity).of(linked)
+    before = deletions_reported(tx, om.system, om.entity, limits.window) if len(known) <= limit else 0
+    if len(known) + before <= limit:
+        return []
+    also = f" ({before} more in the last {limits.hours} hours)" if before else ""
+    return [Trip("mass-delete", om.system, object, (
+        f"{om.system} {object}: {len(known)} of {linked} was reported deleted{also}, more than {limit}. Nothing was "
+        f"deleted anywhere. {_MEANT}"), listed)]
+
+
+_MEANT = ("If people really deleted them, approve the run; if rights, a filter or an import changed, mend that first, "
+          "or skip the run to keep the copies elsewhere.")
+
+
+def check_sweep(om: ObjectMap, object: str, missing: Sequence[str], known: int, limits: Limits) -> list[Trip]:
+    """After a lost cursor every id was listed: those that are missing may be deletions, unless too many are."""
+    if len(missing) <= known * (1 - limits.known):
+        return []
+    return [Trip("refused-cursor", om.system, object, (
+        f"{om.system} {object} no longer knew how far it was read, and of {known} known objects only "
+        f"{known - len(missing)} are there, less than {limits.known:.0%}. Nothing was taken for deleted. Check the "
+        f"rights of the integration user and the filters; approve the run if they are really gone."),
+        tuple({"external_id": id} for id in missing))]
+
+
+# -- before anything is written ---------------------------------------------------------------------------------------
 
 
 def check_plan(tx: Transaction, plan: ObjectPlan, limits: Limits) -> list[Trip]:
-    """Mass deletion, mass blanking and one field changed nearly everywhere, in one feed's plan."""
-    om, linked = plan.om, tx.count_links(plan.om.system, plan.stream.name)
-    trips = []
-    unasked = [write for write in plan.writes if write.mails is not None and not write.mails.asked]
-    if unasked:
-        people = sum(len(write.mails.to) for write in unasked if write.mails)
-        trips.append(_trip("mail-budget", plan, unasked, f"would mail {people} people, and no organiser asked for it"))
-    if om.entity == "meeting":
-        trips += _two_tools(tx, plan)
+    """Mass deletion, mass blanking, one field changed nearly everywhere, and messages to people, in one feed's plan."""
+    if not plan.writes:
+        return []
     deletes = [write for write in plan.writes if write.op == "delete"]
-    limit = limits.deletion(om.entity).of(linked)
-    if len(deletes) > limit:
-        trips.append(_trip("mass-delete", plan, deletes, f"would delete {len(deletes)} of {linked} records, more than "
-                                                         f"{limit}"))
     updates = [write for write in plan.writes if write.op == "update"]
-    blanks = [write for write in updates
-              if any(after is None and write.before.get(name) is not None for name, after in write.after.items())]
-    limit = limits.otherwise.of(linked)
-    if len(blanks) > limit:
-        trips.append(_trip("mass-blank", plan, blanks, f"would blank values on {len(blanks)} of {linked} records, more "
-                                                       f"than {limit}"))
+    blanks = {write.record: write for write in updates
+              if any(after is None and write.before.get(name) is not None for name, after in write.after.items())}
+    trips = _two_tools(tx, plan) if plan.om.entity == "meeting" else []
+    if not (deletes or updates or any(write.mails for write in plan.writes)):
+        return trips
+    om, linked = plan.om, tx.count_links(plan.om.system, plan.stream.name)
+    done = writes_done(tx, om.system, plan.stream.name, limits.window, worth=lambda number: number + len(
+        updates) + len(deletes) > NEVER_BELOW)
+    for guard, what, mine, earlier, limit in (
+        ("mass-delete", "delete", deletes, done.deleted, limits.deletion(om.entity).of(linked)),
+        ("mass-blank", "blank values on", list(blanks.values()), done.blanked, limits.blanking(om.entity).of(linked)),
+    ):
+        before = len(earlier - {write.record for write in mine})
+        if mine and len(mine) + before > limit:
+            trips.append(_trip(guard, plan, mine, (
+                f"would {what} {len(mine)} of {linked} records{_also(before, limits)}, more than {limit}")))
+    trips += _one_field(plan, updates, done.changed, linked, limits)
+    unasked = [write for write in plan.writes if write.mails is not None and not write.mails.asked]
+    people = sum(len(write.mails.to) for write in unasked if write.mails)
+    if people > limits.mails:
+        allowed = f", more than {limits.mails}" if limits.mails else ""
+        trips.append(_trip("mail-budget", plan, unasked, (
+            f"would mail {people} people{allowed}, and no organiser asked for it")))
+    return trips
+
+
+def _one_field(
+    plan: ObjectPlan, updates: Iterable[PlannedWrite], earlier: Mapping[str, set[str]], linked: int, limits: Limits
+) -> list[Trip]:
     by_field: dict[str, list[PlannedWrite]] = {}
     for write in updates:
         for name, after in write.after.items():
             if write.before.get(name) is not None and after != write.before.get(name):
                 by_field.setdefault(name, []).append(write)
+    trips = []
     for name, writes in by_field.items():
-        if len(writes) > max(limits.otherwise.count, int(linked * limits.one_field)):
-            trips.append(_trip("mass-update", plan, writes,
-                               f"would change {name} on {len(writes)} of {linked} records"))
+        before = len(earlier.get(name, set()) - {write.record for write in writes})
+        if len(writes) + before > max(limits.one_field_count, int(linked * limits.one_field)):
+            trips.append(_trip("mass-update", plan, writes, f"would change {name} on {len(writes)} of {linked} records"
+                                                            f"{_also(before, limits)}"))
     return trips
+
+
+def _also(before: int, limits: Limits) -> str:
+    return f" ({before} more were in the last {limits.hours} hours)" if before else ""
 
 
 def _two_tools(tx: Transaction, plan: ObjectPlan) -> list[Trip]:
@@ -146,5 +234,14 @@ def _two_tools(tx: Transaction, plan: ObjectPlan) -> list[Trip]:
 def _trip(guard: str, plan: ObjectPlan, writes: Sequence[PlannedWrite], what: str) -> Trip:
     return Trip(guard, plan.om.system, plan.stream.name, (
         f"{plan.om.system} {plan.stream.name}: this run {what}. Nothing was written. Look at the list; approve the run "
-        f"if it is meant, or mend the cause and run again."),
-        tuple({"record": write.record, "label": write.label, "external_id": write.external_id} for write in writes))
+        f"if it is meant, or mend the cause and run again."), tuple(_stopped(write) for write in writes))
+
+
+def _stopped(write: PlannedWrite) -> dict[str, Any]:
+    """One stopped write as it is shown; ``contents`` are the digests by which skipping it remembers it."""
+    before, after = write.shown()
+    contents = {"": content_digest({"delete": write.external_id})} if write.op == "delete" else {
+        name: content_digest(value) for name, value in write.after.items()}
+    return {"record": write.record, "label": write.label, "external_id": write.external_id, "op": write.op,
+            "fields": {name: {"before": before.get(name), "after": value} for name, value in after.items()},
+            "mails": list(write.mails.to) if write.mails else [], "contents": contents}

@@ -19,6 +19,8 @@ from sidefeed.mapping import LensError, ObjectMap, Problem, Unresolved
 from sidefeed.mapping import Mapping as Mappings
 from sidefeed.sync import refs
 from sidefeed.sync.absorb import in_sync, is_due, put_backs
+from sidefeed.sync.flips import parked_fields
+from sidefeed.sync.scope import frozen
 from sidefeed.workspace import DELETED, Link, RecordState, Transaction
 
 if TYPE_CHECKING:
@@ -133,13 +135,16 @@ def plan_object(
     links = tx.links(om.system, stream.name, list(ids))
     states = tx.records(list(ids))
     outward = refs.outward(tx, om, [state.values for state in states.values()])
+    held = frozen(tx, mappings.objects, list(ids))
     known_refusals = tx.refusals(om.system, stream.name, list(ids))
     plan.looked_at = list(ids)
     to_update = [(states[id], links[id]) for id in ids if id in links and id in states]
     bases = tx.bases(om.system, stream.name, [state.id for state, link in to_update if link.state == "live"])
     planner = _Planner(tx, om, plan, outward, refs.inward(tx, om, bases.values()), creatable, known_refusals)
     for state, link in to_update:
-        if link.state == "live" and state.merged_into is None:
+        if state.id in held:
+            plan.waiting[state.id] = "it left the scope of a system whose mapping freezes it"
+        elif link.state == "live" and state.merged_into is None:
             if state.deleted:
                 planner.delete(state, link)
             else:
@@ -149,7 +154,7 @@ def plan_object(
         elif link.state == "wanted" or (link.state == "gone" and _restored(state, link)):
             planner.create(state, link)
     for id in ids:
-        if id not in links and id in states:
+        if id not in links and id in states and id not in held:
             planner.create(states[id], None)
     planner.explain()
     return plan
@@ -174,11 +179,13 @@ class _Planner:
         self.inward = inward
         self.creatable = creatable
         self.refusals = refusals
+        self.parked = parked_fields(tx)
         self.disputed = {record for records in tx.open_questions(plan.om.system, plan.stream.name).values()
                          for record in records}
 
     def update(self, state: RecordState, link: Link, image: Mapping[str, Any]) -> None:
-        due = [spec for spec in self.om.fields if is_due(spec, link, state)]
+        parked = self.parked.get(state.id, ())
+        due = [spec for spec in self.om.fields if is_due(spec, link, state) and spec.name not in parked]
         backs = put_backs(link, state)
         if not due and not backs:
             self.plan.idle.append(link)

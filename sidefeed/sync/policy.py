@@ -74,3 +74,20 @@ def reverts(policy: Policy, source: str, old_source: str | None, old: Any, new: 
 def _decision(state: RecordState, name: str, value: Any, policy: str, heads: list[Head]) -> Draft:
     sides = ", ".join(f"{head.source} said {head.value!r}" for head in heads)
     return Draft(state.entity, state.id, {name: value}, f"policy:{policy}", "policy", reason=f"{policy}: {sides}"[:500])
+
+
+def adopt_policy(tx: Transaction, before: Mappings, after: Mappings, entity: str, field: str) -> int:
+    """A field's policy was changed on purpose: decide its open conflicts by it, and take the mapping as confirmed where
+    nothing else changed. Returns how many conflicts were decided."""
+    by_object = {(om.system, om.object): om for om in before.objects}
+    for om in after.objects:
+        name = f"mapping:{om.system}:{om.object}"
+        old = by_object.get((om.system, om.object))
+        if om.entity == entity and old is not None and tx.setting(name) == old.fingerprint:
+            tx.save_setting(name, om.fingerprint)
+    states = tx.records([state.id for state in tx.conflicted(entity) if field in state.conflicts])
+    policy = after.entities[entity].fields[field].policy
+    drafts = [_decision(state, field, winner.value, policy_name(policy), heads) for state in states.values()
+              if (heads := state.conflicts.get(field)) and (winner := choose(policy, heads)) is not None]
+    tx.append(drafts)
+    return len(drafts)

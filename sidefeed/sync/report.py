@@ -40,7 +40,12 @@ class Report:
     waiting: dict[str, str] = field(default_factory=dict)
     parked: list[str] = field(default_factory=list)
     skipped: dict[str, str] = field(default_factory=dict)
+    approved: list[str] = field(default_factory=list)
     codes: Codes = field(default_factory=Codes)
+    matches: list[dict[str, str]] = field(default_factory=list)
+    """Which objects were found to be known records, by which natural key."""
+    introduced: dict[str, int] = field(default_factory=dict)
+    """How many objects of each feed became new records."""
 
     def count(self, what: str, number: int = 1) -> None:
         if number:
@@ -70,4 +75,4 @@ class Report:
         return {"run": self.run, "ok": self.ok, "counts": self.counts, "written": self.written,
                 "absorbed": self.changes, "problems": [asdict(problem) for problem in self.problems],
                 "failed": self.failed, "waiting": self.waiting, "parked": self.parked,
-                "skipped": self.skipped}
+                "skipped": self.skipped, "approved": self.approved}

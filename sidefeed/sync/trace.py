@@ -52,7 +52,7 @@ def trace(engine: Engine, scratch: Engine, record: str) -> Trace:
         links = tx.links_of(record)
     found = Trace(record, state.entity, label(state))
     says = _read(scratch, links, report, found)
-    scratch._absorb(sorted({link.system for link in links} & scratch.connectors.keys()), report, approve=True)
+    scratch._absorb(sorted({link.system for link in links} & scratch.connectors.keys()), report)
     with scratch.store.read() as tx:
         now = tx.records([record])[record]
         plans = scratch._plans(tx, [name for name in scratch.connectors if name not in found.unread], report)

@@ -369,7 +369,7 @@ def _texts(value: Any) -> Iterable[str]:
 def _carried_out(tx: Transaction, intents: Iterable[Mapping[str, Any]]) -> list[str]:
     """The parked runs whose reading these writes carried out: an approved run and the one that waited are one."""
     revs = {rev for intent in intents for heads in intent["payload"]["known"].values() for rev in heads}
-    return [run for run in tx.runs_of_revisions(revs) if tx.run(run)["state"] == "parked"]
+    return [run for run in tx.runs_of_revisions(revs) if tx.run(run)["state"] in ("parked", "approved")]
 
 
 def _folded(intents: Iterable[Mapping[str, Any]]) -> list[_Write]:

@@ -9,7 +9,8 @@ import sqlalchemy as sa
 
 from sidefeed.errors import RETRY, Codes
 from sidefeed.workspace import tables as t
-from sidefeed.workspace.merge import RecordState
+from sidefeed.workspace.clock import utc_instant
+from sidefeed.workspace.merge import Change, Head, RecordState
 from sidefeed.workspace.store import Draft, Store, Transaction, _state
 
 FLOW_RUN = "flow run of "
@@ -110,10 +111,46 @@ def label(state: RecordState) -> str:
 
 
 def conflict_lines(tx: Transaction) -> list[dict[str, Any]]:
-    """Every field in conflict, with all its values."""
+    """Every field in conflict: the value that all sides started from (``base``), and each side's value, system, person
+    and age in hours."""
+    states = tx.conflicted()
+    histories = tx.histories([state.id for state in states])
+    now = tx.store.now()
     return [{"record": state.id, "entity": state.entity, "label": label(state), "field": name,
-             "sides": [head.as_json() for head in heads]}
-            for state in tx.conflicted() for name, heads in state.conflicts.items()]
+             "base": _common_base(histories[state.id], name, heads),
+             "sides": [{**head.as_json(), "hours": round((now - utc_instant(head.at)).total_seconds() / 3600, 1)}
+                       for head in heads]}
+            for state in states for name, heads in state.conflicts.items()]
+
+
+def _common_base(history: list[Change], name: str, heads: list[Head]) -> Any:
+    """The newest value that every side had seen; None where they share none."""
+    by_rev = {change.rev: change for change in history if name in change.fields}
+    seen: list[set[int]] = []
+    for head in heads:
+        known: set[int] = set()
+        todo = list(by_rev[head.rev].base.get(name, ())) if head.rev in by_rev else []
+        while todo:
+            rev = todo.pop()
+            if rev in by_rev and rev not in known:
+                known.add(rev)
+                todo += by_rev[rev].base.get(name, ())
+        seen.append(known)
+    common = set.intersection(*seen) if seen else set()
+    return by_rev[max(common)].fields[name] if common else None
+
+
+def find_conflict(tx: Transaction, record: str, field: str) -> RecordState:
+    """The one record that a person means, with this field in conflict or parked for flipping. Raises LookupError."""
+    from sidefeed.sync.flips import parked_fields
+
+    parked = parked_fields(tx)
+    found = [state for state in find_records(tx, record)
+             if field in state.conflicts or field in parked.get(state.id, ())]
+    if len(found) != 1:
+        raise LookupError(f"{len(found) or 'no'} records like {record!r} have {field} in conflict; "
+                          f"`sidefeed conflicts` lists them")
+    return found[0]
 
 
 def decide_conflict(
@@ -121,13 +158,11 @@ def decide_conflict(
 ) -> Any:
     """Settle a conflict by a system's value or by a given one; returns the value. Raises LookupError, saying what
     there is, when the record, the field or the side is not found."""
+    from sidefeed.sync.flips import release
+
     with store.write() as tx:
-        found = [state for state in find_records(tx, record) if field in state.conflicts]
-        if len(found) != 1:
-            raise LookupError(f"{len(found) or 'no'} records like {record!r} have {field} in conflict; "
-                              f"`sidefeed conflicts` lists them")
-        state = found[0]
-        heads = state.conflicts[field]
+        state = find_conflict(tx, record, field)
+        heads = state.conflicts.get(field) or _last_said(tx, state, field)
         if (system is None) == (value is None):
             raise LookupError("say either --from SYSTEM or --value VALUE")
         if system is not None:
@@ -139,7 +174,14 @@ def decide_conflict(
         else:
             decided = _parse(value or "", heads[0].value)
         tx.append([Draft(state.entity, state.id, {field: decided}, actor, "workspace", reason="decided by a person")])
+        release(tx, state, field)
         return decided
+
+
+def _last_said(tx: Transaction, state: RecordState, field: str) -> list[Head]:
+    """What each source said of a field last: the sides of a field that flips."""
+    last = {change.source: change for change in tx.changes_of(state.id) if field in change.fields}
+    return [Head(one.rev, one.fields[field], one.actor, one.source, one.at, one.hlc) for one in last.values()]
 
 
 def _parse(text: str, like: Any) -> Any:

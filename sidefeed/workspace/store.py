@@ -393,6 +393,12 @@ class Transaction:
             found.setdefault(record, set()).add(rev)
         return found
 
+    def changed_often(self, run: str, *, more_than: int) -> list[str]:
+        """Records that a run changed and that have more changes than this in all."""
+        mine = sa.select(t.change.c.record).where(t.change.c.run == run)
+        return list(self.connection.execute(sa.select(t.change.c.record).where(t.change.c.record.in_(mine)).group_by(
+            t.change.c.record).having(sa.func.count() > more_than)).scalars())
+
     def runs_of_revisions(self, revs: Collection[int]) -> list[str]:
         """The runs that appended these revisions."""
         found: set[str] = set()
@@ -597,6 +603,11 @@ class Transaction:
         return list(self.connection.execute(sa.select(t.link.c.record).where(
             t.link.c.system == system, t.link.c.object == object, t.link.c.state == "live")).scalars())
 
+    def linked_ids(self, system: str, object: str) -> list[str]:
+        """External ids with a live link in one feed."""
+        return [id for id in self.connection.execute(sa.select(t.link.c.external_id).where(
+            t.link.c.system == system, t.link.c.object == object, t.link.c.state == "live")).scalars() if id]
+
     def count_links(self, system: str, object: str, *, state: str = "live") -> int:
         return self.connection.execute(sa.select(sa.func.count()).select_from(t.link).where(
             t.link.c.system == system, t.link.c.object == object, t.link.c.state == state)).scalar_one()
@@ -769,6 +780,10 @@ class Transaction:
         self.connection.execute(t.run.update().where(t.run.c.id == run).values(
             ended=utc_text(self.store.now()), state=state, counts=dict(counts), detail=detail))
 
+    def set_run_state(self, run: str, state: str) -> None:
+        """A person decided about a run that waited."""
+        self.connection.execute(t.run.update().where(t.run.c.id == run).values(state=state))
+
     def run(self, id: str) -> dict[str, Any]:
         """One run by its id or the start of it. Raises StoreError where there is none or more than one."""
         begins = t.run.c.id.startswith(id, autoescape=True)
@@ -813,6 +828,12 @@ class Transaction:
         """What a run wrote to the systems, as far as its effect is known."""
         return [dict(row) for row in self.connection.execute(sa.select(t.intent).where(
             t.intent.c.run == run, t.intent.c.state.in_(("done", "recovered"))).order_by(t.intent.c.id)).mappings()]
+
+    def was_created(self, system: str, object: str, record: str) -> bool:
+        """Whether a sync of ours made the object that a record is linked with."""
+        return self.connection.execute(sa.select(t.intent.c.id).where(
+            t.intent.c.record == record, t.intent.c.system == system, t.intent.c.object == object,
+            t.intent.c.op == "create", t.intent.c.state.in_(("done", "recovered"))).limit(1)).first() is not None
 
     def unsettled(self, system: str, object: str) -> list[dict[str, Any]]:
         """Writes whose outcome was never learnt: the process died, or the answer was lost."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 
 from sidefeed.sync import Engine, GuardTripped
 from sidefeed.workspace import DELETED, Draft, Store
-from tests.sync.world import Killed, World, mappings
+from tests.sync.world import Applied, Killed, World, mappings
 
 ASK = {"Amount": "amount", "Name": "name"}
 """Fields whose conflicts only people decide: nothing typed into them may vanish."""
@@ -73,6 +73,7 @@ class Histories(RuleBasedStateMachine):
         self.deals: list[str] = []
         self.deal_of: dict[tuple[str, str], str] = {}
         self.kept: set[str] = set()
+        self.away: dict[str, set[str]] = {"a": set(), "b": set()}
 
     def workspace(self) -> str | Path:
         return self.folder / "workspace.db"
@@ -191,7 +192,7 @@ class Histories(RuleBasedStateMachine):
 
     @rule(system=st.sampled_from("ab"), pick=st.integers(0, 5))
     def person_deletes(self, system: str, pick: int) -> None:
-        known = self._known_deals(system)
+        known = {id: deal for id, deal in self._known_deals(system).items() if id not in self.away[system]}
         if not known:
             return
         id = sorted(known)[pick % len(known)]
@@ -405,27 +406,187 @@ class HistoryHistories(Histories):
     options = {"conditional": False, "history": True}
 
 
+class ScopeHistories(Histories):
+    """Deals that leave the scope of a system and come back, and deals that are hidden from us for a while."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mappings = replace(self.mappings, objects=tuple(
+            replace(om, scope={"Scope": ["in", None]}) if om.object == "Deal" else om for om in self.mappings.objects))
+        for fake in self.world.systems.values():
+            fake.hides = True
+
+    def _one(self, system: str, pick: int) -> str | None:
+        known = sorted(self._known_deals(system))
+        return known[pick % len(known)] if known else None
+
+    @rule(system=st.sampled_from("ab"), pick=st.integers(0, 5))
+    def leaves_scope(self, system: str, pick: int) -> None:
+        if (id := self._one(system, pick)) is not None:
+            self.away[system].add(id)
+            self.world.systems[system].person_edits("Deal", id, {"Scope": "out"})
+            HAPPENED["left scope"] += 1
+
+    @rule(system=st.sampled_from("ab"), pick=st.integers(0, 5))
+    def comes_back(self, system: str, pick: int) -> None:
+        away = sorted(self.away[system])
+        if away:
+            self._bring_back(system, away[pick % len(away)])
+
+    @rule(system=st.sampled_from("ab"), pick=st.integers(0, 5))
+    def is_hidden_from_us(self, system: str, pick: int) -> None:
+        if (id := self._one(system, pick)) is not None:
+            self.away[system].add(id)
+            self.world.systems[system].hidden.add(id)
+            HAPPENED["hidden"] += 1
+
+    def _bring_back(self, system: str, id: str) -> None:
+        fake = self.world.systems[system]
+        self.away[system].discard(id)
+        fake.hidden.discard(id)
+        if not fake.rows["Deal"][id].deleted:
+            fake.person_edits("Deal", id, {"Scope": "in"})
+
+    @rule()
+    def quiet_point(self) -> None:
+        """No deletion was inferred from what was out of sight; and once everything is back, all of it agrees."""
+        self.run()
+        self.run()
+        self.check_no_deletion_was_inferred()
+        for system in self.away:
+            for id in sorted(self.away[system]):
+                self._bring_back(system, id)
+        super().quiet_point()
+
+    def check_no_deletion_was_inferred(self) -> None:
+        deleted = {deal for deal, typed in self.ledger.typed.items() if any(one.field == DELETED for one in typed)}
+        for system, fake in self.world.systems.items():
+            for one in fake.applied:
+                if one.op == "delete" and one.object == "Deal":
+                    deal = self.deal_of.get((system, one.id)) or self._by_key(one.after["key"])
+                    assert deal in deleted, f"{deal} was deleted in {system}, and nobody had deleted it"
+
+
+class UndoHistories(Histories):
+    """Runs that are taken back: an undo writes only what the run wrote, only as it was, and only where nobody was."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.finished: list[tuple[str, dict[str, list[Applied]]]] = []
+
+    def run(self, seconds: int = 10) -> Any:
+        marks = {name: len(fake.applied) for name, fake in self.world.systems.items()}
+        report = super().run(seconds)
+        self.finished.append((report.run, self._applied(marks)))
+        return report
+
+    def _applied(self, marks: dict[str, int]) -> dict[str, list[Applied]]:
+        return {name: fake.applied[marks[name]:] for name, fake in self.world.systems.items()}
+
+    @rule(back=st.integers(1, 3))
+    def undo_an_earlier_run(self, back: int) -> None:
+        if len(self.finished) >= back:
+            self._undo(*self.finished[-back])
+
+    @rule(pick=st.integers(0, 5), name=st.sampled_from(["Amount", "NextStep"]))
+    def undo_a_run_at_once(self, pick: int, name: str) -> None:
+        self._edit("a", pick, name)
+        self.run()
+        self.run()
+        self._edit("b", pick, name)
+        self.run()
+        self._undo(*self.finished[-1])
+
+    def _undo(self, run: str, wrote: dict[str, list[Applied]]) -> None:
+        marks = {name: len(fake.applied) for name, fake in self.world.systems.items()}
+        self.world.tick += 10
+        done, report = Engine(self.store, self.mappings, dict(self.world.systems)).undo(run)
+        assert not report.failed, report.failed
+        undid = self._applied(marks)
+        self.finished.append((report.run, undid))
+        for system, applied in undid.items():
+            for one in applied:
+                self._check_one(system, one, wrote[system])
+                HAPPENED[f"undo {one.op}"] += 1
+        if not done.left:
+            self._check_restored(wrote)
+
+    def _check_one(self, system: str, one: Applied, wrote: list[Applied]) -> None:
+        """I13: nothing changed since is touched, and what is written is what was there."""
+        mine = [each for each in wrote if each.object == one.object and each.id == one.id]
+        where = f"{system} {one.object} {one.id}"
+        if one.op == "delete":
+            assert mine and mine[0].op in ("create", "update"), f"{where} was deleted, and the run had not made it"
+        elif one.op == "create":
+            assert any(each.op == "delete" for each in wrote if each.object == one.object) or self._redone(wrote), where
+        else:
+            for name in [name for name in one.after if one.after[name] != one.before[name] and name != "key"]:
+                cells = [(each.before.get(name), each.after[name]) for each in mine if each.op == "update"
+                         and each.before.get(name) != each.after[name]]
+                assert cells, f"{where} {name}: written by the undo, not by the run"
+                assert one.after[name] == cells[0][0], f"{where} {name}: {one.after[name]} is not what was there"
+                assert one.before[name] == cells[-1][1], f"{where} {name}: {one.before[name]} was written since"
+
+    def _redone(self, wrote: list[Applied]) -> bool:
+        return any(one.op == "delete" for one in wrote)
+
+    def _check_restored(self, wrote: dict[str, list[Applied]]) -> None:
+        for system, applied in wrote.items():
+            for one in [each for each in applied if each.op == "update" and each.object == "Deal"]:
+                row = self.world.systems[system].rows["Deal"][one.id]
+                for name in [name for name in one.after if one.after[name] != one.before[name] and name != "key"]:
+                    assert row.deleted or row.values[name] != one.after[name] or self._rewritten(applied, one, name), (
+                        f"{system} {one.id} {name}: nothing was left, and it was not taken back")
+
+    @staticmethod
+    def _rewritten(applied: list[Applied], one: Applied, name: str) -> bool:
+        """The run wrote the field more than once, and the last value is what was there at first."""
+        cells = [each for each in applied if each.id == one.id and each.op == "update"]
+        return cells[0].before[name] == one.after[name]
+
+    @rule()
+    def quiet_point(self) -> None:
+        """After an undo the world is quiet too: what was taken back is not done again."""
+        HAPPENED["quiet"] += 1
+        for fake in self.world.systems.values():
+            fake.next_lag = 0
+        self.world.tick += 60
+        for _ in range(6):
+            report = self.run(seconds=60)
+            if not (report.written or report.changes):
+                break
+        last = self.run(seconds=60)
+        assert last.written == {} and last.changes == {}, f"{last.written} {last.changes}"
+        self.check_base_truth()
+
+
 def profile(examples: int, steps: int = 25) -> settings:
     return settings(max_examples=examples, stateful_step_count=steps, deadline=None, derandomize=True,
                     suppress_health_check=list(HealthCheck), print_blob=True)
 
 
 DEV, CI = profile(8), profile(60)
+FEWER = {"ScopeHistories": (4, 20), "UndoHistories": (4, 20)}
+"""Kinds whose single steps are several runs: fewer examples, in every run and with ``-m slow``."""
 
-KINDS = [Histories, LateHistories, HistoryHistories]
+KINDS = [Histories, LateHistories, HistoryHistories, ScopeHistories, UndoHistories]
 kinds = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 
 
 @kinds
 def test_histories(kind: type[Histories]) -> None:
-    run_state_machine_as_test(kind, settings=DEV)  # type: ignore[no-untyped-call]
+    few, _many = FEWER.get(kind.__name__, (0, 0))
+    run_state_machine_as_test(kind, settings=profile(few) if few else DEV)  # type: ignore[no-untyped-call]
 
 
 @pytest.mark.slow
 @kinds
 def test_many_histories_and_they_reach_what_they_are_for(kind: type[Histories]) -> None:
     HAPPENED.clear()
-    run_state_machine_as_test(kind, settings=CI)  # type: ignore[no-untyped-call]
+    _few, many = FEWER.get(kind.__name__, (0, 0))
+    run_state_machine_as_test(kind, settings=profile(many) if many else CI)  # type: ignore[no-untyped-call]
     wanted = ["delete", "merge", "decision", "matched", "conflict", "unknown", "crash"]
-    blind = [what for what in (*wanted, *(["stale", "recovered"] if kind is Histories else [])) if not HAPPENED[what]]
+    wanted += {"Histories": ["stale", "recovered"], "ScopeHistories": ["left scope", "hidden"],
+               "UndoHistories": ["undo update", "undo delete"]}.get(kind.__name__, [])
+    blind = [what for what in wanted if not HAPPENED[what]]
     assert blind == [], f"no history had one of these: the harness is blind to it; {HAPPENED}"

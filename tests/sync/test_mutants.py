@@ -19,7 +19,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 import sidefeed.sync.apply as apply_module
 from sidefeed.connector import Write
-from sidefeed.sync import Engine, GuardTripped, absorb, capture, engine, plan
+from sidefeed.sync import Engine, GuardTripped, absorb, capture, engine, plan, undo
 from sidefeed.sync.plan import content_digest
 from sidefeed.workspace import LeaseHeld, Store, store
 from sidefeed.workspace.store import Transaction
@@ -209,6 +209,38 @@ def another_organisation_answers(office: Office) -> None:
     assert len(office.b.live("Deal")) == 1
 
 
+def a_deal_that_leaves_the_scope(office: Office) -> None:
+    in_a, _in_b = one_deal(office, Scope="in")
+    office.mappings = replace(office.mappings, objects=tuple(
+        replace(om, scope={"Scope": ["in", None]}) if om.object == "Deal" else om for om in office.mappings.objects))
+    office.a.person_edits("Deal", in_a, {"Scope": "out"})
+    office.quiet()
+    assert len(office.b.live("Deal")) == 1
+    office.a.person_edits("Deal", in_a, {"Scope": "in", "Amount": "20"})
+    office.quiet()
+    assert office.only("b")["Amount"] == "20"
+
+
+def a_deal_hidden_from_us(office: Office) -> None:
+    in_a, in_b = one_deal(office)
+    office.a.hides = True
+    office.a.hidden.add(in_a)
+    office.b.person_edits("Deal", in_b, {"Amount": "20"})
+    office.quiet()
+    assert [row["Amount"] for row in office.b.live("Deal").values()] == ["20"]
+
+
+def a_run_is_undone(office: Office) -> None:
+    in_a, in_b = one_deal(office)
+    office.a.person_edits("Deal", in_a, {"Amount": "20", "NextStep": "call"})
+    run = office.sync()
+    office.b.person_edits("Deal", in_b, {"NextStep": "visit"})
+    office.engine().undo(run.run)
+    office.quiet()
+    assert (office.only("b")["Amount"], office.only("b")["NextStep"]) == ("10", "visit")
+    assert office.only("a")["Amount"] == "20", "what people typed in a stays there"
+
+
 def a_system_that_trims(office: Office) -> None:
     office.b.normal = lambda _name, value: f"{value} " if value else value
     in_a, _in_b = one_deal(office, NextStep="call")
@@ -363,6 +395,19 @@ def marker_check(patch: Patch) -> None:
     patch.setattr(Transaction, "marker", lambda _self, _system: None)
 
 
+def scope_exit(patch: Patch) -> None:
+    def delete(tx: Any, om: Any, object: str, id: str, report: Any, *, source: str = "") -> None:
+        record = tx.known_as(om.system, object, [id])[id][0]
+        tx.append([absorb.Draft(om.entity, record, {"_deleted": True}, om.system, om.system)])
+
+    patch.setattr(absorb, "leave", delete)
+    patch.setattr(absorb, "lose_sight", delete)
+
+
+def undone_stays_undone(patch: Patch) -> None:
+    patch.setattr(undo._Undo, "_hold", lambda _self: None)
+
+
 def recovery(patch: Patch) -> None:
     patch.setattr(engine, "recover", lambda *_args: None)
 
@@ -429,6 +474,12 @@ MUTANTS = [
            "scene: two that could be meant", scene(two_that_could_be_meant)),
     Mutant("marker", marker_check, "another organisation is not noticed", "scene: another organisation answers",
            scene(another_organisation_answers)),
+    Mutant("scope exit", scope_exit, "what leaves the scope is taken for deleted", "scene: a deal leaves the scope",
+           scene(a_deal_that_leaves_the_scope)),
+    Mutant("out of sight", scope_exit, "what is not there by its id is taken for deleted, though it may be hidden",
+           "scene: a deal hidden from us", scene(a_deal_hidden_from_us)),
+    Mutant("undone stays undone", undone_stays_undone, "what an undo took back is not remembered",
+           "scene: a run is undone", scene(a_run_is_undone)),
     Mutant("recovery", recovery, "open intents of a dead run are not looked at", "kill sweep",
            kills(a_busy_morning, conditional=False)),
     Mutant("base follows the remote", base_follows_remote, "the base keeps an old image after it was absorbed",

@@ -111,6 +111,17 @@ class Row:
     history: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class Applied:
+    """One write of ours that took effect: what the object held before and after."""
+
+    object: str
+    id: str
+    op: str
+    before: Mapping[str, Any]
+    after: Mapping[str, Any]
+
+
 class FakeSystem:
     """One outside system and its connector in one: ``person_*`` is what people do, the rest is the connector."""
 
@@ -134,6 +145,8 @@ class FakeSystem:
         self.poison: Callable[[str, Write], bool] = lambda _object, _write: False
         self.next_lag: int | None = None
         self.writes_seen: list[tuple[str, Write]] = []
+        self.applied: list[Applied] = []
+        self.hides = False
 
     # -- people -------------------------------------------------------------------------------------------------
 
@@ -200,7 +213,7 @@ class FakeSystem:
 
     def capabilities(self, object: str) -> Capabilities:
         return Capabilities(conditional=self.conditional, history=self.history, merges=True, write_batch=self.batch,
-                            read_batch=self.batch)
+                            read_batch=self.batch, hides=self.hides)
 
     def describe(self, object: str) -> ObjectSchema:
         return ObjectSchema(object, object, {name: FieldSchema(name, "string") for name in _FIELDS[object]})
@@ -226,7 +239,8 @@ class FakeSystem:
     def fetch(self, stream: Stream, fields: Sequence[str], ids: Sequence[str]) -> list[Remote]:
         self._io("read")
         rows = self.rows[stream.object]
-        return [self._remote(rows[id]) if id in rows else Remote(id, state="deleted") for id in ids]
+        return [self._remote(rows[id]) if id in rows and id not in self.hidden else Remote(id, state="deleted")
+                for id in ids]
 
     def find(self, stream: Stream, keys: Sequence[str]) -> Mapping[str, Sequence[str]]:
         self._io("read")
@@ -270,9 +284,11 @@ class FakeSystem:
             if taken:
                 return Outcome(write.key, "refused", error=Duplicate("that key is taken", of=taken))
             id = self.person_creates(object, write.values, actor="sidefeed")
+            self.applied.append(Applied(object, id, "create", {}, dict(rows[id].values)))
             return Outcome(write.key, "done", id, version="1")
         row = rows[write.external_id or ""]
-        if row.deleted:
+        before = dict(row.values)
+        if row.deleted or row.id in self.hidden:
             return Outcome(write.key, "refused", row.id, error=Gone(f"{row.id} is not there"))
         if self.conditional and write.version and write.version != str(row.version):
             return Outcome(write.key, "stale", row.id, version=str(row.version))
@@ -280,6 +296,7 @@ class FakeSystem:
             self.person_deletes(object, row.id)
         else:
             self._write(row, write.values, "sidefeed")
+        self.applied.append(Applied(object, row.id, write.op, before, dict(row.values)))
         return Outcome(write.key, "done", row.id, version=str(row.version) if self.conditional else "")
 
     def overwritten(self, stream: Stream, outcomes: Mapping[str, Write]) -> Mapping[str, Mapping[str, Any]]:
@@ -318,7 +335,7 @@ class FakeSystem:
 
 
 _FIELDS = {"Account": ("Name", "Domain", "Phone", "key"),
-           "Deal": ("Name", "NextStep", "Amount", "AccountId", "Tags", "key")}
+           "Deal": ("Name", "NextStep", "Amount", "AccountId", "Tags", "Scope", "key")}
 
 
 def mappings(folder: Path, systems: Sequence[str] = ("a", "b")) -> Mappings:

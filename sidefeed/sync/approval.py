@@ -1,0 +1,110 @@
+"""What a person says about a run that a guard stopped: let exactly that pass, or leave it out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sidefeed.sync.capture import swept
+from sidefeed.sync.scope import OUT
+from sidefeed.workspace import StoreError, Transaction
+
+SKIPPED = "skipped"
+"""The code under which writes that a person skipped are remembered."""
+
+_BELIEVED = {"mass-delete", "emptied", "refused-cursor"}
+_NO_SKIP = {
+    "marker": "Check the settings of that system; it cannot be skipped.",
+    "two-tools": "Switch one of the two off, or approve the run.",
+    "mapping-changed": "Put the old mapping file back, or approve the run.",
+    "older-than-the-world": "Restore the newest copy of the workspace, or approve the run.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """A run that waits for a person: its systems, what it was stopped for, and what approving it means."""
+
+    run: str
+    systems: tuple[str, ...]
+    trips: tuple[dict[str, Any], ...]
+
+    def approval(self, entities: Mapping[tuple[str, str], str]) -> dict[str, int]:
+        """What was shown, by guard and feed. Who believes deletions in one system lets them reach the others.
+        ``entities`` says which entity each (system, object) holds."""
+        shown: dict[str, int] = {}
+        for trip in self.trips:
+            entity, number = entities.get((trip["system"], trip["object"].partition("/")[0])), len(trip["items"])
+            shown[f"{trip['guard']} {trip['system']} {trip['object']}"] = number
+            for system, object in entities if trip["guard"] in _BELIEVED else ():
+                if entities[(system, object)] == entity:
+                    key = f"mass-delete {system} {object}"
+                    shown[key] = max(number, shown.get(key, 0))
+        return shown
+
+    @property
+    def confirms_mapping(self) -> bool:
+        return any(trip["guard"] == "mapping-changed" for trip in self.trips)
+
+
+def parked(tx: Transaction, run: str) -> Parked:
+    """A parked run by its id or the start of it. Raises StoreError where it is none that a person may decide."""
+    found = tx.run(run)
+    detail: Mapping[str, Any] = found["detail"] or {}
+    if found["state"] != "parked":
+        raise StoreError(f"run {found['id']} is {found['state']}: only a run that a guard parked can be approved or "
+                         f"skipped. `sidefeed status` lists them.")
+    if not found["what"].startswith("sync"):
+        what = found["what"].split()[0]
+        raise StoreError(f"run {found['id']} was `sidefeed {what}`: give that command again with --approve.")
+    return Parked(found["id"], tuple(detail.get("systems", ())), tuple(detail.get("trips", ())))
+
+
+def waiting_runs(tx: Transaction) -> list[dict[str, Any]]:
+    """Parked runs that still matter, newest first: no run of the same systems came to its end, or waits, since."""
+    seen: set[str] = set()
+    found = []
+    for run in tx.runs(500):
+        if run["state"] == "parked" and run["what"] not in seen:
+            found.append(run)
+        if run["state"] != "running":
+            seen.add(run["what"])
+    return found
+
+
+def skip(tx: Transaction, waiting: Parked) -> dict[str, int]:
+    """Leave out what stopped a run, so that the next one passes: deletions that were reported are not believed (the
+    copies elsewhere live on, unlinked), writes are not made until their content changes.
+
+    Returns how much was left out, by guard and feed. Raises StoreError for what cannot be left out.
+    """
+    for trip in waiting.trips:
+        if trip["guard"] in _NO_SKIP:
+            raise StoreError(f"{trip['message']} {_NO_SKIP[trip['guard']]}")
+    done: dict[str, int] = {}
+    for trip in waiting.trips:
+        system, object, items = trip["system"], trip["object"], trip["items"]
+        if trip["guard"] in _BELIEVED and all("record" not in item for item in items):
+            _disbelieve(tx, system, object, [item["external_id"] for item in items])
+        else:
+            for item in items:
+                for name, digest in item.get("contents", {}).items():
+                    tx.refuse(system, object, item["record"], name, digest=digest, code=SKIPPED, owner="ops", message=(
+                        f"a person skipped this when run {waiting.run} was stopped ({trip['guard']}); it is written "
+                        f"once the value or mapping changes, or with `sidefeed retry --code {SKIPPED}`"))
+        done[f"{trip['guard']} {system} {object}"] = len(items)
+    tx.set_run_state(waiting.run, SKIPPED)
+    return done
+
+
+def _disbelieve(tx: Transaction, system: str, object: str, ids: list[str]) -> None:
+    known = tx.known_as(system, object, ids)
+    links = tx.links(system, object, [record for record, _role in known.values()])
+    for link in links.values():
+        if link.state == "live" and link.external_id in known:
+            link.state, link.due, link.digest = OUT, False, None
+            tx.save_link(link)
+            tx.remember(system, object, link.external_id, link.entity, link.record, "gone")
+    tx.drop_inbox(system, object, ids)
+    swept(tx, system, object)

@@ -1,0 +1,152 @@
+"""What people decide, from the command line on practice servers: conflicts, rules, flips, and which object is which."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sandbox.hubspot import HubSpotServer
+from sandbox.salesforce import SalesforceServer
+from tests.test_command_line import Desk
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    with SalesforceServer(tls=True) as salesforce, HubSpotServer() as hubspot:
+        yield Desk(tmp_path, salesforce, hubspot)
+        assert salesforce.crashes == hubspot.crashes == []
+
+
+def hub(desk: Desk, kind: str) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = desk.hubspot.call(desk.hubspot.records, kind)
+    return rows
+
+
+def write(desk: Desk, kind: str, id: str, **values: Any) -> None:
+    desk.hubspot.call(lambda: desk.hubspot.update(kind, id, **values))
+
+
+def disagreement(desk: Desk, names: list[str]) -> None:
+    """Deals of which Salesforce and HubSpot say different closing dates."""
+    ids = {name: desk.sf("Opportunity", Name=name, StageName="Prospecting", CloseDate="2027-01-15") for name in names}
+    desk("sync")
+    desk("sync")
+    for row in hub(desk, "deals"):
+        name = row["properties"]["dealname"]
+        desk.salesforce.call(lambda name=name: desk.salesforce.update("Opportunity", ids[name], CloseDate="2027-02-01"))
+        write(desk, "deals", row["id"], closedate="2027-03-01T12:00:00Z")
+    for _run in range(3):
+        desk("sync")
+
+
+def test_a_conflict_shows_where_both_started_and_always_makes_the_decision_a_rule(desk: Desk) -> None:
+    disagreement(desk, ["Pumps", "Valves"])
+    entities = desk.folder / "mappings" / "entities.yaml"
+    before = entities.read_text()
+    _code, told = desk("conflicts")
+    (one,) = [line for line in told["conflicts"] if line["label"] == "Pumps"]
+    assert (one["field"], one["base"]) == ("close_date", "2027-01-15")
+    assert {(side["source"], side["value"]) for side in one["sides"]} == {
+        ("salesforce", "2027-02-01"), ("hubspot", "2027-03-01")}
+    assert all(side["hours"] >= 0 and side["actor"] for side in one["sides"])
+    code, told = desk("resolve", "Pumps", "close_date", "--always", "--value", "2027-04-01")
+    assert code == 2 and "--from" in told["error"]
+
+    code, told = desk("resolve", "Pumps", "close_date", "--from", "hubspot", "--always")
+    assert (code, told["value"], told["others"]) == (0, "2027-03-01", 1)
+    changed = [line for line in difflib.ndiff(before.splitlines(), entities.read_text().splitlines())
+               if line[0] in "+-"]
+    assert changed == ["-       close_date: {type: date, policy: ask}",
+                       "+       close_date: {type: date, policy: {prefer: hubspot}}"], "comments and order are kept"
+    code, tests = desk("map", "test")
+    assert code == 0, tests
+    code, told = desk("sync")
+    assert code in (0, 1), "the command that wrote the rule confirmed it"
+    rows = desk.salesforce.call(desk.salesforce.rows, "Opportunity")
+    assert {row["CloseDate"] for row in rows} == {"2027-03-01"}
+    desk.edit("entities.yaml", "policy: {prefer: hubspot}}\n      stage", "policy: ask}\n      stage")
+    code, tests = desk("map", "test")
+    assert code != 0 and "people are asked" in str(tests), "the golden test holds the rule"
+
+
+def test_a_short_form_gets_its_policy_too(desk: Desk) -> None:
+    from sidefeed.mapping import load
+    from sidefeed.mapping.always import NotWritten, always
+
+    folder = desk.folder / "mappings"
+    always(folder, "account", "phone", "salesforce")
+    always(folder, "contact", "account", "hubspot")
+    fields = load(folder).entities
+    assert fields["account"].fields["phone"].policy == ("prefer", "salesforce", False)
+    assert fields["contact"].fields["account"].policy.system == "hubspot"
+    with pytest.raises(NotWritten, match=r"account\.nonsense"):
+        always(folder, "account", "nonsense", "salesforce")
+
+
+def test_first_contact_is_shown_before_it_writes_and_its_questions_are_answered_in_bulk(desk: Desk) -> None:
+    def company(name: str, domain: str, **more: Any) -> None:
+        desk.hubspot.call(lambda: desk.hubspot.create("companies", name=name, domain=domain, **more))
+
+    desk.sf("Account", Name="Acme Inc.", Website="https://acme.test")
+    company("ACME", "acme.test")
+    for name in ("Twin One", "Twin Two"):
+        desk.sf("Account", Name=name, Website="https://twin.test", BillingCountry="France")
+    company("Twin One", "twin.test")
+    desk.sf("Account", Name="Only here", Website="https://here.test")
+    company("Only there", "there.test")
+    for _try in range(3):  # the search index of HubSpot lags
+        code, told = desk("link", "--plan")
+    assert code == 0
+    assert told["feeds"]["hubspot companies"] == {
+        "linked": 0, "matched": 0, "new_here": 3, "new_there": 1, "ambiguous": 0}, told
+    assert told["feeds"]["salesforce Account"] == {
+        "linked": 0, "matched": 1, "new_here": 1, "new_there": 1, "ambiguous": 2}, told
+    assert [(one["feed"], one["label"]) for one in told["matches"]] == [("salesforce Account", "ACME")]
+    likely = {one["values"]["name"]: one["candidates"][0] for one in told["questions"]}
+    assert (likely["Twin One"]["score"], likely["Twin Two"]["differs"]) == (1.0, ["name"])
+    assert len(hub(desk, "companies")) == 3, "nothing is written"
+
+    desk("sync")
+    code, told = desk("link")
+    assert code == 1 and len(told["questions"]) == 2
+    code, told = desk("link", "--accept", "0.95")
+    assert [line["label"] for line in told["answered"]] == ["Twin One"]
+    (question,) = told["questions"]
+    code, told = desk("link", "salesforce", "Account", question["external_id"], "new")
+    assert (code, told["questions"]) == (0, [])
+    for _run in range(3):
+        desk("sync")
+    assert sorted(row["properties"]["name"] for row in hub(desk, "companies")) == sorted(
+        row["Name"] for row in desk.salesforce.call(desk.salesforce.rows, "Account"))
+    assert len(hub(desk, "companies")) == 5
+    code, told = desk("link", "salesforce", "Account", question["external_id"], "new")
+    assert code == 2 and "nobody asked" in told["error"]
+
+
+def test_a_wrong_link_is_taken_apart_and_both_sides_have_their_own_values_again(desk: Desk) -> None:
+    mine = desk.sf("Account", Name="Acme", Website="https://acme.test", Phone="+1 212 555 0001", Industry="Banking")
+    desk("sync", "salesforce")
+    desk.hubspot.call(lambda: desk.hubspot.create(
+        "companies", name="Acme of Lyon", domain="acme.test", phone="+33 1 40 00 00 02", city="Lyon"))
+    for _run in range(4):
+        desk("sync")
+    (there,) = hub(desk, "companies")
+    names = {there["properties"]["name"], desk.salesforce.call(desk.salesforce.rows, "Account")[0]["Name"]}
+    assert len(names) == 1, "they were taken for one"
+    code, told = desk("unlink", "hubspot", "companies", there["id"])
+    assert code == 0, told
+    for _run in range(4):
+        desk("sync")
+    in_hubspot = {row["properties"]["name"]: row["properties"].get("phone") for row in hub(desk, "companies")}
+    in_salesforce = {row["Name"]: (row["Phone"], row["Industry"])
+                     for row in desk.salesforce.call(desk.salesforce.rows, "Account")}
+    assert in_hubspot.keys() == in_salesforce.keys() == {"Acme", "Acme of Lyon"}
+    assert "0001" in in_hubspot["Acme"] and "02" in in_hubspot["Acme of Lyon"]
+    assert in_salesforce["Acme"][1] == "Banking" and mine
+    assert desk("sync")[1]["written"] == {}
+    code, told = desk("unlink", "hubspot", "companies", "999")
+    assert code == 2 and "not linked" in told["error"]

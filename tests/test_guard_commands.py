@@ -1,0 +1,110 @@
+"""Guards from the command line, on practice servers: rights taken away, scopes left, runs approved and skipped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sandbox.hubspot import HubSpotServer
+from sandbox.salesforce import SalesforceServer
+from tests.test_command_line import Desk
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    with SalesforceServer(tls=True) as salesforce, HubSpotServer() as hubspot:
+        yield Desk(tmp_path, salesforce, hubspot)
+        assert salesforce.crashes == hubspot.crashes == []
+
+
+def deals(desk: Desk, number: int) -> list[str]:
+    ids = [desk.sf("Opportunity", Name=f"Deal {each:02}", StageName="Prospecting", CloseDate="2027-01-15",
+                   NextStep="call") for each in range(number)]
+    desk("sync")
+    desk("sync")
+    return ids
+
+
+def test_an_object_or_a_field_taken_from_our_sight_deletes_and_blanks_nothing(desk: Desk) -> None:
+    deals(desk, 3)
+    for right in ({"object": "Opportunity"}, {"object": "Opportunity", "field": "NextStep"}):
+        desk.salesforce.call(lambda right=right: desk.salesforce.bad_days.permission_removed(**right))
+        code, told = desk("sync")
+        assert code == 4 and list(told["failed"]) == ["salesforce Opportunity"], told
+        assert told["written"] == {}
+        assert [row["properties"]["hs_next_step"] for row in desk.hubspot.call(desk.hubspot.records, "deals")] == [
+            "call"] * 3
+        desk.salesforce.call(lambda right=right: desk.salesforce.bad_days.permission_restored(**right))
+    code, told = desk("sync")
+    assert (told["failed"], told["written"]) == ({}, {})
+
+
+def test_a_record_hidden_from_the_integration_user_is_told_from_a_deleted_one(desk: Desk) -> None:
+    hidden, deleted, kept = deals(desk, 3)
+    row = dict(desk.salesforce.store.table("Opportunity").rows[hidden])
+    desk.salesforce.call(lambda: desk.salesforce.records.purge("Opportunity", hidden))  # as sharing rules hide it
+    desk.salesforce.call(lambda: desk.salesforce.delete("Opportunity", deleted))
+    for one in desk.hubspot.call(desk.hubspot.records, "deals"):
+        desk.hubspot.call(lambda one=one: desk.hubspot.update("deals", one["id"], hs_next_step="visit"))
+    problems = [one for _run in range(3) for one in desk("sync")[1]["problems"]]
+    assert [(one["code"], one["record"]) for one in problems if one["owner"] == "admin"] == [("out-of-reach", hidden)]
+    assert {"Deal 00", "Deal 02"} <= set(desk.hs_names("deals", "dealname")), "hidden and kept"
+    desk.salesforce.call(lambda: desk.salesforce.store.put("Opportunity", row))
+    desk.salesforce.call(lambda: desk.salesforce.update("Opportunity", hidden, Description="seen again"))
+    desk("sync")
+    desk("sync")
+    seen = {one["properties"]["dealname"]: one["properties"].get("description")
+            for one in desk.hubspot.call(desk.hubspot.records, "deals")}
+    assert seen["Deal 00"] == "seen again" and kept
+
+
+def test_a_deal_that_leaves_the_scope_of_salesforce_is_unlinked_and_comes_back(desk: Desk) -> None:
+    desk.edit("salesforce.yaml", "  Opportunity:\n    entity: opportunity\n",
+              "  Opportunity:\n    entity: opportunity\n    scope: \"NextStep = 'call'\"\n")
+    gone, *_others = deals(desk, 3)
+    desk.salesforce.call(lambda: desk.salesforce.update("Opportunity", gone, NextStep=None, Description="elsewhere"))
+    _code, told = desk("sync")
+    assert (told["counts"]["left_scope"], told["written"]) == (1, {})
+    assert desk.hs_names("deals", "dealname") == ["Deal 00", "Deal 01", "Deal 02"]
+    desk.salesforce.call(lambda: desk.salesforce.update("Opportunity", gone, NextStep="call"))
+    _code, told = desk("sync")
+    assert told["written"] == {"hubspot deals": {"update": 1}}
+    assert desk("sync")[1]["written"] == {}
+
+
+def test_a_parked_run_is_shown_approved_and_another_skipped(desk: Desk) -> None:
+    ids = deals(desk, 24)
+    for id in ids[:12]:
+        desk.salesforce.call(lambda id=id: desk.salesforce.delete("Opportunity", id))
+    code, _told = desk("sync")
+    assert code == 3
+    desk("sync")
+    code, shown = desk("approve")
+    (parked,) = shown["parked"]
+    assert [(trip["guard"], len(trip["items"])) for trip in parked["trips"]] == [("mass-delete", 12)]
+    code, told = desk("approve", parked["run"])
+    assert told["written"] == {"hubspot deals": {"delete": 12}}
+    assert desk("approve")[1] == {"parked": []}
+    assert desk("approve", parked["run"])[0] == 2
+
+    for id in ids[12:23]:
+        desk.salesforce.call(lambda id=id: desk.salesforce.delete("Opportunity", id))
+    desk("sync")
+    (parked,) = desk("skip")[1]["parked"]
+    assert desk("skip", parked["run"])[1]["skipped"] == {"mass-delete salesforce Opportunity": 11}
+    assert desk("sync")[1]["written"] == {}
+    assert len(desk.hs_names("deals", "dealname")) == 12
+
+
+def test_thresholds_stand_in_the_settings_and_a_wrong_one_is_named(desk: Desk) -> None:
+    settings = desk.folder / "sidefeed.toml"
+    text = settings.read_text()
+    settings.write_text(text + "\n[guards.opportunity]\ncount = 100\nshare = 1.0\n")
+    for id in deals(desk, 14)[:12]:
+        desk.salesforce.call(lambda id=id: desk.salesforce.delete("Opportunity", id))
+    assert desk("sync")[1]["written"] == {"hubspot deals": {"delete": 12}}
+    settings.write_text(text + "\n[limits]\nhours = -1\n")
+    code, told = desk("sync")
+    assert code == 2 and "limits.hours" in told["error"]
