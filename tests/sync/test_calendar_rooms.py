@@ -15,6 +15,8 @@ from tests.sync.test_meetings import ANN, BOB, GUEST, Calendar, calendar
 
 __all__ = ["calendar"]
 
+pytestmark = pytest.mark.slow
+
 WORD = "Zwischenbericht"
 
 

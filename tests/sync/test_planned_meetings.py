@@ -5,12 +5,16 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
 from sidefeed.project import Project
 from sidefeed.workspace import Draft
 from tests.sync.test_caldav_meetings import DavCalendar, dav
 from tests.sync.test_meetings import ANN, BOB, GUEST, Calendar, calendar
 
 __all__ = ["calendar", "dav"]
+
+pytestmark = pytest.mark.slow
 
 DAY = (datetime.now(UTC) + timedelta(days=2)).strftime("%Y-%m-%d")
 
