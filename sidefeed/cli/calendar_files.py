@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 export_app = typer.Typer(no_args_is_help=True)
 
-FilesArgument = Annotated[list[Path], typer.Argument(metavar="FILES...", exists=True, dir_okay=False)]
+FilesArgument = Annotated[list[Path], typer.Argument(
+    metavar="FILES...", exists=True, dir_okay=False, help="The files to read.")]
 RepOption = Annotated[str, typer.Option("--as", metavar="REP", help="Whose they are: a mailbox address.")]
 
 
