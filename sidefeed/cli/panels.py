@@ -7,10 +7,10 @@ import typer
 PANELS: dict[str, tuple[str, ...]] = {
     "Begin": ("demo", "init", "prepare", "link", "import", "sandbox"),
     "Sync": ("plan", "apply", "sync", "status", "approve", "skip", "undo", "up", "down", "serve"),
-    "Decide": ("conflicts", "resolve", "ask", "parked", "release", "unlink"),
+    "Decide": ("conflicts", "resolve", "ask", "release", "unlink"),
     "Understand": ("blame", "trace", "census", "errors", "retry", "budget"),
-    "Mappings": ("check", "explain", "map", "rehearse", "canary", "scope", "backfill", "detach"),
-    "Calendars": ("my-calendar", "team-calendar", "departed", "calendar", "export"),
+    "Mappings": ("check", "explain", "map", "canary", "backfill", "detach"),
+    "Calendars": ("meet", "my-calendar", "team-calendar", "departed", "export"),
     "Forecast": ("forecast",),
 }
 
