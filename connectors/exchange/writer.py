@@ -99,9 +99,10 @@ class Writer:
         raise AssertionError(write.op)
 
     def _create(self, write: Write) -> Outcome:
-        item = new_item(self._completed(_invited(write)), write.external_key, self._kind, self._zone)
+        invited = _invited(write)
+        item = new_item(self._completed(invited), write.external_key, self._kind, self._zone)
         item_id, change_key = operations.create(self._door, self._folder, item, mail=write.mail)
-        return Outcome(write.key, "done", item_id, change_key, seen=normal_form(write.values))
+        return Outcome(write.key, "done", item_id, change_key, seen=normal_form(invited))
 
     def _update(self, write: Write) -> Outcome:
         values = {

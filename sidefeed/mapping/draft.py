@@ -346,7 +346,7 @@ def _line(
     if not each.createable and not each.updateable:
         options["direction"] = "read"
     elif each.required:
-        options["required_on_create"] = "true"
+        options |= {"required_on_create": "true", "never_blank": "true"}
     if each.createable != each.updateable:
         when = "when a record is created" if each.createable else "after a record was created"
         doubts.append(f"{raw} can be written only {when}: add `direction: read`?")

@@ -138,7 +138,7 @@ def test_the_command_drafts_writes_and_refuses(desk: Desk) -> None:  # noqa: F81
     before = (desk.folder / "mappings" / "salesforce.yaml").read_text()
     code, shown = desk("map", "init", "salesforce", "Lead")
     assert (code, shown["entity"], shown["new_entity"], shown["files"]) == (0, "lead", True, [])
-    assert "last_name: {field: LastName, max_length: 80, required_on_create: true}" in shown["text"]
+    assert "last_name: {field: LastName, max_length: 80, required_on_create: true, never_blank: true}" in shown["text"]
     assert (desk.folder / "mappings" / "salesforce.yaml").read_text() == before, "nothing is written without --write"
     code, written = desk("map", "init", "salesforce", "Lead", "--write")
     assert code == 0
