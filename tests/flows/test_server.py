@@ -162,8 +162,8 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 def test_up_brings_pool_blocks_deployments_and_a_locked_door(running: Running) -> None:
     told = running.told
     assert told["started"] is True
-    assert told["deployments"] == ["caldav", "census", "daily", "everything", "exchange", "hubspot", "mapping",
-                                   "microsoft365", "salesforce"]
+    assert told["deployments"] == [
+        "caldav", "census", "daily", "everything", "exchange", "hubspot", "mapping", "microsoft365", "parked", "salesforce"]
     assert told["paused"] == told["deployments"]
     assert "never been synced" in told["why_paused"]
     assert httpx.get(f"{told['api_url']}/work_pools/sidefeed", trust_env=False).status_code == 401
