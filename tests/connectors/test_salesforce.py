@@ -171,8 +171,9 @@ def test_a_scope_narrows_live_records_but_not_deletions(office: Office) -> None:
     assert {record.id for record in records} == {inside}
     office.deletes("Opportunity", gone)
     records, _ = office.read("Opportunity", ["Name"], cursor, scope=scope)
-    assert {(record.id, record.state) for record in records} == {(inside, "live"), (gone, "deleted")}
-    assert outside not in {record.id for record in records}
+    assert {(record.id, record.state) for record in records} == {
+        (inside, "live"), (gone, "deleted"), (outside, "left")}
+    assert all(record.values is None for record in records if record.id == outside)
 
 
 def test_numbers_are_the_servers_own_digits_and_parents_fields_keep_their_path(office: Office) -> None:

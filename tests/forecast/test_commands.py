@@ -13,7 +13,7 @@ import openpyxl
 import pytest
 from typer.testing import CliRunner, Result
 
-from sidefeed.cli import app
+from sidefeed.cli import app, output
 from sidefeed.cli.project_files import write_project
 from tests.forecast.shop import Shop, money
 
@@ -40,7 +40,8 @@ class Desk:
         self.shop.edit(self.valve, actor="bob", stage="won")
 
     def run(self, *words: str) -> Result:
-        result = CliRunner().invoke(app, ["forecast", *words, "-C", str(self.folder)], env={"COLUMNS": "200"})
+        output.out.width = 200
+        result = CliRunner().invoke(app, ["forecast", *words, "-C", str(self.folder)])
         if result.exception and not isinstance(result.exception, SystemExit):
             raise result.exception
         return result
