@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import socket
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -80,7 +81,15 @@ def lost(infrastructure: str | None) -> bool:
         return True
     except PermissionError:
         return False
-    return False
+    return _unburied(int(pid))
+
+
+def _unburied(pid: int) -> bool:
+    """Whether a process ended and its parent has not asked how: it still answers to its number. Linux tells."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except (OSError, IndexError):
+        return False
 
 
 def _to_the_end(flow: Flow[..., Any], flow_run: FlowRun) -> Exception | None:
