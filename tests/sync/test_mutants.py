@@ -26,7 +26,7 @@ from sidefeed.workspace.store import Transaction
 from tests.sync.test_engine import Office
 from tests.sync.test_histories import Histories, LateHistories, profile
 from tests.sync.test_kill_sweep import a_busy_morning, first_contact, sweep
-from tests.sync.world import FakeSystem, World
+from tests.sync.world import FakeSystem, Killed, World
 
 Patch = pytest.MonkeyPatch
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "testing.md"
@@ -47,6 +47,10 @@ class EagerHistories(Histories):
     """A feed that shows everything at once and stamps to the second: only ``>=`` stands between it and a lost edit."""
 
     options = {"overlap": 0}
+
+
+LONG = 100_000
+"""Seconds after which a change shows in a feed: later than any scene lasts."""
 
 
 def kills(scenario: Any, **options: Any) -> Callable[[Path], None]:
@@ -108,6 +112,7 @@ def in_conflict(office: Office) -> list[set[str]]:
 
 def somebody_edits_what_an_unheard_create_made(office: Office) -> None:
     office.a.person_creates("Deal", {"Name": "Big", "Amount": "10"})
+    office.b.next_lag = LONG
     office.b.lose_answer = 1
     office.world.tick += 60
     real, office.b.find = office.b.find, lambda stream, keys: {}  # type: ignore[method-assign, assignment]
@@ -121,6 +126,25 @@ def somebody_edits_what_an_unheard_create_made(office: Office) -> None:
 def a_lost_answer_to_a_create(office: Office) -> None:
     office.a.person_creates("Deal", {"Name": "Big", "Amount": "10"})
     office.b.lose_answer = 1
+    office.b.next_lag = LONG  # its feed does not show it in time: only asking for the key can
+    office.quiet()
+    assert len(office.b.live("Deal")) == 1
+
+
+def killed_just_after_a_create(office: Office) -> None:
+    office.a.person_creates("Deal", {"Name": "Big", "Amount": "10"})
+    office.b.next_lag = LONG
+
+    def kill(_number: int, phase: str, _what: str) -> None:
+        if phase == "after" and office.b.live("Deal"):
+            raise Killed
+
+    office.world.on_call = kill
+    office.world.tick += 60
+    with pytest.raises(Killed):
+        office.engine().sync()
+    office.world.on_call = None
+    office.world.tick += 1000  # the dead run's lease ends
     office.quiet()
     assert len(office.b.live("Deal")) == 1
 
@@ -448,7 +472,7 @@ MUTANTS = [
     Mutant("key lookup", key_lookup, "`find` finds nothing, in a system without unique keys",
            "scene: a lost answer to a create", scene(a_lost_answer_to_a_create, unique=False)),
     Mutant("intent before create", intent_before_create, "the intent and the link being created are not stored",
-           "kill sweep, without unique keys", kills(first_contact, unique=False)),
+           "scene: killed just after a create", scene(killed_just_after_a_create, unique=False)),
     Mutant("no blind re-upsert", blind_upsert, "a create whose answer was lost is sent again as an upsert",
            "scene: somebody edits what an unheard create made", scene(somebody_edits_what_an_unheard_create_made)),
     Mutant("overlap", overlap, "the feed's window does not reach back over its lag", "random histories, late feeds",
