@@ -584,7 +584,11 @@ def test_histories(kind: type[Histories]) -> None:
 
 @pytest.mark.slow
 @kinds
-def test_many_histories_and_they_reach_what_they_are_for(kind: type[Histories]) -> None:
+def test_many_histories_and_they_reach_what_they_are_for(
+    kind: type[Histories], pytestconfig: pytest.Config
+) -> None:
+    if not pytestconfig.getoption("--nightly"):
+        pytest.skip("run by `pytest --nightly -m slow`")
     HAPPENED.clear()
     _few, many = FEWER.get(kind.__name__, (0, 0))
     run_state_machine_as_test(kind, settings=profile(many) if many else CI)  # type: ignore[no-untyped-call]
