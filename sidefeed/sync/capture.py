@@ -125,13 +125,13 @@ def _news(tx: Any, system: str, object: str, records: tuple[Remote, ...]) -> dic
             if remote.state == "live" and remote.values is not None and remote.merged_into is None}
     known = tx.digests(system, object, live.keys())
     same = {id for id, value in live.items() if known.get(id) == value}
-    if same:
-        # An older observation may still wait in the inbox; it must not outlive this newer one.
-        tx.drop_inbox(system, object, same)
     gone = {remote.id for remote in records if remote.state != "live" and remote.merged_into is None}
     if gone:
         roles = tx.known_as(system, object, gone)
         same |= {id for id in gone if id not in roles or roles[id][1] == "gone"}
         if "/" in object:
             busy.forget(tx, system, object, gone)
+    if same:
+        # An older observation may still wait in the inbox, of a run that died; it must not outlive this newer one.
+        tx.drop_inbox(system, object, same)
     return {id: payload for id, payload in news.items() if id not in same}

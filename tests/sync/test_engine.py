@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from sidefeed.connector import Stream
 from sidefeed.sync import Engine, Report
+from sidefeed.sync.capture import capture
 from sidefeed.workspace import Draft, Store
 from tests.sync.world import World, mappings
 
@@ -137,6 +139,17 @@ def test_what_was_restored_and_is_deleted_once_more_goes_everywhere(office: Offi
     office.a.person_restores("Deal", in_a)
     office.quiet()
     assert len(office.a.live("Deal")) == len(office.b.live("Deal")) == 1
+    office.a.person_deletes("Deal", in_a)
+    office.quiet()
+    assert office.a.live("Deal") == office.b.live("Deal") == {}
+
+
+def test_what_was_deleted_before_anybody_absorbed_it_is_made_nowhere(office: Office) -> None:
+    """A seed of the histories: a run died between reading a new deal and absorbing it, and the deal was deleted."""
+    office.quiet()
+    in_a = office.a.person_creates("Deal", {"Name": "Big", "Amount": "10"})
+    office.world.tick += 60
+    capture(office.store, office.a, office.mappings.of("a", "Deal"), Stream("Deal"))
     office.a.person_deletes("Deal", in_a)
     office.quiet()
     assert office.a.live("Deal") == office.b.live("Deal") == {}
