@@ -9,7 +9,6 @@ from tests import postgres as server
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--nightly", action="store_true", help="Also run many random histories (an hour if one fails).")
     parser.addoption("--crash-every", type=int, default=29,
                      help="Try each n-th point of the crash matrix; 1 tries them all (some minutes).")
 

@@ -78,7 +78,7 @@ def _print_undone(done: Undone, plans: list[ObjectPlan], limit: int, *, planned:
                          f"{escape(one.what[:160])}")
     if len(done.restored) > limit:
         output.out.print(f"... and {len(done.restored) - limit} more; --json prints all.")
-    records = len(done.records)
+    records = len(done.parts)
     output.out.print(f"{len(done.restored)} things {would}taken back on {records} records"
                      + (f", in {sum(len(one.writes) for one in plans)} writes" if planned else "")
                      + f"; {len(done.left)} {would}left as they are")

@@ -137,7 +137,7 @@ class Engine:
         report = self._run(
             f"undo {run} in", None, approve=False, confirm_mapping=False, skip_changed=True, writing=True,
             before_writing=lambda live, report: self._undo(run, record, field, actor, found),
-            narrow=lambda plan: keep_only(plan, found[0].records))
+            narrow=lambda plan: keep_only(plan, found[0].parts))
         return found[0], report
 
     def plan_undo(
@@ -148,7 +148,7 @@ class Engine:
             run = tx.run(run)["id"]
         found: list[Undone] = []
         plans, report = self.plan(
-            skip_changed=True, narrow=lambda plan: keep_only(plan, found[0].records),
+            skip_changed=True, narrow=lambda plan: keep_only(plan, found[0].parts),
             before_writing=lambda engine: lambda live, report: engine._undo(run, record, field, actor, found))
         return (found[0] if found else Undone(run)), plans, report
 

@@ -110,12 +110,28 @@ def min_calls(writes: Iterable[PlannedWrite], capabilities: Capabilities) -> int
     return calls
 
 
-def keep_only(plan: ObjectPlan, records: Collection[str]) -> None:
-    """Leave the writes of other records for the next sync."""
+def keep_only(plan: ObjectPlan, parts: Mapping[str, Collection[str]]) -> None:
+    """Leave everything else for the next sync: other records, and other fields of these. ``parts`` names the fields by
+    record; an empty name or that of deletion stands for the object, which may then be created or deleted."""
+    kept = []
     for write in plan.writes:
-        if write.record not in records:
+        wanted = parts.get(write.record, ())
+        if write.op == "update":
+            _keep_fields(plan.om, write, wanted)
+        if write.after if write.op == "update" else {"", DELETED} & set(wanted):
+            kept.append(write)
+        else:
             plan.waiting[write.record] = "not part of this run; the next sync takes it up"
-    plan.writes = [write for write in plan.writes if write.record in records]
+    plan.writes = kept
+
+
+def _keep_fields(om: ObjectMap, write: PlannedWrite, names: Collection[str]) -> None:
+    write.fields = {name: revs for name, revs in write.fields.items() if name in names}
+    raw = {key for name in write.fields for key in om.field(name).lens.raw}
+    write.after = {key: value for key, value in write.after.items() if key in raw}
+    write.before = {key: value for key, value in write.before.items() if key in raw}
+    write.why = {name: why for name, why in write.why.items() if name in names}
+    write.reason = "; ".join(sorted(set(write.why.values())))
 
 
 def plan_object(

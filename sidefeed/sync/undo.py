@@ -67,8 +67,12 @@ class Undone:
     """What systems said by themselves, which is not ours to take back there."""
 
     @property
-    def records(self) -> set[str]:
-        return {one.record for one in self.restored}
+    def parts(self) -> dict[str, set[str]]:
+        """What is taken back: by record, its fields; an empty name is an object."""
+        found: dict[str, set[str]] = {}
+        for one in self.restored:
+            found.setdefault(one.record, set()).add(one.field)
+        return found
 
     def as_json(self) -> dict[str, Any]:
         return {"undone": self.run, "restored": [asdict(one) for one in self.restored],
