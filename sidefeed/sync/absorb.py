@@ -378,6 +378,9 @@ class _Batch:
             edit = _Edit(one, link)
             if revived and state is not None and state.values.get(DELETED):
                 edit.fields[DELETED] = False
+                if DELETED not in link.exceptions:
+                    # Our deletion found nothing there, so nobody there has seen it: it was out of sight, not restored.
+                    edit.base[DELETED] = ()
         else:
             edit = _Edit(one, link)
         if state is None and not old and not link.exceptions and not link.sent:

@@ -155,6 +155,24 @@ def test_what_was_deleted_before_anybody_absorbed_it_is_made_nowhere(office: Off
     assert office.a.live("Deal") == office.b.live("Deal") == {}
 
 
+def test_what_was_out_of_sight_when_it_was_deleted_elsewhere_asks_when_it_comes_back(office: Office) -> None:
+    """A seed of the histories: coming back to sight was taken for a person's decision that the deal lives."""
+    office.a.person_creates("Deal", {"Name": "Big", "Amount": "10"})
+    office.quiet()
+    (in_a,), (in_b,) = office.a.live("Deal"), office.b.live("Deal")
+    office.b.hides = True
+    office.b.hidden.add(in_b)
+    office.a.person_deletes("Deal", in_a)
+    office.quiet()
+    office.b.hidden.discard(in_b)
+    office.b.person_edits("Deal", in_b, {"NextStep": "call her"})
+    office.quiet()
+    assert list(office.b.live("Deal")) == [in_b]
+    with office.store.read() as tx:
+        (state,) = tx.conflicted()
+    assert "_deleted" in state.conflicts
+
+
 def test_deleting_what_somebody_else_just_edited_asks_and_the_edit_stays(office: Office) -> None:
     office.a.person_creates("Deal", {"Name": "Big", "Amount": "10"})
     office.quiet()

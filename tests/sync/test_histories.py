@@ -569,7 +569,7 @@ def profile(examples: int, steps: int = 25) -> settings:
 
 
 DEV, CI = profile(8), profile(60)
-FEWER = {"ScopeHistories": (4, 8), "UndoHistories": (4, 20)}
+FEWER = {"ScopeHistories": (4, 20), "UndoHistories": (4, 20)}
 """Kinds whose single steps are several runs: fewer examples, in every run and with ``-m slow``."""
 
 KINDS = [Histories, LateHistories, HistoryHistories, ScopeHistories, UndoHistories]
