@@ -289,6 +289,8 @@ def _settle(
         link = links[planned.record]
         key = link.key if planned.op == "create" else f"{planned.record}:{planned.op}"
         outcome = outcomes[key]
+        if planned.mails is not None and not planned.mails.asked and outcome.status in ("done", "unknown"):
+            report.count("mailed", len(planned.mails.to))
         values = {**planned.after, **({om.key_field: link.key} if planned.op == "create" and om.key_field else {})}
         settled[key] = (outcome.status, _outcome_json(planned, outcome))
         if outcome.status == "done":

@@ -33,7 +33,18 @@ from sidefeed.sync.capture import Progress, capture, missing_ids, swept
 from sidefeed.sync.census import FeedCensus
 from sidefeed.sync.census import take as take_census
 from sidefeed.sync.flips import park
-from sidefeed.sync.guard import Approval, GuardTripped, Limits, Trip, check_inbox, check_plan, check_sweep, refuse
+from sidefeed.sync.guard import (
+    Approval,
+    GuardTripped,
+    Limits,
+    SoFar,
+    Trip,
+    check_inbox,
+    check_plan,
+    check_sweep,
+    people_mailed,
+    refuse,
+)
 from sidefeed.sync.match import natural_keys
 from sidefeed.sync.matching import LinkPlan, questions
 from sidefeed.sync.plan import ObjectPlan, keep_only, plan_object
@@ -382,11 +393,12 @@ class Engine:
         """Plan and apply in waves: parents before children, and again for what moved meanwhile."""
         with self.store.read() as tx:
             plans = self._plans(tx, live, report)
-            trips = [trip for plan in plans for trip in check_plan(tx, plan, self.limits)]
-            report.approved += refuse(approve, trips)
+            self._guard(tx, plans, report, approve)
             self.meter.set_aside(tx, plans)
-        for _wave in range(WAVES):
+        for wave in range(WAVES):
             again = False
+            if wave:
+                self._guard_wave(live, report, approve, narrow)
             for om, stream in self._feeds(live, report):
                 if om.readonly and not (om.entity == "meeting" and stream.partition):
                     continue
@@ -397,6 +409,7 @@ class Engine:
                     if narrow is not None:
                         narrow(plan)
                     with self.store.read() as tx:
+                        self._guard(tx, [plan], report, approve)  # what this very wave released counts too
                         waiting = self.meter.fit(tx, plan)
                     if waiting:
                         self._spent(om, stream, report, waiting)
@@ -411,6 +424,23 @@ class Engine:
             doubtful = {f"{trip.system} {trip.object}" for trip in self._unbelievable(live, report).values()
                         if approve is not True and trip.key not in report.approved}
             self._absorb(live, report, without=doubtful)
+
+    def _guard_wave(self, live: list[str], report: Report, approve: Approval, narrow: Narrow | None) -> None:
+        """Hold what moved while this run wrote against the guards, all feeds together, before any of it is written."""
+        with self.store.read() as tx:
+            plans = self._plans(tx, live, report)
+            if narrow is not None:
+                for plan in plans:
+                    narrow(plan)
+            self._guard(tx, plans, report, approve)
+
+    def _guard(self, tx: Transaction, plans: Sequence[ObjectPlan], report: Report, approve: Approval) -> None:
+        written, mailed = report.counts.get("written", 0), report.counts.get("mailed", 0)
+        trips: list[Trip] = []
+        for plan in plans:
+            trips += check_plan(tx, plan, self.limits, SoFar(written, mailed))
+            mailed += people_mailed(plan)
+        report.approved += [key for key in refuse(approve, trips) if key not in report.approved]
 
     def _spent(self, om: ObjectMap, stream: Stream, report: Report, waiting: int = 0) -> None:
         """The share of the day's calls is used: say so once, and leave the work for the next run."""

@@ -1,4 +1,5 @@
-"""Guards: rules that stop a run before its first write. A tripped guard means no write at all, never a few.
+"""Guards: rules that stop a run before its first write. A tripped guard means no write at all, never a few. What moves
+while a run writes is held against the same rules before each further wave.
 
 Each guard names exactly what it stopped. A person then lets that pass (`sidefeed approve RUN`: this guard at this feed,
 for no more records than were shown) or leaves it out (`sidefeed skip RUN`).
@@ -93,7 +94,7 @@ class Trip:
 
 
 class GuardTripped(Exception):
-    """A run was stopped before its first write."""
+    """A run was stopped before its first write, or before it wrote what came up while it wrote."""
 
     def __init__(self, trips: Sequence[Trip]) -> None:
         super().__init__("; ".join(trip.message for trip in trips))
@@ -166,15 +167,29 @@ def check_sweep(om: ObjectMap, object: str, missing: Sequence[str], known: int, 
 # -- before anything is written ---------------------------------------------------------------------------------------
 
 
-def check_plan(tx: Transaction, plan: ObjectPlan, limits: Limits) -> list[Trip]:
-    """Mass deletion, mass blanking, one field changed nearly everywhere, and messages to people, in one feed's plan."""
+@dataclass(frozen=True, slots=True)
+class SoFar:
+    """What this run did before: writes in all, and people whom it had mailed unasked, or is about to."""
+
+    written: int = 0
+    mailed: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.written:,} writes were made before, and none of these" if self.written else "Nothing was written"
+
+
+def check_plan(tx: Transaction, plan: ObjectPlan, limits: Limits, so_far: SoFar = SoFar()) -> list[Trip]:
+    """Mass deletion, mass blanking, one field changed nearly everywhere, and messages to people, in one feed's plan.
+
+    What the run wrote to this feed ``so_far`` counts with it, so that waves below a threshold do not add up unseen.
+    """
     if not plan.writes:
         return []
     deletes = [write for write in plan.writes if write.op == "delete"]
     updates = [write for write in plan.writes if write.op == "update"]
     blanks = {write.record: write for write in updates
               if any(after is None and write.before.get(name) is not None for name, after in write.after.items())}
-    trips = _two_tools(tx, plan) if plan.om.entity == "meeting" else []
+    trips = _two_tools(tx, plan, so_far) if plan.om.entity == "meeting" else []
     if not (deletes or updates or any(write.mails for write in plan.writes)):
         return trips
     om, linked = plan.om, tx.count_links(plan.om.system, plan.stream.name)
@@ -186,20 +201,27 @@ def check_plan(tx: Transaction, plan: ObjectPlan, limits: Limits) -> list[Trip]:
     ):
         before = len(earlier - {write.record for write in mine})
         if mine and len(mine) + before > limit:
-            trips.append(_trip(guard, plan, mine, (
+            trips.append(_trip(guard, plan, mine, so_far, (
                 f"would {what} {len(mine)} of {linked} records{_also(before, limits)}, more than {limit}")))
-    trips += _one_field(plan, updates, done.changed, linked, limits)
-    unasked = [write for write in plan.writes if write.mails is not None and not write.mails.asked]
-    people = sum(len(write.mails.to) for write in unasked if write.mails)
-    if people > limits.mails:
+    trips += _one_field(plan, updates, done.changed, linked, limits, so_far)
+    people = people_mailed(plan)
+    if people and people + so_far.mailed > limits.mails:
+        also = f" ({so_far.mailed} more in this run)" if so_far.mailed else ""
         allowed = f", more than {limits.mails}" if limits.mails else ""
-        trips.append(_trip("mail-budget", plan, unasked, (
-            f"would mail {people} people{allowed}, and no organiser asked for it")))
+        unasked = [write for write in plan.writes if write.mails is not None and not write.mails.asked]
+        trips.append(_trip("mail-budget", plan, unasked, so_far, (
+            f"would mail {people} people{also}{allowed}, and no organiser asked for it")))
     return trips
 
 
+def people_mailed(plan: ObjectPlan) -> int:
+    """How many messages the systems may send because of a plan, where no organiser asked for it."""
+    return sum(len(write.mails.to) for write in plan.writes if write.mails is not None and not write.mails.asked)
+
+
 def _one_field(
-    plan: ObjectPlan, updates: Iterable[PlannedWrite], earlier: Mapping[str, set[str]], linked: int, limits: Limits
+    plan: ObjectPlan, updates: Iterable[PlannedWrite], earlier: Mapping[str, set[str]], linked: int, limits: Limits,
+    so_far: SoFar,
 ) -> list[Trip]:
     by_field: dict[str, list[PlannedWrite]] = {}
     for write in updates:
@@ -210,8 +232,8 @@ def _one_field(
     for name, writes in by_field.items():
         before = len(earlier.get(name, set()) - {write.record for write in writes})
         if len(writes) + before > max(limits.one_field_count, int(linked * limits.one_field)):
-            trips.append(_trip("mass-update", plan, writes, f"would change {name} on {len(writes)} of {linked} records"
-                                                            f"{_also(before, limits)}"))
+            trips.append(_trip("mass-update", plan, writes, so_far, (
+                f"would change {name} on {len(writes)} of {linked} records{_also(before, limits)}")))
     return trips
 
 
@@ -219,21 +241,21 @@ def _also(before: int, limits: Limits) -> str:
     return f" ({before} more were in the last {limits.hours} hours)" if before else ""
 
 
-def _two_tools(tx: Transaction, plan: ObjectPlan) -> list[Trip]:
+def _two_tools(tx: Transaction, plan: ObjectPlan, so_far: SoFar) -> list[Trip]:
     """Meetings that are about to be made and stand there already, written by somebody who writes many of them."""
     wanted = [write for write in plan.writes if write.op == "create"]
     found = rivals(tx, plan.om.system, [write.record for write in wanted])
     return [Trip("two-tools", plan.om.system, plan.stream.name, (
         f"{plan.om.system} {plan.stream.name}: {len(rival.records)} meetings that would be made stand there already, "
-        f"written by {rival.author}: another tool seems to file the same calendars. Nothing was written. Switch one of "
+        f"written by {rival.author}: another tool seems to file the same calendars. {so_far}. Switch one of "
         f"the two off, or approve the run if these really are different meetings."),
         tuple({"record": write.record, "label": write.label} for write in wanted if write.record in rival.records))
         for rival in found]
 
 
-def _trip(guard: str, plan: ObjectPlan, writes: Sequence[PlannedWrite], what: str) -> Trip:
+def _trip(guard: str, plan: ObjectPlan, writes: Sequence[PlannedWrite], so_far: SoFar, what: str) -> Trip:
     return Trip(guard, plan.om.system, plan.stream.name, (
-        f"{plan.om.system} {plan.stream.name}: this run {what}. Nothing was written. Look at the list; approve the run "
+        f"{plan.om.system} {plan.stream.name}: this run {what}. {so_far}. Look at the list; approve the run "
         f"if it is meant, or mend the cause and run again."), tuple(_stopped(write) for write in writes))
 
 

@@ -240,6 +240,54 @@ def test_messages_to_people_have_a_budget_of_none(office: Guarded) -> None:
     assert trip.guard == "mail-budget" and trip.items[0]["mails"] == ["ann@customer.test", "bob@customer.test"]
 
 
+def a_robot_blanks_while_we_write(office: Guarded, number: int, batch: int = 50) -> None:
+    """People edit deals in a; the moment we write them to b, something there blanks the next step of the same deals."""
+    office.limits = replace(office.limits, one_field_count=100)
+    office.b.batch = batch
+    for id in list(office.a.live("Deal"))[:number]:
+        office.a.person_edits("Deal", id, {"Amount": "2"})
+    names = {office.a.rows["Deal"][id].values["Name"] for id in list(office.a.live("Deal"))[:number]}
+
+    def blank(_number: int, phase: str, what: str) -> None:
+        if (phase, what) == ("before", "b write"):
+            office.world.on_call = None
+            for id, row in office.b.live("Deal").items():
+                if row["Name"] in names:
+                    office.b.person_edits("Deal", id, {"NextStep": None}, actor="robot")
+
+    office.world.on_call = blank
+
+
+def test_what_comes_up_while_a_run_writes_is_held_against_the_guards_too(office: Guarded) -> None:
+    a_robot_blanks_while_we_write(office, 12)
+    (trip,) = office.stopped().trips
+    assert (trip.guard, trip.system, len(trip.items)) == ("mass-blank", "a", 12)
+    assert trip.items[0]["fields"]["NextStep"] == {"before": "call", "after": None}
+    assert [row["NextStep"] for row in office.a.live("Deal").values()] == ["call"] * 20
+    office.approve()
+    office.quiet()
+    assert [row["NextStep"] for row in office.a.live("Deal").values()].count(None) == 12
+    assert sum(row["Amount"] == "2" for row in office.b.live("Deal").values()) == 12
+
+
+def test_a_run_stopped_in_a_later_wave_says_what_it_wrote_before(office: Guarded) -> None:
+    office.b.person_creates("Deal", {"Name": "New", "Amount": "1"})
+    a_robot_blanks_while_we_write(office, 12)
+    with pytest.raises(GuardTripped, match="1 writes were made before, and none of these") as tripped:
+        office.sync()
+    assert [trip.guard for trip in tripped.value.trips] == ["mass-blank"]
+    assert [row["NextStep"] for row in office.a.live("Deal").values() if row["Name"] != "New"] == ["call"] * 20
+    with office.store.read() as tx:
+        run = tx.run(office.waiting())
+    assert run["counts"]["written"] == 1 and run["detail"]["written"] == {"a Deal": {"create": 1}}
+
+
+def test_few_that_come_up_while_a_run_writes_pass(office: Guarded) -> None:
+    a_robot_blanks_while_we_write(office, 9)
+    office.sync()
+    assert [row["NextStep"] for row in office.a.live("Deal").values()].count(None) == 9
+
+
 def test_a_deletion_stamped_in_the_future_holds_back_nobody(office: Guarded) -> None:
     (id,) = delete(office, 1)
     office.a.rows["Deal"][id].stamp = office.world.tick + 10_000

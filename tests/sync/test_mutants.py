@@ -216,6 +216,25 @@ def everything_gone_at_once(office: Office) -> None:
     assert len(office.b.live("Deal")) == 20
 
 
+def a_robot_blanks_everything_while_we_write(office: Office) -> None:
+    for number in range(20):
+        office.a.person_creates("Deal", {"Name": f"Deal {number}", "Amount": "1", "NextStep": "call"})
+    office.quiet()
+    for id in list(office.a.live("Deal")):
+        office.a.person_edits("Deal", id, {"Amount": "2"})
+
+    def blank(_number: int, phase: str, what: str) -> None:
+        if (phase, what) == ("before", "b write"):
+            office.world.on_call = None
+            for id in office.b.live("Deal"):
+                office.b.person_edits("Deal", id, {"NextStep": None}, actor="robot")
+
+    office.world.on_call = blank
+    with pytest.raises(GuardTripped):
+        office.sync()
+    assert {row["NextStep"] for row in office.a.live("Deal").values()} == {"call"}
+
+
 def two_that_could_be_meant(office: Office) -> None:
     office.a.person_creates("Account", {"Name": "Twin one", "Domain": "twin.test"})
     office.a.person_creates("Account", {"Name": "Twin two", "Domain": "twin.test"})
@@ -409,6 +428,18 @@ def mass_delete_guard(patch: Patch) -> None:
     patch.setattr(engine, "check_plan", lambda *_args: [])
 
 
+def later_waves(patch: Patch) -> None:
+    real = Engine._guard
+    asked: list[Any] = []
+
+    def once(self: Engine, tx: Any, plans: Any, report: Any, approve: Any) -> None:
+        if report not in asked:
+            asked.append(report)
+            real(self, tx, plans, report, approve)
+
+    patch.setattr(Engine, "_guard", once)
+
+
 def uniqueness_of_keys(patch: Patch) -> None:
     real = Transaction.by_natural_keys
     patch.setattr(Transaction, "by_natural_keys",
@@ -494,6 +525,8 @@ MUTANTS = [
     Mutant("lease", lease, "two runs may be at work at once", "scene: two runs at once", scene(two_runs_at_once)),
     Mutant("mass-delete guard", mass_delete_guard, "guards are not asked", "scene: everything gone at once",
            scene(everything_gone_at_once)),
+    Mutant("guards of later waves", later_waves, "only the first plan of a run is held against the guards",
+           "scene: a robot blanks everything while we write", scene(a_robot_blanks_everything_while_we_write, batch=50)),
     Mutant("ambiguity asks", uniqueness_of_keys, "of several candidates the first is taken",
            "scene: two that could be meant", scene(two_that_could_be_meant)),
     Mutant("marker", marker_check, "another organisation is not noticed", "scene: another organisation answers",
