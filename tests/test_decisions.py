@@ -75,16 +75,17 @@ def test_a_conflict_shows_where_both_started_and_always_makes_the_decision_a_rul
 
 def test_a_short_form_gets_its_policy_too(desk: Desk) -> None:
     from sidefeed.mapping import load
-    from sidefeed.mapping.always import NotWritten, always
+    from sidefeed.mapping.always import NotWritten, rule
+    from sidefeed.mapping.always import write as write_files
 
     folder = desk.folder / "mappings"
-    always(folder, "account", "phone", "salesforce")
-    always(folder, "contact", "account", "hubspot")
+    write_files([rule(folder, "account", "phone", "salesforce")])
+    write_files([rule(folder, "contact", "account", "hubspot")])
     fields = load(folder).entities
     assert fields["account"].fields["phone"].policy == ("prefer", "salesforce", False)
     assert fields["contact"].fields["account"].policy.system == "hubspot"
     with pytest.raises(NotWritten, match=r"account\.nonsense"):
-        always(folder, "account", "nonsense", "salesforce")
+        rule(folder, "account", "nonsense", "salesforce")
 
 
 def test_first_contact_is_shown_before_it_writes_and_its_questions_are_answered_in_bulk(desk: Desk) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
@@ -104,19 +104,15 @@ def resolve(
 def _make_rule(
     project: Project, store: Store, entity: str, field: str, system: str, heads: list[Head]
 ) -> tuple[list[str], int]:
-    from sidefeed.mapping.always import NotWritten, always, golden
-    from sidefeed.sync.policy import adopt_policy
+    from sidefeed.mapping.always import NotWritten
+    from sidefeed.sync.policy import make_rule
 
-    before = project.mappings()
-    sides: dict[str, Any] = {head.source: head.value for head in heads}
     try:
-        changed = always(project.mapping_folder, entity, field, system)
+        with store.write() as tx:
+            made = make_rule(tx, project.mapping_folder, project.mappings, entity, field, system, heads)
     except NotWritten as error:
         raise LookupError(f"the conflict is decided, but not made a rule: {error}") from None
-    tested = golden(project.mapping_folder, entity, field, system, sides)
-    with store.write() as tx:
-        others = adopt_policy(tx, before, project.mappings(), entity, field)
-    return [str(changed), str(tested)], others
+    return [str(path) for path in made.files], made.others
 
 
 def release(

@@ -65,6 +65,7 @@ def _serve(
     from sidefeed.forecast.view import calendar_of
     from sidefeed.project import LOOPBACK
     from sidefeed.web import create_app
+    from sidefeed.web.desk import Files
     from sidefeed.web.oidc import Provider
 
     people = _people(project)
@@ -76,7 +77,7 @@ def _serve(
     app = create_app(
         store, project.mappings(), people, hosts=[*LOOPBACK, *filter(None, [urlsplit(web.url).hostname])],
         secure=web.url.startswith("https:"), cookie=f"sidefeed-{listening.getsockname()[1]}", provider=provider,
-        calendar=calendar_of(project.settings.forecast))
+        calendar=calendar_of(project.settings.forecast), files=Files(project.mapping_folder, project.mappings))
     token = _invite(project, store, person)
     at = web.url or at
     _print(at, token, json=json)

@@ -98,6 +98,11 @@ def who_wins(policy: Policy) -> str:
     return f"{said}, never blanked" if policy.never_blank else said
 
 
+def rule_told(spec: FieldSpec) -> tuple[str, str]:
+    """What a field's policy does with an edit, and with a conflict."""
+    return _winner(spec), _conflict(spec)
+
+
 def _entity(mapping: Mapping, entity: Entity, names: tuple[str, ...]) -> EntityStory:
     objects = [each for each in mapping.objects if each.entity == entity.name]
     sentences = (_shown_by(entity, objects), _sentence(_DELETED[entity.deletes]))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from sidefeed.mapping import Mapping as Mappings
-from sidefeed.mapping import Policy
+from sidefeed.mapping import MappingErrors, Policy
+from sidefeed.mapping.always import Edit, NotWritten, golden, rule, take_back, write
 from sidefeed.workspace import DELETED, Draft, Head, RecordState, Transaction
 from sidefeed.workspace.merge import merge_sets
 
@@ -91,3 +94,37 @@ def adopt_policy(tx: Transaction, before: Mappings, after: Mappings, entity: str
               if (heads := state.conflicts.get(field)) and (winner := choose(policy, heads)) is not None]
     tx.append(drafts)
     return len(drafts)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A decision that became a rule: the files it was written to, how many other conflicts it decided, and the mapping
+    as it is now."""
+
+    files: tuple[Path, ...]
+    others: int
+    mappings: Mappings
+
+
+def make_rule(
+    tx: Transaction, folder: Path, load: Callable[[], Mappings], entity: str, field: str, system: str,
+    heads: Sequence[Head],
+) -> Rule:
+    """From now on a system's value wins a field: the mapping file, its golden test and every open conflict about it.
+
+    ``heads`` are the sides of the conflict that led to it. Raises NotWritten, with the files as they were, where one of
+    them cannot be written or the mapping would not hold.
+    """
+    before = load()
+    sides = {head.source: head.value for head in heads}
+    edits: list[Edit] = [rule(folder, entity, field, system), golden(folder, entity, field, system, sides)]
+    write(edits)
+    try:
+        after = load()
+        return Rule(tuple(edit.path for edit in edits), adopt_policy(tx, before, after, entity, field), after)
+    except MappingErrors as error:
+        take_back(edits)
+        raise NotWritten(f"the mapping would not hold with it: {error}") from None
+    except BaseException:
+        take_back(edits)
+        raise

@@ -19,8 +19,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sidefeed.forecast.periods import Calendar
 from sidefeed.mapping import Mapping as Mappings
-from sidefeed.web import access, accuracies, deals, decisions, feeds, forecasts, maps, promises
-from sidefeed.web.desk import HERE, Desk, NotSignedIn, SignedIn, desk_of, posted, read_form
+from sidefeed.web import access, accuracies, deals, decisions, feeds, forecasts, maps, promises, rules
+from sidefeed.web.desk import HERE, Desk, Files, NotSignedIn, SignedIn, desk_of, posted, read_form
 from sidefeed.web.oidc import ATTEMPT_LIFE, Provider, SignInRefused
 from sidefeed.workspace import Store
 
@@ -42,15 +42,16 @@ HEADERS = {
 def create_app(
     store: Store, mappings: Mappings, people: Mapping[str, access.Person], *, hosts: Sequence[str] = LOOPBACK,
     secure: bool = False, cookie: str = "sidefeed", provider: Provider | None = None,
-    calendar: Calendar | None = None,
+    calendar: Calendar | None = None, files: Files | None = None,
 ) -> FastAPI:
     """The pages over one workspace.
 
     ``hosts`` are the names the server answers to (another name is refused, so that no foreign page can point its own
     name here); ``secure`` says that browsers reach it over https. With a ``provider`` people sign in
-    there; without, by links that work once. ``calendar`` says how the company divides its years.
+    there; without, by links that work once. ``calendar`` says how the company divides its years;
+    ``files`` where a decision may be made a rule.
     """
-    desk = Desk(store, mappings, people, secure=secure, cookie=cookie, calendar=calendar)
+    desk = Desk(store, mappings, people, secure=secure, cookie=cookie, calendar=calendar, files=files)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -60,7 +61,7 @@ def create_app(
 
     app = FastAPI(title="Sidefeed", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
     app.state.desk = desk
-    for room in (forecasts, promises, deals, decisions, feeds, accuracies, maps):
+    for room in (forecasts, promises, deals, decisions, rules, feeds, accuracies, maps):
         app.include_router(room.router)
     app.state.provider = provider
     _doors(app)

@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import APIRouter, HTTPException
 from fastapi.responses import HTMLResponse, RedirectResponse
 
+from sidefeed.sync.flips import release
 from sidefeed.web import wording
 from sidefeed.web.board import label
 from sidefeed.web.desk import Posted, SignedIn, Visitor
@@ -19,6 +20,7 @@ router = APIRouter(include_in_schema=False)
 PAGE = 25
 OTHER = "other"
 LONGEST_REASON = 500
+CHANGED = "That conflict changed meanwhile, and nothing was decided. Look again."
 
 
 @router.get("/conflicts")
@@ -48,6 +50,8 @@ def _conflict(visitor: Visitor, state: RecordState, name: str, names: dict[str, 
             "heads": ",".join(str(head.rev) for head in heads), "spec": spec,
             "may": visitor.may_decide(state.entity, owner, name),
             "hidden": not visitor.may_see_field(state.entity, name),
+            "rule": name != DELETED and visitor.may_rule(state.entity, name) and any(
+                head.source in visitor.desk.mappings.systems for head in heads),
             "typed": name != DELETED and spec is not None and spec.type in EDITABLE,
             "policy": "" if spec is None else wording.words(spec.policy.rule)}
 
@@ -61,24 +65,42 @@ def _said(visitor: Visitor, state: RecordState, name: str, head: Head, names: di
 @router.post("/conflicts/{id}/{name}")
 def decide(visitor: SignedIn, form: Posted, id: str, name: str) -> RedirectResponse:
     """Settle a conflict. The decision is based on the values that the page showed: one that came since stays open."""
-    chosen, seen = form.get("choice", ""), [int(rev) for rev in form.get("heads", "").split(",") if rev.isdigit()]
+    chosen, seen = form.get("choice", ""), revisions(form)
     with visitor.desk.store.write() as tx:
-        state = tx.record(id)
-        if state is None or not visitor.sees(state) or not visitor.may_decide(
-                state.entity, state.values.get("owner") or "", name):
-            raise HTTPException(403, "You may not decide this. Nothing was changed.")
-        heads = state.conflicts.get(name, [])
-        if not heads or {head.rev for head in heads} != set(seen):
-            return visitor.back("/conflicts", "That conflict changed meanwhile, and nothing was decided. Look again.")
+        state = disputed(tx, visitor, id, name, seen)
+        if state is None:
+            return visitor.back("/conflicts", CHANGED)
         try:
             value = _value(visitor, state, name, chosen, form.get("value", ""))
         except NotUnderstood as error:
             return visitor.back("/conflicts", f"{label(state)}: nothing was decided. {error}")
-        reason = form.get("reason", "").strip()[:LONGEST_REASON] or "decided by a person"
-        tx.append([Draft(state.entity, state.id, {name: value}, visitor.person.email, "workspace",
-                         base={name: seen}, reason=reason)])
+        settle(tx, visitor, state, name, value, form.get("reason", ""))
     field = wording.field_label(visitor.desk.spec(state.entity, name), name)
     return visitor.back("/conflicts", f"{label(state)}: {field} is decided. The next sync writes it everywhere.")
+
+
+def revisions(form: dict[str, str]) -> list[int]:
+    """The heads that the page showed."""
+    return [int(rev) for rev in form.get("heads", "").split(",") if rev.isdigit()]
+
+
+def disputed(tx: Transaction, visitor: Visitor, id: str, name: str, seen: list[int]) -> RecordState | None:
+    """The record whose conflict the page showed; None where it is another by now. Raises HTTPException for somebody
+    who may not decide it."""
+    state = tx.record(id)
+    if state is None or not visitor.sees(state) or not visitor.may_decide(
+            state.entity, state.values.get("owner") or "", name):
+        raise HTTPException(403, "You may not decide this. Nothing was changed.")
+    heads = state.conflicts.get(name, [])
+    return state if heads and {head.rev for head in heads} == set(seen) else None
+
+
+def settle(tx: Transaction, visitor: Visitor, state: RecordState, name: str, value: Any, reason: str) -> None:
+    """Append the decision, and let a field that was parked for flipping be written again."""
+    tx.append([Draft(state.entity, state.id, {name: value}, visitor.person.email, "workspace",
+                     base={name: [head.rev for head in state.conflicts[name]]},
+                     reason=reason.strip()[:LONGEST_REASON] or "decided by a person")])
+    release(tx, state, name)
 
 
 def _value(visitor: Visitor, state: RecordState, name: str, chosen: str, typed: str) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -37,19 +37,36 @@ def url(path: str, **query: Any) -> str:
     return quote(path) + (f"?{wanted}" if wanted else "")
 
 
+@dataclass(frozen=True, slots=True)
+class Files:
+    """Where the mapping files stand, and how they are read."""
+
+    folder: Path
+    load: Callable[[], Mappings]
+
+
 class Desk:
-    """One workspace and the people who may look at it."""
+    """One workspace and the people who may look at it. ``files`` are the mapping files, where the server may be asked
+    to write a rule into them."""
 
     def __init__(self, store: Store, mappings: Mappings, people: Mapping[str, Person], *, secure: bool = False,
-                 cookie: str = "sidefeed", calendar: Calendar | None = None) -> None:
+                 cookie: str = "sidefeed", calendar: Calendar | None = None, files: Files | None = None) -> None:
         self.store = store
-        self.mappings = mappings
+        self.files = files
         self.people = dict(people)
         self.secure = secure
         self.cookie = cookie
         self.board = Board(store, mappings, calendar)
         self.sessions = Sessions(store.now)
         self.templates = _templates()
+
+    @property
+    def mappings(self) -> Mappings:
+        return self.board.mappings
+
+    def adopt(self, mappings: Mappings) -> None:
+        """Go on with another mapping; what the systems hold is compared anew with the next change."""
+        self.board.mappings = mappings
 
     def spec(self, entity: str, field: str) -> FieldSpec | None:
         known = self.mappings.entities.get(entity)
@@ -93,6 +110,10 @@ class Visitor:
 
     def may_decide(self, entity: str, owner: str, field: str) -> bool:
         return self.may_see_field(entity, field) and (self.decides is None or owner in self.decides)
+
+    def may_rule(self, entity: str, field: str) -> bool:
+        """A rule decides for everybody: whoever decides everything may make one."""
+        return self.decides is None and self.may_see_field(entity, field)
 
     def may_see_field(self, entity: str, field: str) -> bool:
         spec = self.desk.spec(entity, field)

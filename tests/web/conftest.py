@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from sidefeed.mapping import load
+from sidefeed.web.desk import Files
 from sidefeed.workspace import Store
-from tests.web.site import Site, Team, listed
+from tests.web.site import MAPPINGS, Site, Team, listed
 
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
 
@@ -29,7 +32,9 @@ class Company:
         self.team.deal("Next year", "ann@example.com", "333333", close="2027-02-01", category="pipeline")
         self.team.dispute(self.pump, "money", {"salesforce": {"amount": "48000", "currency": "EUR"},
                                                "hubspot": {"amount": "55000", "currency": "EUR"}})
-        self.site = Site(self.store, listed())
+        shutil.copytree(MAPPINGS, folder / "mappings", ignore=shutil.ignore_patterns("__pycache__"))
+        self.files = Files(folder / "mappings", lambda: load(folder / "mappings"))
+        self.site = Site(self.store, listed(), files=self.files)
 
     def close(self) -> None:
         self.site.close()
