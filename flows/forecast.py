@@ -54,6 +54,7 @@ SHOWN_COLUMNS = ("name", "level", "currency", "deals", "won", "commit", "best_ca
 def roll_up(folder: Path, period: str = "all") -> dict[str, Any]:
     """The forecast as plain data (`Forecast.as_json`), and ``sentence``, ``moved`` since yesterday, ``snapshot``."""
     from sidefeed.forecast import explain, forecast_in, records, view
+    from sidefeed.forecast.hierarchy import led
     from sidefeed.forecast.snapshots import take
     from sidefeed.forecast.view import calendar_of, parse_moment
 
@@ -62,7 +63,8 @@ def roll_up(folder: Path, period: str = "all") -> dict[str, Any]:
     try:
         own, zone = opened.settings.forecast, opened.settings.timezone
         with store.read() as tx:
-            about = view(tx, calendar=calendar_of(own), zone=zone, period=period, into=own.currency)
+            about = view(tx, calendar=calendar_of(own), zone=zone, period=period, into=own.currency,
+                         led=led(opened.settings.people))
             made = forecast_in(tx, opened.mappings(), about)
             since = parse_moment("1d", store.now(), zone)
             assert since is not None

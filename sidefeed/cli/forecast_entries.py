@@ -103,14 +103,12 @@ def quota(
 ) -> None:
     """Show the quotas, or replace them by those of a CSV file. The file is taken whole or not at all."""
     from sidefeed.forecast.calls import QUOTA_COLUMNS, import_quotas
-    from sidefeed.forecast.hierarchy import hierarchy
-    from sidefeed.forecast.view import local_day
 
     with opened(project, json) as one:
         if file is not None:
             rows = _rows(file, QUOTA_COLUMNS[:1] + QUOTA_COLUMNS[1:], QUOTA_COLUMNS)
             with one.store.write() as tx:
-                teams = hierarchy(tx, local_day(one.store.now(), one.zone)).teams
+                teams = one.view(tx, "", "all", "", "committed", "own").tree(tx).teams
                 added, closed = import_quotas(tx, rows, actor, teams)
             _told("quotas", len(rows), added, closed, json)
             return
@@ -141,7 +139,8 @@ def team(
     project: ProjectOption = Path(), json: JsonOption = False, actor: Actor = "ops", as_of: AsOf = "",
 ) -> None:
     """Show the teams of a day, or replace them by those of a CSV file. Past reports keep the past teams."""
-    from sidefeed.forecast.hierarchy import COLUMNS, EVERYONE, People, import_memberships
+    from sidefeed.forecast.branches import branches
+    from sidefeed.forecast.hierarchy import COLUMNS, People, import_memberships
 
     with opened(project, json) as one:
         if file is not None:
@@ -152,16 +151,11 @@ def team(
             return
         with one.store.read() as tx:
             tree, people = one.view(tx, as_of, "all", "", "committed", "own").tree(tx), People(tx)
-    lines: list[dict[str, Any]] = []
-
-    def below(node: str, level: int) -> None:
-        for child in tree.children(node):
-            lead = child in tree.leads.get(node, ())
-            lines.append({"node": child, "name": people.name(child), "team": node, "level": level, "lead": lead,
-                          "kind": "person" if child in tree.people else "team"})
-            below(child, level + 1)
-
-    below(EVERYONE, 0)
+    names = {id: people.name(id) for id in tree.people}
+    lines: list[dict[str, Any]] = [
+        {"node": branch.key, "name": branch.name, "team": branch.parent, "level": branch.level - 1,
+         "lead": branch.key in tree.leads.get(branch.parent or "", ()), "kind": branch.kind}
+        for branch in branches(tree, (), names).walk() if branch.parent is not None]
     if json:
         output.print_json(lines)
     elif not lines:

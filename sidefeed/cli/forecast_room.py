@@ -57,9 +57,11 @@ class Open:
     def view(self, tx: Transaction, as_of: str, period: str, node: str, measure: str, currency: str,
              teams: str = "then") -> View:
         from sidefeed.forecast import view
+        from sidefeed.forecast.hierarchy import led
 
         return view(tx, calendar=self.calendar, zone=self.zone, as_of=as_of, period=period, node=node,
-                    measure=measure, into=self.currency(currency), teams=teams)
+                    measure=measure, into=self.currency(currency), teams=teams,
+                    led=led(self.project.settings.people))
 
 
 @contextmanager

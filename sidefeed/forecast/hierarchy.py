@@ -10,13 +10,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+import sqlalchemy as sa
 
 from sidefeed.forecast.entries import EntryError, day, holds, known, overlap, replace
 from sidefeed.forecast.history import states
 from sidefeed.forecast.scope import ScopeError
 from sidefeed.workspace import Transaction
 from sidefeed.workspace import tables as t
+
+if TYPE_CHECKING:
+    from sidefeed.project import PersonSettings
 
 EVERYONE = "everyone"
 """The root: every owner, also those in no team, and deals without an owner."""
@@ -62,9 +67,72 @@ class Hierarchy:
         return frozenset(person for person in self.people if node in self.path(person))
 
 
-def hierarchy(tx: Transaction, on: date, moment: datetime | None = None) -> Hierarchy:
-    """The tree of a day, as it was known at a moment (None: as it is known now)."""
-    return build(row for row in known(tx, t.membership, moment) if holds(row, on))
+class Led(Protocol):
+    """Somebody of ``[people]``: the name, and the address of the manager, or nothing."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def manager(self) -> str: ...
+
+
+class Person(NamedTuple):
+    """A `Led`."""
+
+    name: str
+    manager: str
+
+
+def led(settings: Mapping[str, PersonSettings]) -> dict[str, Person]:
+    """Address -> person, of ``[people]``. Raises EntryError for a manager who is not listed, and for a circle."""
+    told = {email.strip().lower(): one for email, one in settings.items()}
+    found = {email: Person(one.name or email.partition("@")[0].replace(".", " ").title(), one.manager.strip().lower())
+             for email, one in told.items()}
+    for email in found:
+        above = [email]
+        while (manager := found[above[-1]].manager):
+            if manager not in found:
+                raise EntryError(f"[people.{above[-1]!r}]: manager {manager!r} is not listed in [people]; add a table "
+                                 f"for that person, or mend the address.")
+            if manager in above:
+                raise EntryError(f"[people.{email!r}]: the managers form a circle ({' -> '.join([*above, manager])}). "
+                                 f"Somebody in it must have no manager, or another one.")
+            above.append(manager)
+    return found
+
+
+def hierarchy(
+    tx: Transaction, on: date, moment: datetime | None = None, *, led: Mapping[str, Led] | None = None
+) -> Hierarchy:
+    """The tree of a day, as it was known at a moment (None: as it is known now).
+
+    Where no team was ever entered, each manager of ``led`` (`led`: address -> person) leads a team of those below. That
+    has no dates: it shows every day by the managers of now.
+    """
+    entered = [row for row in known(tx, t.membership, moment) if holds(row, on)]
+    if entered or not led or tx.connection.execute(sa.select(t.membership.c.id).limit(1)).first() is not None:
+        return build(entered)
+    ids: dict[str, list[str]] = {}
+    for state in states(tx, "user", moment):
+        ids.setdefault(str(state.values.get("email") or "").casefold(), []).append(state.id)
+    return build(_led(led, ids))
+
+
+def _led(led: Mapping[str, Led], ids: Mapping[str, Sequence[str]]) -> Iterator[dict[str, str]]:
+    leads = {person.manager for person in led.values() if person.manager}
+    for email, person in led.items():
+        team = _team(person) if email in leads else ""
+        above = _team(led[person.manager]) if person.manager in led else ""
+        if team and above:
+            yield {"node": above, "member": team, "kind": "team", "role": "member"}
+        if team or above:
+            for id in ids.get(email, ()):
+                yield {"node": team or above, "member": id, "kind": "person", "role": "lead" if team else "member"}
+
+
+def _team(person: Led) -> str:
+    return f"{person.name}'s team"
 
 
 def build(rows: Iterable[Mapping[str, Any]]) -> Hierarchy:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
+from functools import cached_property, partial
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
@@ -143,13 +144,19 @@ def _spans(tx: Transaction, entity: str, moment: datetime | None, axis: Axis) ->
 
 
 class Names:
-    """The names of users and accounts as of a moment."""
+    """The names of users and accounts as of a moment; each is read when it is first asked for."""
 
     def __init__(self, tx: Transaction, moment: datetime | None = None, *, axis: Axis = "known") -> None:
-        self.users = {state.id: str(state.values.get("name") or state.values.get("email") or state.id)
-                      for state in states(tx, "user", moment, axis=axis)}
-        self.accounts = {state.id: str(state.values.get("name") or state.id)
-                         for state in states(tx, "account", moment, axis=axis)}
+        self._states = partial(states, tx, moment=moment, axis=axis)
+
+    @cached_property
+    def users(self) -> dict[str, str]:
+        return {state.id: str(state.values.get("name") or state.values.get("email") or state.id)
+                for state in self._states("user")}
+
+    @cached_property
+    def accounts(self) -> dict[str, str]:
+        return {state.id: str(state.values.get("name") or state.id) for state in self._states("account")}
 
 
 def deal_row(state: RecordState, names: Names, created: str | None, changed: str | None) -> list[Any]:
@@ -161,28 +168,30 @@ def deal_row(state: RecordState, names: Names, created: str | None, changed: str
 
 def values_row(record: str, values: Mapping[str, Any], names: Names) -> list[Any]:
     """The columns of `frames.DEALS` that follow from the values alone: ``record`` to ``amount``."""
+    deal = deal_of(record, values, names.users)
+    return [record, deal.name, names.accounts.get(values.get("account") or ""), *deal[2:7],
+            values.get("forecast_category"), *deal[7:]]
+
+
+def deal_of(record: str, values: Mapping[str, Any], users: Mapping[str, str]) -> Deal:
+    """A record's values as the plain values that decide where it counts; ``users``: id -> name, for the owner."""
     money = values.get("money") or {}
-    stage, owner = values.get("stage"), values.get("owner")
-    status = stage if stage in ("won", "lost") else "open"
-    said = values.get("forecast_category")
-    amount = money.get("amount")
-    return [record, values.get("name"), names.accounts.get(values.get("account") or ""), owner,
-            names.users.get(owner, owner) if owner else "nobody", stage, status,
-            CATEGORY_OF_STAGE.get(status, said or "pipeline"), said, _day(values.get("close_date")),
-            money.get("currency"), None if amount is None else Decimal(str(amount))]
+    stage, owner, amount = values.get("stage"), values.get("owner"), money.get("amount")
+    status = stage if stage in CATEGORY_OF_STAGE else "open"
+    return Deal(record, values.get("name"), owner, users.get(owner, owner) if owner else "nobody", stage, status,
+                CATEGORY_OF_STAGE.get(status, values.get("forecast_category") or "pipeline"),
+                _day(values.get("close_date")), money.get("currency"), None if amount is None else Decimal(str(amount)))
 
 
 def as_deal(state: RecordState, names: Names) -> Deal:
     """A record as the plain values that decide where it counts."""
-    row = dict(zip(DEALS, values_row(state.id, state.values, names), strict=False))
-    day = row["close_date"]
-    return Deal(**{**{name: row[name] for name in Deal._fields}, "close_date": day and date.fromisoformat(day)})
+    return deal_of(state.id, state.values, names.users)
 
 
-def _day(text: str | None) -> str | None:
-    """An ISO date; None where it is none, so that a mistyped date is a deal without one and never a crash."""
+def _day(text: str | None) -> date | None:
+    """A date; None where it is none, so that a mistyped date is a deal without one and never a crash."""
     try:
-        return date.fromisoformat(str(text)[:10]).isoformat() if text else None
+        return date.fromisoformat(str(text)[:10]) if text else None
     except ValueError:
         return None
 

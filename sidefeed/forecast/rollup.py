@@ -11,12 +11,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from sidefeed.forecast.branches import NOBODY, branches
 from sidefeed.forecast.frames import EXACT, Deal, Schema, deals_in, exact_sums, frame, plain
 from sidefeed.forecast.hierarchy import EVERYONE, Hierarchy
 from sidefeed.forecast.scope import NO_CURRENCY, Scope
-
-NOBODY = "nobody"
-"""The node of deals without an owner."""
 
 NUMBERS = ("won", "commit", "best_case", "pipeline", "omitted", "lost")
 """Won and lost deals, and the open ones by category. Every deal stands in one of these."""
@@ -71,16 +69,15 @@ def rollup(
     """
     sums = Cells.of(deals, scope).sums
     owners = {owner for owner, _currency in sums}
-    names = {EVERYONE: "Everyone", NOBODY: "Nobody", **(names or {})}
-    shown = list(_walk(node, tree, owners, names))
     cells: dict[tuple[str, str], list[Any]] = {}
     for (owner, currency), cell in sums.items():
         for one in _path(owner, tree):
             _into(cells.setdefault((one, currency), _cell()), cell)
     rows = []
-    for one, parent, level, kind in shown:
+    for branch in branches(tree, owners, names or {}, top=node).walk():
+        one = branch.key
         for currency in sorted({*(code for key, code in cells if key == one), *_spoken(one, said, quota)}):
-            rows.append([one, names.get(one, one), kind, parent, level, currency,
+            rows.append([one, branch.name, branch.kind, branch.parent, branch.level, currency,
                          *_numbers(cells.get((one, currency)) or _cell()),
                          *_said(one, currency, cells.get((one, currency)) or _cell(), said or {}, quota or {})])
     return frame(rows, NODES)
@@ -183,29 +180,6 @@ def _into(cell: list[Any], other: list[Any]) -> None:
 
 def _path(owner: str, tree: Hierarchy) -> Iterator[str]:
     return tree.path(owner) if owner else iter((NOBODY, EVERYONE))
-
-
-def _walk(
-    node: str, tree: Hierarchy, owners: set[str], names: Mapping[str, str]
-) -> Iterator[tuple[str, str | None, int, str]]:
-    """(node, parent, level, kind), each before what is below it: teams, then people, by name; people of no team stand
-    below the root."""
-    loose = [owner for owner in owners if owner and owner not in tree.parent]
-
-    def by_name(nodes: Iterable[str]) -> list[str]:
-        return sorted(nodes, key=lambda one: (one in tree.people, names.get(one, one).casefold(), one))
-
-    def below(one: str, parent: str | None, level: int) -> Iterator[tuple[str, str | None, int, str]]:
-        kind = "root" if one == EVERYONE else "team" if one in tree.teams else "person"
-        yield one, parent, level, kind
-        for child in by_name(tree.children(one)):
-            yield from below(child, one, level + 1)
-        if one == EVERYONE:
-            yield from ((owner, one, level + 1, "person") for owner in by_name(loose))
-            if "" in owners:
-                yield NOBODY, one, level + 1, "nobody"
-
-    yield from below(node, None, 0)
 
 
 def _spoken(node: str, said: Any, quota: Any) -> set[str]:

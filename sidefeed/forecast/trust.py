@@ -10,45 +10,34 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_DOWN, Context, Decimal
-from itertools import islice, product
 from typing import Any
 
 import pandas as pd
 import sqlalchemy as sa
 
-from sidefeed.forecast.frames import EXACT, Schema, deals_in, frame, plain, records
-from sidefeed.forecast.history import Names, as_deal, revision_at, states
-from sidefeed.forecast.scope import Scope, add
-from sidefeed.forecast.systems import FIELDS, deal_systems
+from sidefeed.forecast.disputes import Dispute, disputes, spread
+from sidefeed.forecast.frames import Schema, frame, plain, records
+from sidefeed.forecast.history import revision_at, states
+from sidefeed.forecast.scope import Scope, totals
+from sidefeed.forecast.systems import deal_systems
 from sidefeed.mapping import Mapping as Mappings
-from sidefeed.workspace import RecordState, Transaction
+from sidefeed.workspace import Transaction
 from sidefeed.workspace import tables as t
 from sidefeed.workspace.clock import utc_instant, utc_text
-from sidefeed.workspace.merge import replay
 
 LATE = timedelta(hours=1)
 """Twelve missed runs of the five minutes that a deployment has by default: no longer chance."""
 
 RECENT = timedelta(days=30)
-_COMBINATIONS = 4096
-"""Disputes of one deal that are tried out; five fields with five values each would be 3,125."""
-
 SOURCES: Schema = {
     "source": ("text", "the system"),
     "complete_to": ("instant", "up to when its deals had been read; missing where they never were, and for a past day"),
     "behind_minutes": ("count", "how long ago that is; missing as above"),
     "late": ("flag", "whether that is longer than an hour, or never"),
     "waiting": ("count", "deals captured there and not taken over yet; missing for a past day"),
+    "asked": ("count", "deals of which a person has to say which they are; missing for a past day"),
     "refused": ("count", "deals that it refuses to take a value of; missing for a past day"),
     "last_change": ("instant", "when the last change from it arrived, up to the moment of the report"),
-}
-
-RANGE: Schema = {
-    "currency": ("text", "the currency of the amounts"),
-    "low": ("decimal", "the number if every dispute ended lowest"),
-    "total": ("decimal", "the number as it stands"),
-    "high": ("decimal", "if every dispute ended highest"),
-    "deals": ("count", "disputed deals that could change it"),
 }
 
 CAPTURE: Schema = {
@@ -64,9 +53,9 @@ FEW = 10
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """``sources`` with the columns of `SOURCES`, ``range`` with those of `RANGE`, ``capture`` with those of `CAPTURE`;
-    ``disputed`` are the ids of the deals that people disagree about and that could change the number; ``rev`` is the
-    last change that the number knows."""
+    """``sources`` with the columns of `SOURCES`, ``range`` with those of `disputes.RANGE`, ``capture`` with those of
+    `CAPTURE`; ``disputed`` are the ids of the deals that people disagree about and that could change the number;
+    ``rev`` is the last change that the number knows."""
 
     as_of: datetime
     rev: int
@@ -107,66 +96,27 @@ def stamp(
     tx: Transaction, mappings: Mappings, deals: pd.DataFrame, scope: Scope, moment: datetime | None = None
 ) -> Stamp:
     """The stamp of a number: of ``deals`` counted by ``scope``, as of a moment (None: now)."""
-    low_high, disputed = spread(tx, deals, scope, moment)
+    return stamp_of(tx, mappings, totals(deals, scope), disputes(tx, deals, moment), scope, moment,
+                    captured=capture(tx, mappings, deals, moment))
+
+
+def stamp_of(
+    tx: Transaction, mappings: Mappings, number: Mapping[str, Decimal], disputed: Iterable[Dispute], scope: Scope,
+    moment: datetime | None = None, *, captured: pd.DataFrame | None = None,
+) -> Stamp:
+    """The stamp of a number that has been added up already, for whoever keeps the deals and their disputes.
+
+    Costs a few queries and the disputed deals, however many others there are. Without ``captured`` (`capture`) nothing
+    is said of the coverage.
+    """
+    low_high, moving = spread(number, disputed, scope)
     rev = tx.last_rev() if moment is None else revision_at(tx, moment)
-    return Stamp(moment or tx.store.now(), rev, _sources(tx, mappings, moment), low_high,
-                 capture(tx, mappings, deals, moment), disputed)
+    return Stamp(moment or tx.store.now(), rev, sources(tx, mappings, moment), low_high,
+                 frame([], CAPTURE) if captured is None else captured, moving)
 
 
-def spread(
-    tx: Transaction, deals: pd.DataFrame, scope: Scope, moment: datetime | None = None
-) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """Between what the number lies until every dispute is settled, and the deals that this is about."""
-    names = Names(tx, moment)
-    sums: dict[str, list[Any]] = {}
-    for deal in deals_in(deals):
-        for currency, amount in [worth] if (worth := scope.contribution(deal)) else []:
-            cell = sums.setdefault(currency, [Decimal(0), Decimal(0), Decimal(0), 0])
-            for at in range(3):
-                cell[at] = EXACT.add(cell[at], amount)
-    told = []
-    for state in _disputed(tx, deals, moment):
-        could = _could_be(state, names, scope)
-        if len(could) < 2:
-            continue
-        told.append(state.id)
-        stands: dict[str, Decimal] = {}
-        add(stands, scope.contribution(as_deal(state, names)))
-        for currency in {code for one in could for code in one}:
-            values = [one.get(currency, Decimal(0)) for one in could]
-            cell = sums.setdefault(currency, [Decimal(0), Decimal(0), Decimal(0), 0])
-            now = stands.get(currency, Decimal(0))
-            cell[0] = EXACT.add(cell[0], EXACT.subtract(min(values), now))
-            cell[2] = EXACT.add(cell[2], EXACT.subtract(max(values), now))
-            cell[3] += 1
-    return frame(([currency, *sums[currency]] for currency in sorted(sums)), RANGE), tuple(told)
-
-
-def _disputed(tx: Transaction, deals: pd.DataFrame, moment: datetime | None) -> Iterable[RecordState]:
-    ids = [id for id, fields in zip(plain(deals["record"]), plain(deals["disputed"]), strict=True) if fields]
-    if moment is None:
-        yield from (state for _id, state in sorted(tx.records(ids).items()))
-        return
-    upto = revision_at(tx, moment)
-    for id in sorted(ids):
-        yield replay(tx.changes_of(id, upto=upto), id, "opportunity")
-
-
-def _could_be(state: RecordState, names: Names, scope: Scope) -> list[dict[str, Decimal]]:
-    """What a deal would add to the number, for each way in which its disputes could end; distinct ways only."""
-    fields = [name for name in dict.fromkeys(FIELDS.values()) if name in state.conflicts]
-    found: list[dict[str, Decimal]] = []
-    for values in islice(product(*([head.value for head in state.conflicts[name]] for name in fields)), _COMBINATIONS):
-        one: dict[str, Decimal] = {}
-        tried = RecordState(state.id, state.entity, state.rev, {**state.values, **dict(zip(fields, values,
-                                                                                         strict=True))})
-        add(one, scope.contribution(as_deal(tried, names)))
-        if one not in found:
-            found.append(one)
-    return found
-
-
-def _sources(tx: Transaction, mappings: Mappings, moment: datetime | None) -> pd.DataFrame:
+def sources(tx: Transaction, mappings: Mappings, moment: datetime | None = None) -> pd.DataFrame:
+    """How far each system that holds deals had been read, and what waits there, with the columns of `SOURCES`."""
     rows = []
     upto = None if moment is None else revision_at(tx, moment)
     for system, object in deal_systems(mappings).items():
@@ -177,6 +127,7 @@ def _sources(tx: Transaction, mappings: Mappings, moment: datetime | None) -> pd
             row |= {"complete_to": read, "late": behind is None or behind > LATE,
                     "behind_minutes": None if behind is None else max(0, int(behind.total_seconds() // 60)),
                     "waiting": _count(tx, t.inbox, system, object),
+                    "asked": _count(tx, t.question, system, object),
                     "refused": _count(tx, t.refusal, system, object)}
         rows.append(row)
     return frame(rows, SOURCES)
@@ -184,8 +135,10 @@ def _sources(tx: Transaction, mappings: Mappings, moment: datetime | None) -> pd
 
 def _count(tx: Transaction, table: sa.Table, system: str, object: str) -> int:
     key = table.c.external_id if "external_id" in table.c else table.c.record
-    return int(tx.connection.execute(sa.select(sa.func.count(sa.distinct(key))).where(
-        table.c.system == system, table.c.object == object)).scalar() or 0)
+    query = sa.select(sa.func.count(sa.distinct(key))).where(table.c.system == system, table.c.object == object)
+    if "answer" in table.c:
+        query = query.where(table.c.answer.is_(None))
+    return int(tx.connection.execute(query).scalar() or 0)
 
 
 def _last_change(tx: Transaction, system: str, upto: int | None) -> str | None:

@@ -4,13 +4,14 @@ people use at the command line, on the page and in a notebook."""
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Literal
 from zoneinfo import ZoneInfo
 
 from sidefeed.forecast.entries import EntryError
-from sidefeed.forecast.hierarchy import EVERYONE, Hierarchy, People, hierarchy, resolve, turns
+from sidefeed.forecast.hierarchy import EVERYONE, Hierarchy, Led, People, hierarchy, resolve, turns
 from sidefeed.forecast.history import end_of
 from sidefeed.forecast.moves import Scopes
 from sidefeed.forecast.periods import Calendar, Period
@@ -39,12 +40,14 @@ class View:
     into: str = ""
     teams: Teams = "then"
     zone: str = "UTC"
+    led: Mapping[str, Led] = field(default_factory=dict, compare=False)
+    """Who leads whom where no team was entered: `hierarchy.led` of ``[people]``."""
 
     def tree(self, tx: Transaction) -> Hierarchy:
         """The teams that the report is rolled up by."""
         if self.teams == "now":
-            return hierarchy(tx, local_day(tx.store.now(), self.zone))
-        return hierarchy(tx, self.today, self.as_of)
+            return hierarchy(tx, local_day(tx.store.now(), self.zone), led=self.led)
+        return hierarchy(tx, self.today, self.as_of, led=self.led)
 
     def rates(self, tx: Transaction) -> Rates | None:
         return rates(tx, self.into, self.today, self.as_of) if self.into else None
@@ -86,6 +89,7 @@ class View:
 def view(
     tx: Transaction, *, calendar: Calendar | None = None, zone: str = "UTC", as_of: str = "", period: str = "all",
     node: str = "", measure: str = "committed", into: str = "", teams: str = "then",
+    led: Mapping[str, Led] | None = None,
 ) -> View:
     """The view that these words mean. Raises ScopeError or EntryError naming what there is to choose from."""
     now = tx.store.now()
@@ -96,7 +100,7 @@ def view(
     if into and not (len(into) == 3 and into.isalpha() and into.isupper()):
         raise ScopeError(f"a reporting currency is a code such as EUR, not {into!r}.")
     found = View(today, (calendar or Calendar()).parse(period, today), moment, EVERYONE, measure, into,
-                 "now" if teams == "now" else "then", zone)
+                 "now" if teams == "now" else "then", zone, led or {})
     Scope(measure)  # raises ScopeError with the measures there are
     return replace(found, node=resolve(node, found.tree(tx), People(tx))) if node else found
 

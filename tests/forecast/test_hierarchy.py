@@ -6,9 +6,10 @@ from datetime import date
 
 import pytest
 
-from sidefeed.forecast import EntryError, ScopeError
+from sidefeed.forecast import EntryError, ScopeError, branches
 from sidefeed.forecast.entries import known
-from sidefeed.forecast.hierarchy import EVERYONE, People, hierarchy, import_memberships, resolve, turns
+from sidefeed.forecast.hierarchy import EVERYONE, People, hierarchy, import_memberships, led, resolve, turns
+from sidefeed.project import PersonSettings
 from sidefeed.workspace import tables as t
 from tests.forecast.shop import Shop
 
@@ -93,3 +94,43 @@ def test_a_node_is_found_by_what_people_call_it(shop: Shop) -> None:
             "North", ann, ann, ann, EVERYONE, EVERYONE]
         with pytest.raises(ScopeError, match="Teams: North"):
             resolve("West", tree, people)
+
+
+def people_of(**managers: str) -> dict[str, PersonSettings]:
+    return {f"{name}@example.com": PersonSettings(role="rep", manager=f"{manager}@example.com" if manager else "")
+            for name, manager in managers.items()}
+
+
+def test_managers_of_the_settings_lead_teams_until_teams_are_entered(shop: Shop) -> None:
+    ann, dana = shop.person("Ann"), shop.person("Dana")
+    leaders = led(people_of(ann="dana", dana=""))
+    with shop.store.read() as tx:
+        tree = hierarchy(tx, DAY, led=leaders)
+    assert (tree.owners("Dana's team"), tree.leads) == ({ann, dana}, {"Dana's team": (dana,)})
+    enter(shop, "North,Ann")
+    with shop.store.read() as tx:
+        assert hierarchy(tx, DAY, led=leaders).parent == {ann: "North"}
+
+
+@pytest.mark.parametrize(("managers", "message"), [
+    ({"ann": "dana", "dana": "ann"}, r"form a circle \(ann@example.com -> dana@example.com -> ann@example.com\)"),
+    ({"ann": "ghost"}, "manager 'ghost@example.com' is not listed"),
+])
+def test_managers_that_make_no_tree_are_refused(managers: dict[str, str], message: str) -> None:
+    with pytest.raises(EntryError, match=message):
+        led(people_of(**managers))
+
+
+def test_each_visitor_sees_the_branches_with_own_people_in_them(shop: Shop) -> None:
+    ann, bob, cara, dana = (shop.person(name) for name in ("Ann", "Bob", "Cara", "Dana"))
+    enter(shop, "North,Ann", "South,Bob", "EMEA,North", "EMEA,South", "North,Dana,lead")
+    with shop.store.read() as tx:
+        tree = hierarchy(tx, DAY)
+    names = {ann: "Ann", bob: "Bob", cara: "Cara", dana: "Dana"}
+    every = branches(tree, {ann, cara, ""}, names)
+    assert [(one.name, one.kind, one.level) for one in every.walk()] == [
+        ("Everyone", "root", 0), ("EMEA", "team", 1), ("North", "team", 2), ("Dana", "person", 3), ("Ann", "person", 3),
+        ("South", "team", 2), ("Bob", "person", 3), ("Cara", "person", 1), ("Nobody", "nobody", 1)]
+    assert every.owners == {ann, bob, cara, dana, ""}
+    seen = branches(tree, {ann, cara, ""}, names, visible=frozenset({ann}))
+    assert [one.name for one in seen.walk()] == ["Everyone", "EMEA", "North", "Ann"]

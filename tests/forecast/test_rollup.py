@@ -21,10 +21,14 @@ from sidefeed.forecast import (
     Scope,
     ScopeError,
     by_columns,
+    deals,
+    dispute,
     explain,
     forecast,
     frame,
     rollup,
+    stamp,
+    stamp_of,
     submit,
     to_bytes,
     totals,
@@ -226,6 +230,24 @@ def test_a_dispute_opens_the_range_it_could_end_in(office: Office) -> None:
     assert (row["low"], row["total"], row["high"], row["deals"]) == (90, 130, 130, 1)
     assert len(settled.stamp.disputed) == 1
     assert "1 deals in conflict (90.00 to 130.00 EUR)" in settled.stamp.sentence()
+
+
+def test_disputes_that_were_kept_give_the_same_stamp_without_the_other_deals(office: Office) -> None:
+    deal = office.deal(office.a, "Pump", "100")
+    office.sync()
+    office.a.person_edits("Deal", deal, {"Amount": "130"})
+    office.b.person_edits("Deal", next(iter(office.b.rows["Deal"])), {"Amount": "90"})
+    office.sync()
+    scope = Scope("open")
+    with office.store.read() as tx:
+        table = deals(tx)
+        kept = [found for state in tx.conflicted("opportunity") if (found := dispute(state, {})) is not None]
+        one = stamp(tx, office.mappings, table, scope)
+        other = stamp_of(tx, office.mappings, totals(table, scope), kept, scope)
+    assert [to_bytes(getattr(one, part)) for part in ("range", "sources")] == [
+        to_bytes(getattr(other, part)) for part in ("range", "sources")]
+    assert one.disputed == other.disputed == (kept[0].deal.record,)
+    assert {way.amount for way in kept[0].ways} == {90, 130}
 
 
 def test_a_system_that_was_not_read_for_hours_is_late(office: Office) -> None:
