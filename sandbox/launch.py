@@ -21,6 +21,7 @@ SERVERS = {
     "hubspot": "sandbox.hubspot:HubSpotServer",
     "exchange": "sandbox.exchange:ExchangeServer",
     "graph": "sandbox.graph:GraphServer",
+    "domino": "sandbox.domino:DominoServer",
 }
 """Systems that can be practised on, and where their server class is found when it is asked for."""
 

@@ -19,7 +19,8 @@ def _sandbox() -> None:
 
 @app.command()
 def up(
-    systems: Annotated[list[str] | None, typer.Argument(help="salesforce, hubspot, exchange, graph; or all.")] = None,
+    systems: Annotated[list[str] | None, typer.Argument(
+        help="salesforce, hubspot, exchange, graph, domino; or all.")] = None,
     host: Annotated[str, typer.Option(help="Where to listen.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="First port; control APIs listen 10 above. 0 takes free ones.")] = 0,
     tls: Annotated[bool, typer.Option("--tls/--http", help="https with a throw-away certificate, or http.")] = False,

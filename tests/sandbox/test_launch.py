@@ -222,4 +222,4 @@ def test_the_command_explains_what_it_cannot_do() -> None:
         [sys.executable, "-m", "sandbox", "up", "lotus"], capture_output=True, text=True, timeout=20, check=False
     )
     assert run.returncode == 2
-    assert run.stderr == "no practice server 'lotus'; there are: salesforce, hubspot, exchange, graph\n"
+    assert run.stderr == "no practice server 'lotus'; there are: salesforce, hubspot, exchange, graph, domino\n"
