@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -108,3 +110,39 @@ def test_thresholds_stand_in_the_settings_and_a_wrong_one_is_named(desk: Desk) -
     settings.write_text(text + "\n[limits]\nhours = -1\n")
     code, told = desk("sync")
     assert code == 2 and "limits.hours" in told["error"]
+
+
+def copy(database: Path, to: Path) -> None:
+    with closing(sqlite3.connect(database)) as source, closing(sqlite3.connect(to)) as target:
+        source.backup(target)
+
+
+@pytest.mark.slow
+def test_an_old_backup_of_the_workspace_is_refused_and_once_approved_makes_nothing_twice(desk: Desk) -> None:
+    deals(desk, 2)
+    kept, workspace = desk.folder.parent / "kept.db", desk.folder / "workspace.db"
+    copy(workspace, kept)
+    account = desk.sf("Account", Name="Acme", Industry="Retail")
+    for name in ("This week", "Renamed since"):
+        desk.sf("Opportunity", Name=name, AccountId=account, Amount=5, StageName="Prospecting", CloseDate="2027-01-15")
+    for _ in range(2):
+        desk("sync")
+    there = {one["properties"]["dealname"]: one["id"] for one in desk.hubspot.call(desk.hubspot.records, "deals")}
+    desk.hubspot.call(lambda: desk.hubspot.update("deals", there["Renamed since"], dealname="Called otherwise"))
+    copy(kept, workspace)
+
+    code, told = desk("sync")
+    assert code == 3 and "carry keys of records that this workspace does not know" in told["error"]
+    (parked,) = desk("approve")[1]["parked"]
+    desk("approve", parked["run"])
+    desk("sync")
+    assert desk.hs_names("deals", "dealname") == ["Called otherwise", "Deal 00", "Deal 01", "This week"]
+    assert desk.hs_names("companies", "name") == ["Acme"]
+    assert len(desk.salesforce.call(desk.salesforce.rows, "Opportunity")) == 4
+    code, asked = desk("link")
+    ((question, candidate),) = [(one, one["candidates"][0]) for one in asked["questions"]]
+    assert (code, question["external_id"], candidate["label"]) == (1, there["Renamed since"], "Renamed since")
+    desk("link", "hubspot", "deals", question["external_id"], candidate["record"])
+    desk("sync")
+    assert len(desk.hs_names("deals", "dealname")) == len(desk.salesforce.call(desk.salesforce.rows, "Opportunity")) == 4
+    assert desk("link")[1]["questions"] == []

@@ -31,6 +31,8 @@ def link(
                                                       "there and ambiguous; write nothing anywhere.")] = False,
     accept: Annotated[float | None, typer.Option("--accept", min=0.5, max=1.0, help=(
         "Accept the best candidate of every question where its score is at least this and clearly ahead."))] = None,
+    new: Annotated[bool, typer.Option("--new", help="Say of every object that resembles no record that it is a new "
+                                                    "one.")] = False,
     limit: Annotated[int, typer.Option(help="How many lines to print; --json prints all.")] = 40,
     project: ProjectOption = Path(),
     json: JsonOption = False,
@@ -39,14 +41,15 @@ def link(
 
     Start with `sidefeed link --plan`. After the first sync, `sidefeed link` lists what could be several records, with
     evidence; `sidefeed link SYSTEM OBJECT ID RECORD` answers one, `sidefeed link --accept 0.9` the clear ones. Answers
-    are remembered, and the next sync acts on them.
+    are remembered, and the next sync acts on them. After an old backup of the workspace was restored, objects that it
+    had made since and cannot place are asked here too, and nothing that could be one of them is created meanwhile.
     """
     if plan:
         _plan(project, limit, json=json)
         return
     from sidefeed.project import Project
+    from sidefeed.sync.matching import NEW, answer, answer_new, questions
     from sidefeed.sync.matching import accept as accept_clear
-    from sidefeed.sync.matching import answer, questions
 
     given = (system, object, id, record)
     if any(given) and not all(given):
@@ -63,6 +66,9 @@ def link(
                     done = [{"system": one.system, "object": one.object, "external_id": one.external_id,
                              "record": best.record, "label": best.label, "score": best.score}
                             for one, best in accept_clear(tx, accept)]
+                if new:
+                    done += [{"system": one.system, "object": one.object, "external_id": one.external_id,
+                              "record": NEW} for one in answer_new(tx)]
                 left = questions(tx)
         finally:
             store.close()
@@ -109,7 +115,8 @@ def _plan(project: Path, limit: int, *, json: bool) -> None:
 
 def _print_questions(found: list[Question], limit: int) -> None:
     for one in found[:limit]:
-        output.out.print(f"[yellow]?[/yellow] {one.system} {one.object} {one.external_id} by {escape(one.key)}")
+        why = f" by {one.key}" if one.key else ": made by a later state of this workspace, or by another one"
+        output.out.print(f"[yellow]?[/yellow] {one.system} {one.object} {one.external_id}{escape(why)}")
         for candidate in one.candidates:
             output.out.print(f"    {candidate.record} {escape(candidate.label)} score {candidate.score}, same "
                              f"{', '.join(candidate.same) or 'nothing'}; differs {', '.join(candidate.differs) or '-'}")

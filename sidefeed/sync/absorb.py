@@ -259,8 +259,13 @@ class _Batch:
         link = links.get(record)
         if link is None:  # we made it, and the workspace was restored from before that
             return self._survivor(record)
-        if link.state not in ("creating", "wanted") or not generation.isdigit() or int(generation) < link.generation:
+        if not generation.isdigit() or int(generation) < link.generation:
             return None
+        if link.state not in ("creating", "wanted") and int(generation) == link.generation:
+            return None
+        if link.state == "live" and link.external_id:  # made once more since, so what we knew is gone there
+            self.tx.remember(self.om.system, self.stream.name, link.external_id, self.om.entity, record, "gone")
+            link.state, link.external_id = "wanted", None
         link.generation = int(generation)  # higher: a later state of this workspace made it, before it was restored
         self.tx.save_link(link)
         return self._survivor(record)
@@ -291,10 +296,8 @@ class _Batch:
                     "feed": f"{self.om.system} {self.stream.name}", "external_id": one.id, "record": candidates[0],
                     "key": key})
                 self._remember(one, "primary")
-            elif candidates or one.id in asked:
-                self._ask(one, key, candidates or asked[one.id])
-            elif one.id in strangers:
-                self._ask(one, key, [])
+            elif candidates or one.id in asked or one.id in strangers:
+                self._ask(one, key, candidates or asked.get(one.id, []), strangers.get(one.id))
             elif self.om.introduces:
                 one.record = self._create(one)
                 self.report.count("new_here")
@@ -306,11 +309,12 @@ class _Batch:
                                  waiting_for=f"a {self.om.entity} it can be matched with")
                 self.report.count("unmatched")
 
-    def _strangers(self, unknown: list[Observation]) -> set[str]:
-        """Objects that a later state of this workspace made, or another workspace: never taken for new ones."""
+    def _strangers(self, unknown: list[Observation]) -> dict[str, str]:
+        """The record that each key names, of objects that a later state of this workspace made, or another workspace:
+        never taken for new ones."""
         stamps = {one.id: record for one in unknown if (record := stamped_record(self.om, one.image)) is not None}
         known = self.tx.records(set(stamps.values()))
-        return {id for id, record in stamps.items() if record not in known}
+        return {id: record for id, record in stamps.items() if record not in known}
 
     def _create(self, one: Observation) -> str:
         one.fresh = True
@@ -323,12 +327,13 @@ class _Batch:
     def _answers(self, unknown: list[Observation]) -> dict[str, str]:
         return self.tx.answers(self.om.system, self.stream.name, [one.id for one in unknown])
 
-    def _ask(self, one: Observation, key: str, candidates: list[str]) -> None:
+    def _ask(self, one: Observation, key: str, candidates: list[str], stranger: str | None) -> None:
         names = {record: state.values.get("name") or state.values.get("email") or state.values.get("subject")
                  for record, state in self.tx.records(candidates).items()}
         self.tx.ask(self.om.system, self.stream.name, one.id, "match", {
             "entity": self.om.entity, "key": key, "candidates": names, "same_key_there": self.fresh_keys.get(key, 0),
-            "values": {name: value for name, value in one.values.items() if value is not None}})
+            "values": {name: value for name, value in one.values.items() if value is not None},
+            **({"stranger": stranger} if stranger else {})})
         self.tx.postpone(self.om.system, self.stream.name, one.id, until=None, waiting_for="a person to match it")
         self.report.count("ambiguous")
 

@@ -50,6 +50,7 @@ from sidefeed.sync.matching import LinkPlan, questions
 from sidefeed.sync.plan import ObjectPlan, keep_only, plan_object
 from sidefeed.sync.report import Report
 from sidefeed.sync.restored import older_than_the_world
+from sidefeed.sync.reunite import reunite, strangers
 from sidefeed.sync.saved import SavedPlan, WorldMoved
 from sidefeed.sync.trace import Trace, trace
 from sidefeed.sync.undo import Undone, undo
@@ -356,6 +357,24 @@ class Engine:
                 look_up(self.store, om, stream, self.connectors[om.system])
         report.approved += refuse(approve, list(self._unbelievable(live, report).values()))
         self._absorb(live, report)
+        self._reunite(live, report)
+
+    def _reunite(self, live: list[str], report: Report) -> None:
+        """Parents first, link again what a restored workspace had forgotten, before any of it is created anew."""
+        for om, stream in self._feeds(live, report):
+            with self.store.read() as tx:
+                unplaced = strangers(tx, om.system, stream.name)
+            if not unplaced or om.readonly:
+                continue
+            with self.store.write() as tx:
+                placed = reunite(tx, plan_object(
+                    tx, self.mappings, om, stream, creatable=self._creatable(om.system)))
+            report.count("matched", len(placed))
+            report.matches += [{"feed": f"{om.system} {stream.name}", "external_id": id, "record": record,
+                                "key": "what it holds"} for id, record in placed.items()]
+            if placed:
+                with self._contained(om, stream, report):
+                    absorb(self.store, self.mappings, om, stream, self.connectors[om.system], report, self.progress)
 
     def _sweep(self, live: list[str], report: Report, approve: Approval) -> None:
         """Where a cursor was lost, look for linked objects that went away meanwhile."""
@@ -383,6 +402,8 @@ class Engine:
             if f"{om.system} {stream.name}" not in without:
                 with self._contained(om, stream, report):
                     absorb(self.store, self.mappings, om, stream, self.connectors[om.system], report, self.progress)
+                with self.store.write() as tx:
+                    tx.drop_moot_questions(om.system, stream.name)
         derive(self.store)
         with self.store.write() as tx:
             report.count("flips_parked", park(tx, report.run, flips=self.limits.flips, window=self.limits.window))

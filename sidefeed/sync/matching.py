@@ -137,3 +137,11 @@ def accept(tx: Transaction, threshold: float) -> list[tuple[Question, Candidate]
     for one, best in accepted:
         tx.answer(one.system, one.object, one.external_id, best.record)
     return accepted
+
+
+def answer_new(tx: Transaction) -> list[Question]:
+    """Say of every object that resembles no record that it is a new one; returns those."""
+    alone = [one for one in questions(tx) if not one.candidates]
+    for one in alone:
+        tx.answer(one.system, one.object, one.external_id, NEW)
+    return alone

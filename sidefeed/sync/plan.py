@@ -20,6 +20,7 @@ from sidefeed.mapping import Mapping as Mappings
 from sidefeed.sync import refs
 from sidefeed.sync.absorb import in_sync, is_due, put_backs
 from sidefeed.sync.flips import parked_fields
+from sidefeed.sync.reunite import may_be_one, strangers
 from sidefeed.sync.scope import frozen
 from sidefeed.workspace import DELETED, Link, RecordState, Transaction
 
@@ -79,7 +80,8 @@ class Unwritable:
 class ObjectPlan:
     """The writes to one feed, what waits and why, and links that need no write after all.
 
-    ``origins`` names the records that are created or wait by an object they live as elsewhere.
+    ``origins`` names the records that are created or wait by an object they live as elsewhere; ``doubtful`` are creates
+    that wait because they may be there already, made by a later state of a workspace that was restored from a backup.
     """
 
     om: ObjectMap
@@ -90,6 +92,7 @@ class ObjectPlan:
     refused: list[Unwritable] = field(default_factory=list)
     settled: list[tuple[Link, list[str]]] = field(default_factory=list)
     idle: list[Link] = field(default_factory=list)
+    doubtful: list[PlannedWrite] = field(default_factory=list)
     upto: int = 0
     looked_at: list[str] = field(default_factory=list)
 
@@ -196,6 +199,7 @@ class _Planner:
         self.creatable = creatable
         self.refusals = refusals
         self.parked = parked_fields(tx)
+        self.strangers = strangers(tx, plan.om.system, plan.stream.name)
         self.disputed = {record for records in tx.open_questions(plan.om.system, plan.stream.name).values()
                          for record in records}
 
@@ -264,9 +268,9 @@ class _Planner:
             return
         if not state.values or (self.om.create_when is not None and not self.om.create_when(state.values)):
             return
-        if state.id in self.disputed:
-            self.plan.waiting[state.id] = (
-                f"{label(state)} may be there already: a person must say which {self.om.object} it is")
+        never = link is None or link.generation == 0
+        if state.id in self.disputed and not (never and self.strangers):
+            self.plan.waiting[state.id] = self._may_be_there(state)
             return
         names = [spec.name for spec in self.om.fields
                  if spec.applies(state.values) and spec.name in state.values and spec.name not in state.conflicts]
@@ -293,10 +297,19 @@ class _Planner:
             if link is not None:
                 self.plan.idle.append(link)
             return
-        self.plan.writes.append(PlannedWrite(
+        write = PlannedWrite(
             self.om.system, self.stream.name, state.id, state.entity, "create", label(state), None, state.rev,
             {}, kept, {name: list(state.heads_of(name)) for name in names
-                       if name not in blocked and name not in blocked_raw}))
+                       if name not in blocked and name not in blocked_raw})
+        if never and self.strangers and (state.id in self.disputed or may_be_one(self.tx, state, self.strangers)):
+            self.plan.doubtful.append(write)
+            self.plan.waiting[state.id] = self._may_be_there(state)
+        else:
+            self.plan.writes.append(write)
+
+    def _may_be_there(self, state: RecordState) -> str:
+        return (f"{label(state)} may be there already: a person must say which {self.om.object} it is "
+                f"(`sidefeed link` shows what could be meant)")
 
     def retract(self, state: RecordState, link: Link) -> None:
         """Take back an object that we made; its record lives on."""

@@ -10,11 +10,13 @@ from sidefeed.connector import Stream
 from sidefeed.mapping import ObjectMap
 from sidefeed.sync.guard import Trip
 from sidefeed.sync.match import stamped_record
+from sidefeed.sync.reunite import strangers
 from sidefeed.workspace import Transaction
 
 
 def unknown_stamps(tx: Transaction, om: ObjectMap, stream: Stream) -> dict[str, str]:
-    """External id -> record, for objects in the inbox whose key names a record that this workspace never had."""
+    """External id -> record, for objects in the inbox whose key names a record that this workspace never had, and that
+    nobody was asked about yet."""
     if not om.key_field:
         return {}
     items = tx.inbox_items(om.system, stream.name, tx.inbox_ids(om.system, stream.name))
@@ -22,7 +24,9 @@ def unknown_stamps(tx: Transaction, om: ObjectMap, stream: Stream) -> dict[str, 
               and (record := stamped_record(om, item.payload["values"])) is not None}
     known = tx.records(set(stamps.values()))
     linked = tx.known_as(om.system, stream.name, stamps)
-    return {id: record for id, record in stamps.items() if record not in known and id not in linked}
+    asked = {one.external_id for one in strangers(tx, om.system, stream.name, placed=True)} if stamps else set()
+    return {id: record for id, record in stamps.items()
+            if record not in known and id not in linked and id not in asked}
 
 
 def older_than_the_world(tx: Transaction, om: ObjectMap, stream: Stream) -> list[Trip]:

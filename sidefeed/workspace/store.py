@@ -747,6 +747,14 @@ class Transaction:
         self.connection.execute(t.question.delete().where(
             t.question.c.system == system, t.question.c.object == object, t.question.c.external_id == external_id))
 
+    def drop_moot_questions(self, system: str, object: str) -> None:
+        """Forget open matches of objects that wait no longer: deleted, out of scope, or known by now."""
+        self.connection.execute(t.question.delete().where(
+            t.question.c.system == system, t.question.c.object == object, t.question.c.kind == "match",
+            t.question.c.answer.is_(None), ~sa.exists().where(
+                t.inbox.c.system == system, t.inbox.c.object == object,
+                t.inbox.c.external_id == t.question.c.external_id)))
+
     def answer(self, system: str, object: str, external_id: str, answer: str) -> None:
         """Remember a person's answer, and let the object that waited for it be looked at again."""
         self.connection.execute(t.question.update().where(

@@ -235,6 +235,24 @@ def a_robot_blanks_everything_while_we_write(office: Office) -> None:
     assert {row["NextStep"] for row in office.a.live("Deal").values()} == {"call"}
 
 
+def an_old_backup_is_restored(office: Office) -> None:
+    one_deal(office)
+    office.store.close()
+    backup = Path(office.path).read_bytes()
+    office.store = Store.open(office.path, now=office.world.now)
+    office.a.person_creates("Deal", {"Name": "This week", "Amount": "5"})
+    office.quiet()
+    office.store.close()
+    Path(office.path).write_bytes(backup)
+    office.store = Store.open(office.path, now=office.world.now)
+    with pytest.raises(GuardTripped):
+        office.sync()
+    office.world.tick += 60
+    office.engine().sync(approve=True)
+    office.quiet()
+    assert len(office.a.live("Deal")) == len(office.b.live("Deal")) == 2
+
+
 def two_that_could_be_meant(office: Office) -> None:
     office.a.person_creates("Account", {"Name": "Twin one", "Domain": "twin.test"})
     office.a.person_creates("Account", {"Name": "Twin two", "Domain": "twin.test"})
@@ -440,6 +458,15 @@ def later_waves(patch: Patch) -> None:
     patch.setattr(Engine, "_guard", once)
 
 
+def restored_backup(patch: Patch) -> None:
+    patch.setattr(engine, "older_than_the_world", lambda *_args: [])
+
+
+def found_again(patch: Patch) -> None:
+    patch.setattr(plan, "strangers", lambda *_args: [])
+    patch.setattr(engine, "strangers", lambda *_args: [])
+
+
 def uniqueness_of_keys(patch: Patch) -> None:
     real = Transaction.by_natural_keys
     patch.setattr(Transaction, "by_natural_keys",
@@ -527,6 +554,10 @@ MUTANTS = [
            scene(everything_gone_at_once)),
     Mutant("guards of later waves", later_waves, "only the first plan of a run is held against the guards",
            "scene: a robot blanks everything while we write", scene(a_robot_blanks_everything_while_we_write, batch=50)),
+    Mutant("restored backup", restored_backup, "keys of records that the workspace never had alarm nobody",
+           "scene: an old backup is restored", scene(an_old_backup_is_restored)),
+    Mutant("found again after a restore", found_again, "what the old workspace forgot is created as if it were new",
+           "scene: an old backup is restored", scene(an_old_backup_is_restored)),
     Mutant("ambiguity asks", uniqueness_of_keys, "of several candidates the first is taken",
            "scene: two that could be meant", scene(two_that_could_be_meant)),
     Mutant("marker", marker_check, "another organisation is not noticed", "scene: another organisation answers",
