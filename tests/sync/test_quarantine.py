@@ -12,7 +12,7 @@ from sidefeed.sync import quarantine
 from tests.sync.test_engine import Office
 from tests.sync.world import World
 
-MINUTE, DAY = 60, 86_400
+MINUTE, HOUR, DAY = 60, 3_600, 86_400
 
 
 @pytest.fixture
@@ -33,15 +33,21 @@ def wait(office: Office, seconds: int) -> None:
     office.world.tick += seconds
 
 
+def every(office: Office, seconds: int, until: int) -> Iterator[int]:
+    """Let this much time pass again and again until so much has; a sync itself takes a minute of it."""
+    for passed in range(seconds, until + 1, seconds):
+        wait(office, seconds - MINUTE)
+        yield passed
+
+
 def test_a_locked_record_is_asked_every_twenty_minutes_ten_times_and_then_every_night(office: Office) -> None:
     office.a.person_creates("Deal", {"Name": "Big", "Amount": "10"})
     office.b.refuse = lambda _object, _write: Locked("somebody is writing it")
     assert asked(office) == 1
-    tries = 0
-    for _ in range(30 * 60 // 5):
-        wait(office, 4 * MINUTE)  # a sync itself takes one
-        tries += asked(office)
-    assert tries == 10 + 1, "ten of the quick lane from midnight to 03:20, then 03:00 of the next night"
+    quick = sum(asked(office) for _ in every(office, 7 * MINUTE, 4 * HOUR))
+    assert quick == 10, "of the quick lane, from midnight to 03:20"
+    nightly = [asked(office) for _ in every(office, HOUR, 26 * HOUR)]
+    assert sum(nightly) == 1 and nightly.index(1) in (22, 23), "at 03:00 of the next night"
     office.b.refuse = lambda _object, _write: None
     wait(office, DAY)
     office.sync()
