@@ -146,6 +146,7 @@ class Store:
         self.natural_keys: NaturalKeys = lambda _entity, _values: ()
         self.calendars = CalendarPolicy()
         self.run: str | None = None
+        self._leased: dict[str, datetime] = {}
         self._site = ""
         self._clock: HybridClock | None = None
 
@@ -222,25 +223,25 @@ class Store:
         """Hold a name that only one run may hold. Raises LeaseHeld, naming the holder and when it ends."""
         owner = lease_owner(run)
         with self.write() as tx:
-            tx.take_lease(name, owner, seconds)
+            self._leased[name] = tx.take_lease(name, owner, seconds)
         try:
             yield
         finally:
+            self._leased.pop(name, None)
             with self.write() as tx:
                 tx.drop_lease(name, owner)
 
-
     def keep_leases(self, names: Sequence[str], run: str, *, seconds: int = 900) -> None:
         """Extend leases that this run holds, once less than two thirds of their time are left. Raises LeaseHeld where
-        one ran out and another run has taken it: two must never write at once."""
+        one ran out and another run has taken it: two must never write at once. Nobody takes one that has not run out,
+        so until then the database need not be asked."""
         soon = self.now() + timedelta(seconds=seconds * 2 / 3)
-        with self.read() as tx:
-            if not names or all((left := tx.lease_ends(name)) is not None and left > soon for name in names):
-                return
+        if all(name in self._leased and self._leased[name] > soon for name in names):
+            return
         owner = lease_owner(run)
         with self.write() as tx:
             for name in names:
-                tx.take_lease(name, owner, seconds)
+                self._leased[name] = tx.take_lease(name, owner, seconds)
 
 
 def _configure_sqlite(engine: Engine) -> None:
@@ -942,15 +943,17 @@ class Transaction:
 
     # -- leases -------------------------------------------------------------------------------------------------
 
-    def take_lease(self, name: str, owner: str, seconds: int) -> None:
+    def take_lease(self, name: str, owner: str, seconds: int) -> datetime:
+        """Take or extend a lease; returns when it ends. Raises LeaseHeld."""
         now = self.store.now()
+        expires = now + timedelta(seconds=seconds)
         row = self.connection.execute(sa.select(t.lease).where(t.lease.c.name == name)).mappings().one_or_none()
         if row is not None and row["owner"] != owner and utc_instant(row["expires"]) > now and not _died(row["owner"]):
             raise LeaseHeld(
                 f"another run ({row['owner']}) is at work on {name!r} until {row['expires']} at the latest. Wait for "
                 f"it to end; if it died, its lease ends by itself at that time.")
-        self.upsert(t.lease, [{"name": name, "owner": owner,
-                               "expires": utc_text(now + timedelta(seconds=seconds))}])
+        self.upsert(t.lease, [{"name": name, "owner": owner, "expires": utc_text(expires)}])
+        return expires
 
     def lease_ends(self, name: str) -> datetime | None:
         ends = self.connection.execute(sa.select(t.lease.c.expires).where(t.lease.c.name == name)).scalar_one_or_none()
