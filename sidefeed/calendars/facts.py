@@ -29,7 +29,7 @@ def derive(store: Store) -> int:
         return 0
     with store.write() as tx:
         deals = _deals_of(tx, changed)
-        if new_day:
+        if new_day and tx.any_record("meeting"):
             now = utc_text(store.now())
             deals |= {state.id for state in tx.each_record("opportunity")
                       if str(state.values.get("next_meeting") or now) < now}

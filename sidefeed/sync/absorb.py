@@ -112,18 +112,20 @@ def _complete(items: list[InboxItem], om: ObjectMap, stream: Stream, connector: 
 def look_up(store: Store, om: ObjectMap, stream: Stream, connector: Connector) -> None:
     """Read by id what only the id is known of, so that guards see what it is before anything is believed."""
     with store.read() as tx:
-        bare = [item for item in tx.inbox_items(om.system, stream.name, tx.inbox_ids(om.system, stream.name))
-                if item.payload is None]
+        bare = tx.inbox_bare(om.system, stream.name)
     if bare:
-        found = {item.external_id: item.payload for item in _complete(bare, om, stream, connector) if item.payload}
+        found = {remote.id: packed for remote in connector.fetch(stream, om.raw_fields, bare)
+                 if (packed := pack(remote)) is not None}
         with store.write() as tx:
-            tx.put_inbox(om.system, stream.name, found)
+            tx.put_inbox(om.system, stream.name, found, key_field=om.key_field)
 
 
 def _fresh_keys(tx: Transaction, om: ObjectMap, stream: Stream, ids: list[str]) -> dict[str, int]:
     """How often each natural key occurs among the remote objects not linked yet: a key proves something only where it
-    is unique on both sides."""
+    is unique on both sides. Where no record of the entity is known yet, there is no other side to ask for."""
     counts: dict[str, int] = {}
+    if not tx.any_record(om.entity):
+        return counts
     known = tx.known_as(om.system, stream.name, ids)
     unknown = [id for id in ids if id not in known]
     for start in range(0, len(unknown), BATCH):

@@ -108,7 +108,7 @@ def _read_feed(
     for page in connector.changes(stream, om.raw_fields, position, scope=om.scope):
         with store.write() as tx:
             news = _news(tx, om.system, stream.name, page.records)
-            tx.put_inbox(om.system, stream.name, news)
+            tx.put_inbox(om.system, stream.name, news, key_field=om.key_field)
             moved: dict[str, Any] = {"position": page.cursor}
             if page.last and page.complete_to is not None:
                 moved["complete_to"] = utc_text(page.complete_to)

@@ -121,9 +121,7 @@ def check_inbox(tx: Transaction, om: ObjectMap, object: str, limits: Limits) -> 
     """Deletions that a feed reports, and an object that was full and is now empty."""
     system = om.system
     linked = tx.count_links(system, object)
-    items = tx.inbox_items(system, object, tx.inbox_ids(system, object))
-    gone = [item.external_id for item in items
-            if item.payload and item.payload["state"] == "deleted" and item.payload["merged_into"] is None]
+    gone = tx.inbox_deleted(system, object)
     roles = tx.known_as(system, object, gone) if gone else {}
     known = [id for id in gone if id in roles and roles[id][1] == "primary"]
     return _deletions(tx, om, object, linked, known, limits)

@@ -19,9 +19,8 @@ def unknown_stamps(tx: Transaction, om: ObjectMap, stream: Stream) -> dict[str, 
     nobody was asked about yet."""
     if not om.key_field:
         return {}
-    items = tx.inbox_items(om.system, stream.name, tx.inbox_ids(om.system, stream.name))
-    stamps = {item.external_id: record for item in items if item.payload and item.payload["state"] == "live"
-              and (record := stamped_record(om, item.payload["values"])) is not None}
+    stamps = {id: record for id, stamp in tx.inbox_stamps(om.system, stream.name).items()
+              if (record := stamped_record(om, {om.key_field: stamp})) is not None}
     known = tx.records(set(stamps.values()))
     linked = tx.known_as(om.system, stream.name, stamps)
     asked = {one.external_id for one in strangers(tx, om.system, stream.name, placed=True)} if stamps else set()

@@ -93,7 +93,7 @@ def _read(
         if remote.values is not None:
             says[f"{link.system} {link.object}"] = (oms[0], remote.values)
         with engine.store.write() as tx:
-            tx.put_inbox(link.system, link.object, {link.external_id: pack(remote)})
+            tx.put_inbox(link.system, link.object, {link.external_id: pack(remote)}, key_field=oms[0].key_field)
     return says
 
 

@@ -441,6 +441,11 @@ class Transaction:
         for row in self.connection.execute(query.execution_options(yield_per=1000)).mappings():
             yield self._records.get(row["id"]) or _state(row)
 
+    def any_record(self, entity: str) -> bool:
+        """Whether there is any record of an entity."""
+        return self.connection.execute(
+            sa.select(t.record.c.id).where(t.record.c.entity == entity).limit(1)).first() is not None
+
     def changed_ids(self, entity: str, *, since: int) -> list[str]:
         """Ids of records of an entity whose revision is above ``since``, oldest first."""
         return list(self.connection.execute(
@@ -637,22 +642,45 @@ class Transaction:
 
     # -- inbox and cursors --------------------------------------------------------------------------------------
 
-    def put_inbox(self, system: str, object: str, items: Mapping[str, dict[str, Any] | None]) -> None:
+    def put_inbox(
+        self, system: str, object: str, items: Mapping[str, dict[str, Any] | None], *, key_field: str | None = None,
+    ) -> None:
+        """Ids known to have changed, with what was told of them. What guards ask of all that waits stands beside the
+        payload: its state, and the key of ours that it carries in ``key_field``."""
         now = utc_text(self.store.now())
         self.upsert(t.inbox, [
-            {"system": system, "object": object, "external_id": id, "payload": payload, "first_seen": now,
-             "attempts": 0, "not_before": None, "waiting_for": None, "needs": None}
+            {"system": system, "object": object, "external_id": id, "payload": payload, "state": _state_of(payload),
+             "stamp": _stamp_of(payload, key_field), "first_seen": now, "attempts": 0, "not_before": None,
+             "waiting_for": None, "needs": None}
             for id, payload in items.items()
         ], keep=("first_seen",))
 
     def inbox_ids(self, system: str, object: str) -> list[str]:
         """Everything to be absorbed now, oldest first."""
+        return list(self.connection.execute(self._waiting(system, object, t.inbox.c.external_id)).scalars())
+
+    def inbox_bare(self, system: str, object: str) -> list[str]:
+        """What is to be absorbed now and of which only the id is known."""
+        return list(self.connection.execute(self._waiting(system, object, t.inbox.c.external_id).where(
+            t.inbox.c.payload.is_(None))).scalars())
+
+    def inbox_deleted(self, system: str, object: str) -> list[str]:
+        """What is to be absorbed now and was told to be deleted, not merged."""
+        return list(self.connection.execute(self._waiting(system, object, t.inbox.c.external_id).where(
+            t.inbox.c.state == "deleted")).scalars())
+
+    def inbox_stamps(self, system: str, object: str) -> dict[str, str]:
+        """External id -> our key on it, of what is to be absorbed now."""
+        rows = self.connection.execute(self._waiting(system, object, t.inbox.c.external_id, t.inbox.c.stamp).where(
+            t.inbox.c.stamp.is_not(None)))
+        return {row.external_id: row.stamp for row in rows}
+
+    def _waiting(self, system: str, object: str, *columns: sa.ColumnElement[Any]) -> sa.Select[Any]:
         now = utc_text(self.store.now())
-        return list(self.connection.execute(
-            sa.select(t.inbox.c.external_id).where(
-                t.inbox.c.system == system, t.inbox.c.object == object,
-                sa.or_(t.inbox.c.not_before.is_(None), t.inbox.c.not_before <= now))
-            .order_by(t.inbox.c.first_seen, t.inbox.c.external_id)).scalars())
+        return sa.select(*columns).where(
+            t.inbox.c.system == system, t.inbox.c.object == object,
+            sa.or_(t.inbox.c.not_before.is_(None), t.inbox.c.not_before <= now),
+        ).order_by(t.inbox.c.first_seen, t.inbox.c.external_id)
 
     def inbox_now(self, system: str, object: str) -> bool:
         """Whether anything in the inbox was put there to be read by id at once."""
@@ -713,7 +741,7 @@ class Transaction:
         for chunk in _chunks(external_ids):
             self.connection.execute(t.inbox.update().where(
                 t.inbox.c.system == system, t.inbox.c.object == object, t.inbox.c.external_id.in_(chunk),
-            ).values(payload=None))
+            ).values(payload=None, state=None, stamp=None))
 
     def ask(self, system: str, object: str, external_id: str, kind: str, evidence: Mapping[str, Any]) -> None:
         """Put a question into the queue; asked again, it keeps its answer and takes the newer evidence."""
@@ -1055,6 +1083,19 @@ def _died(owner: str) -> bool:
     except PermissionError:
         return False
     return False
+
+
+def _state_of(payload: Mapping[str, Any] | None) -> str | None:
+    if payload is None:
+        return None
+    return "merged" if payload["merged_into"] is not None else str(payload["state"])
+
+
+def _stamp_of(payload: Mapping[str, Any] | None, key_field: str | None) -> str | None:
+    if payload is None or key_field is None or payload["state"] != "live":
+        return None
+    stamp = (payload["values"] or {}).get(key_field)
+    return stamp if isinstance(stamp, str) and stamp else None
 
 
 def _head(row: Any, name: str) -> Head:

@@ -146,6 +146,8 @@ inbox = Table(
     Column("object", Text, primary_key=True),
     Column("external_id", Text, primary_key=True),
     Column("payload", PackedJson),
+    Column("state", Text),  # of the payload: live, deleted or merged
+    Column("stamp", Text),  # our key, where a live payload carries one
     Column("first_seen", Text, nullable=False),
     Column("attempts", Integer, nullable=False, default=0),
     Column("not_before", Text),
