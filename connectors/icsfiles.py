@@ -20,6 +20,7 @@ from connectors.caldav.calendar import MARK
 from connectors.caldav.connector import CalDavConnector, Problem
 from connectors.caldav.events import Broken, Window
 from sidefeed.calendars.identity import SINGLE
+from sidefeed.calendars.recurrence import RECURRENCE
 from sidefeed.connector import Calls, Capabilities, ObjectSchema, Outcome, Page, PermissionDenied, Raw, Remote, Stream
 from sidefeed.connector import Write as Write
 
@@ -81,6 +82,11 @@ class IcsConnector:
                         if remote_id not in seen:
                             seen.add(remote_id)
                             yield Remote(remote_id, events.read(meeting, self._mailbox, fields, self._zone))
+                    if RECURRENCE in fields and f"{uid}{MARK}" not in seen:
+                        seen.add(f"{uid}{MARK}")
+                        values = events.series(calendar, self._mailbox, fields, self._zone)
+                        if values is not None:
+                            yield Remote(f"{uid}{MARK}", values)
                 except Broken as error:
                     self.problems.append(Problem(file.name, uid, str(error)))
 

@@ -147,6 +147,12 @@ class Remote:
     surviving id where the system merged this one away; such a record is never reported as a plain deletion.
     ``version`` is the system's own concurrency token (modification stamp, ETag, change key) or empty.
     ``actor`` is the system's own id or address of the person who changed it last, where known.
+
+    A calendar that is asked for the field ``Recurrence`` tells each series too, beside its occurrences: under an id
+    with which the ids of its occurrences begin, with the values of its master, and in ``Recurrence`` how it recurs
+    (None where that may not be told); one that changed in the same round as what became of its occurrences. Of a
+    private series nothing leaves, so each of its occurrences is private, and one asked for by id is told as
+    private, whether it takes place or not.
     """
 
     id: str

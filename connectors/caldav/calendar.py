@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from sidefeed.calendars.identity import SINGLE
+from sidefeed.calendars.recurrence import RECURRENCE
 from sidefeed.connector import Page, Remote, chunked
 
 from . import events
@@ -93,6 +96,7 @@ class Calendar:
                 starts = state.series.pop(change.href, None)
                 records += [Remote(change.href, state="deleted")] if starts is None else [
                     Remote(f"{change.href}{MARK}{start}", state="deleted") for start in starts]
+                records += _series_gone(change.href, fields)
         found = self._collection.get([change.href for change in changes if not change.gone])
         return records + self._of(state, found, window, fields)
 
@@ -105,24 +109,53 @@ class Calendar:
             known = one.href in state.items
             note(state, [one])
             if one.gone:
-                records.append(Remote(one.href, state="deleted"))
+                records += [Remote(one.href, state="deleted"), *_series_gone(one.href, fields)]
                 continue
-            meetings = self._meetings(one, window)
+            calendar = self._object(one)
+            told = state.series.get(one.href, ())
+            meetings = None if calendar is None else self._meetings(one, calendar, window, told)
             if meetings is None:
                 continue
             records += self._remotes(one, meetings, fields)
+            records += self._series(one, calendar, fields)
+            if one.href in state.series and any(each.original == SINGLE for each in meetings):
+                records += _series_gone(one.href, fields)
             records += _settle(state, one.href, meetings, window, known)
         return records
 
-    def _meetings(self, one: Found, window: Window) -> list[Meeting] | None:
+    def _object(self, one: Found) -> Any:
+        """The VCALENDAR of a resource; None, and told, where it cannot be read."""
         try:
             uids = events.by_uid(events.parse((one.data or "").encode()))
             if len(uids) != 1:
                 raise Broken(f"it holds {len(uids)} meetings where a resource holds one")
-            return events.meetings(next(iter(uids.values())), window, self._zone)
+            return next(iter(uids.values()))
         except Broken as error:
             self._tell(one.href, str(error))
             return None
+
+    def _meetings(
+        self, one: Found, calendar: Any, window: Window, named: Iterable[str] = ()
+    ) -> list[Meeting] | None:
+        """The meetings in a window, and those with the original starts ``named`` that were moved out of it."""
+        try:
+            found = events.meetings(calendar, window, self._zone)
+            missing = set(named) - {each.original for each in found}
+            return found + (events.exceptions(calendar, missing, self._zone) if missing else [])
+        except Broken as error:
+            self._tell(one.href, str(error))
+            return None
+
+    def _series(self, one: Found, calendar: Any, fields: Sequence[str]) -> list[Remote]:
+        """The series of a resource as one object, where there is one and it is wanted."""
+        if RECURRENCE not in fields:
+            return []
+        try:
+            values = events.series(calendar, self._mailbox, fields, self._zone)
+        except Broken as error:
+            self._tell(one.href, str(error))
+            return []
+        return [] if values is None else [Remote(f"{one.href}{MARK}", values, one.etag)]
 
     def _remotes(self, one: Found, meetings: Iterable[Meeting], fields: Sequence[str]) -> Iterator[Remote]:
         for meeting in meetings:
@@ -152,13 +185,21 @@ class Calendar:
         window = self.window()
         starts = [starts_at(start) for each in ids if (start := split(each)[1])]
         span = Window(min([window.start, *starts]), max([window.end, *(each + timedelta(days=1) for each in starts)]))
-        meetings = self._meetings(one, span)
+        calendar = self._object(one)
+        meetings = None if calendar is None else self._meetings(
+            one, calendar, span, {start for each in ids if (start := split(each)[1])})
         if meetings is None:
             yield from (Remote(each, {}, one.etag) for each in ids)
             return
         found = {remote.id: remote for remote in self._remotes(one, meetings, fields)}
+        whole = self._series(one, calendar, [*fields, RECURRENCE])
         first = min((each.original for each in meetings), default=None)
         for each in ids:
+            if whole and each not in found and (each.endswith(MARK) or (
+                    MARK in each and (whole[0].values or {}).get(RECURRENCE) is None)):
+                # Of a private series not even told is whether an occurrence takes place.
+                yield replace(whole[0], id=each)
+                continue
             was_single = split(each)[1] is None
             merged = identity(one.href, first) if was_single and first else one.href if not was_single and (
                 one.href in found) else None
@@ -168,7 +209,8 @@ class Calendar:
         """Ids and versions of every meeting and occurrence in the window."""
         window = self.window()
         for one in self._collection.in_window(window.start, window.end):
-            for meeting in self._meetings(one, window) or ():
+            calendar = self._object(one)
+            for meeting in () if calendar is None else self._meetings(one, calendar, window) or ():
                 yield identity(one.href, meeting.original), one.etag
 
 
@@ -180,6 +222,10 @@ def identity(href: str, original: str) -> str:
 def split(id: str) -> tuple[str, str | None]:
     href, _, original = id.partition(MARK)
     return href, original or None
+
+
+def _series_gone(href: str, fields: Sequence[str]) -> list[Remote]:
+    return [Remote(f"{href}{MARK}", state="deleted")] if RECURRENCE in fields else []
 
 
 def _settle(state: Cursor, href: str, meetings: Sequence[Meeting], window: Window, known: bool) -> list[Remote]:

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from sidefeed.calendars.identity import SINGLE, meeting_key
+from sidefeed.calendars.recurrence import RECURRENCE, SERIES, recurrence, rule_text
 
 PRIVATE_FIELDS = ("Key", "Start", "End", "Zone", "IsAllDay", "ShowAs", "Sensitivity")
 """All that is ever told of a meeting that is not public: that somebody is busy, and when."""
@@ -98,18 +99,80 @@ def meetings(calendar: Any, window: Window, zone: str) -> list[Meeting]:
     if not events:
         raise Broken("it holds no event")
     masters = [each for each in events if "RECURRENCE-ID" not in each]
-    private = any(_sensitivity(each) != "normal" for each in events)
     try:
         if len(masters) == 1 and len(events) == 1 and not is_series(masters[0]):
             when(masters[0], zone)
-            return [Meeting(SINGLE, masters[0], private)]
+            return [Meeting(SINGLE, masters[0], is_private(masters[0]))]
         if len(masters) > 1:
             raise Broken("two masters share one UID")
-        return list(_occurrences(calendar, masters, events, window, zone, private))
+        return list(_occurrences(calendar, masters, events, window, zone))
     except Broken:
         raise
     except Exception as error:  # the expansion raises whatever a bad rule leads to: it is broken, and alone
         raise Broken(f"it cannot be expanded ({type(error).__name__})") from None
+
+
+def series(calendar: Any, mailbox: str, fields: Iterable[str], zone: str) -> dict[str, Any] | None:
+    """Raw values of a series as one object, and how it recurs; None for what is none, or came without its master.
+
+    Of a private one nothing but that it is private. Raises Broken.
+    """
+    events = [each for each in calendar.subcomponents if each.name == "VEVENT"]
+    masters = [each for each in events if "RECURRENCE-ID" not in each]
+    if len(masters) != 1 or not is_series(masters[0]):
+        return None
+    master = masters[0]
+    private = is_private(master)
+    values = read(Meeting(SERIES, master, private), mailbox, (*fields, "Key", "Sensitivity"), zone)
+    if private:
+        return {"Key": values["Key"], "Sensitivity": values["Sensitivity"], RECURRENCE: None}
+    try:
+        return {**values, RECURRENCE: _recurrence(master, events, zone)}
+    except Exception as error:  # whatever a bad rule leads to: it is broken, and alone
+        raise Broken(f"its rule cannot be read ({type(error).__name__})") from None
+
+
+def _recurrence(master: Any, events: Sequence[Any], zone: str) -> dict[str, Any]:
+    start, end, zone_id, all_day = when(master, zone)
+    rules = master.get("RRULE") or []
+    rule = next((_rule(each, start, zone_id, zone) for each in (rules if isinstance(rules, list) else [rules])), None)
+    exceptions = {}
+    for event in events:
+        if event is not master:
+            moved = when(event, zone)
+            exceptions[original_of(event, zone)] = moved[:2]
+    return recurrence(start, end, zone_id, all_day, rule, dates=_starts(master, "RDATE", all_day, zone),
+                      exceptions=exceptions, deletions=_starts(master, "EXDATE", all_day, zone))
+
+
+def _rule(rule: Any, start: str, zone_id: str | None, zone: str) -> str:
+    parts = {str(name): list(values) if isinstance(values, list) else [values] for name, values in rule.items()}
+    for until in parts.pop("UNTIL", ()):
+        moment = until if not isinstance(until, datetime) else _utc(_aware(until, zone))
+        parts["UNTIL"] = [(moment if isinstance(moment, str) else moment.isoformat()).replace("-", "").replace(":", "")]
+    return rule_text(parts, start, zone_id)
+
+
+def _starts(master: Any, name: str, all_day: bool, zone: str) -> list[str]:
+    """The starts that an RDATE or EXDATE lists, as parts of keys."""
+    told = master.get(name) or []
+    starts = []
+    for line in told if isinstance(told, list) else [told]:
+        for each in line.dts:
+            moment = each.dt[0] if isinstance(each.dt, tuple) else each.dt
+            if all_day:
+                starts.append((moment.date() if isinstance(moment, datetime) else moment).isoformat())
+            elif isinstance(moment, datetime):
+                starts.append(_utc(_aware(moment, zone)))
+            else:
+                first = _first(master["DTSTART"]).dt
+                starts.append(_utc(_aware(datetime.combine(moment, first.time(), first.tzinfo), zone)))
+    return starts
+
+
+def is_private(event: Any) -> bool:
+    """Whether nothing of it may be told; an occurrence is no less private than its series."""
+    return _sensitivity(event) != "normal"
 
 
 def is_series(event: Any) -> bool:
@@ -117,13 +180,13 @@ def is_series(event: Any) -> bool:
 
 
 def _occurrences(
-    calendar: Any, masters: Sequence[Any], events: Sequence[Any], window: Window, zone: str, private: bool
+    calendar: Any, masters: Sequence[Any], events: Sequence[Any], window: Window, zone: str
 ) -> Iterator[Meeting]:
     import recurring_ical_events
 
     if not masters:  # invited to single occurrences: each is a meeting of its own, under its place in the series
         for event in events:
-            yield Meeting(original_of(event, zone), event, private)
+            yield Meeting(original_of(event, zone), event, is_private(event))
         return
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -132,8 +195,17 @@ def _occurrences(
         found = recurring_ical_events.of(grounded).between(window.start, window.end)
     if len(found) > MOST:
         raise Broken(f"it takes place more than {MOST} times in the window")
+    private = is_private(masters[0])
     for event in found:
-        yield Meeting(original_of(event, zone), event, private)
+        yield Meeting(original_of(event, zone), event, private or is_private(event))
+
+
+def exceptions(calendar: Any, originals: Collection[str], zone: str) -> list[Meeting]:
+    """What a series says of some of its occurrences by name, wherever they were moved."""
+    events = [each for each in calendar.subcomponents if each.name == "VEVENT"]
+    private = any(is_private(each) for each in events if "RECURRENCE-ID" not in each)
+    return [Meeting(original, event, private or is_private(event)) for event in events if "RECURRENCE-ID" in event
+            and (original := original_of(event, zone)) in originals]
 
 
 def _refuse_too_often(calendar: Any, window: Window) -> None:

@@ -21,8 +21,8 @@ from sidefeed.connector import CursorExpired, Page, Remote, chunked
 
 from . import operations, xml
 from .cursor import Cursor, Pending, Series
-from .identity import occurrence_id, split_id
-from .meetings import FOLDER, Meetings, Occurrence, Window, uid_digest
+from .identity import occurrence_id, series_id, split_id
+from .meetings import FOLDER, Meetings, Occurrence, Window, is_private, uid_digest
 from .times import instant
 from .values import Row, row, starts_at, when
 from .xml import Element
@@ -102,7 +102,7 @@ def _absorb(page: operations.SyncPage, state: Cursor, window: Window, meetings: 
     """The records of one sync page; masters only become pending."""
     records: list[Remote] = []
     for gone in page.deleted:
-        records += _deleted(gone, state)
+        records += _deleted(gone, state, meetings)
     singles: list[Row] = []
     for change, element in page.changed:
         found = row(element)
@@ -113,27 +113,29 @@ def _absorb(page: operations.SyncPage, state: Cursor, window: Window, meetings: 
             state.pending[found.id] = Pending(found.sensitivity, was_single)
             continue
         state.pending.pop(found.id, None)
-        records += _no_longer_series(found, state)
+        records += _no_longer_series(found, state, meetings)
         if not state.loading or _touches(window, element):
             singles.append(found)
     return records + meetings.singles(singles)
 
 
-def _deleted(gone: str, state: Cursor) -> list[Remote]:
+def _deleted(gone: str, state: Cursor, meetings: Meetings) -> list[Remote]:
     state.pending.pop(gone, None)
     series = state.series.pop(gone, None)
+    whole = [Remote(series_id(gone), state="deleted")] if meetings.tells_series else []
     if series is None:
-        return [Remote(gone, state="deleted")]
-    return [Remote(occurrence_id(gone, start), state="deleted") for start in series.starts]
+        return [Remote(gone, state="deleted"), *whole]
+    return [*(Remote(occurrence_id(gone, start), state="deleted") for start in series.starts), *whole]
 
 
-def _no_longer_series(single: Row, state: Cursor) -> list[Remote]:
+def _no_longer_series(single: Row, state: Cursor, meetings: Meetings) -> list[Remote]:
     """The occurrences of a series that became a single meeting: one lives on in it, the others are gone."""
     series = state.series.pop(single.id, None)
     if series is None:
         return []
     start = when(single.element).start
-    return [
+    whole = [Remote(series_id(single.id), state="deleted")] if meetings.tells_series else []
+    return whole + [
         Remote(occurrence_id(single.id, each), state="deleted", merged_into=single.id if each == start else None)
         for each in series.starts
     ]
@@ -160,6 +162,11 @@ def _expand(state: Cursor, window: Window, meetings: Meetings) -> list[Remote]:
         told = meetings.occurrences(master_id, master, groups.get(master_id, []))
         records += [each.remote for each in told]
         now = {split_id(each.id)[1] or "" for each in told}
+        # The first read leaves out what lies outside the window; what became private is taken back wherever it lies.
+        if meetings.tells_series and (told or is_private(master) or not state.loading) and (
+            master_id in state.pending or master_id not in state.series
+        ):  # fmt: skip
+            records.append(meetings.series(series_id(master_id), master))
         records += _settle(master_id, master, now, state, window, meetings)
     _forget_left(state, window)
     state.pending.clear()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sidefeed.calendars.identity import SINGLE, meeting_key, normalised_uid
 
-__all__ = ["SINGLE", "meeting_key", "normalised_uid", "occurrence_id", "split_id"]
+__all__ = ["SINGLE", "meeting_key", "normalised_uid", "occurrence_id", "series_id", "split_id"]
 
 
 def occurrence_id(master: str, original_start: str) -> str:
@@ -14,6 +14,11 @@ def occurrence_id(master: str, original_start: str) -> str:
     documented.
     """
     return f"{master}@{original_start}"
+
+
+def series_id(master: str) -> str:
+    """The id of a series as one object: what the ids of its occurrences begin with."""
+    return occurrence_id(master, "")
 
 
 def split_id(external_id: str) -> tuple[str, str | None]:

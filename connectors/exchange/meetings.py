@@ -14,12 +14,13 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from sidefeed.calendars.recurrence import RECURRENCE, SERIES
 from sidefeed.connector import Remote
 
-from . import operations, xml
-from .identity import normalised_uid, occurrence_id, split_id
+from . import operations, recurrence, xml
+from .identity import meeting_key, normalised_uid, occurrence_id, split_id
 from .times import instant
 from .values import (
     CALENDAR,
@@ -45,6 +46,7 @@ log = logging.getLogger(__name__)
 
 FOLDER = "calendar"
 _MASTER_STRUCTURE = (*STRUCTURE, "calendar:ModifiedOccurrences")
+_RULE = ("calendar:Recurrence", "calendar:DeletedOccurrences")
 _LONGEST_VIEW = timedelta(days=400)  # a view spans two years at most (ErrorCalendarViewRangeTooBig)
 
 
@@ -71,11 +73,14 @@ class Occurrence:
 
 
 class Meetings:
-    """Reads meetings of one mailbox, as narrow as the fields asked for; ``Body`` only where ``bodies``."""
+    """Reads meetings of one mailbox, as narrow as the fields asked for; ``Body`` only where ``bodies``.
+
+    ``tells_series`` says whether series are wanted too, as one object each."""
 
     def __init__(self, door: Mailbox, fields: Sequence[str], *, bodies: bool = False) -> None:
         self._door = door
-        self._fields = [each for each in fields if each != "Body" or bodies]
+        self._fields = [each for each in fields if each != RECURRENCE and (each != "Body" or bodies)]
+        self.tells_series = RECURRENCE in fields
 
     def view(self, window: Window) -> list[Row]:
         """Meetings and occurrences in a window."""
@@ -84,11 +89,24 @@ class Meetings:
     def fetch(self, ids: Sequence[str]) -> Iterator[Remote]:
         """The state of items and occurrences, one answer each."""
         wanted = list(dict.fromkeys(ids))
-        yield from self._fetch_items([each for each in wanted if split_id(each)[1] is None])
-        occurrences = [each for each in wanted if split_id(each)[1] is not None]
-        found = self.locate(occurrences) if occurrences else {}
-        for each in occurrences:
-            yield found[each].remote if each in found else Remote(each, state="deleted")
+        yield from self._fetch_items([each for each in wanted if "@" not in each])
+        of_series = [each for each in wanted if "@" in each]
+        if of_series:
+            yield from self._fetch_of_series(of_series)
+
+    def _fetch_of_series(self, ids: Sequence[str]) -> Iterator[Remote]:
+        """Series and occurrences. Of a private series not even told is whether an occurrence takes place."""
+        wanted = _starts(each for each in ids if split_id(each)[1])
+        masters = self.masters(self.sensitivities(list(dict.fromkeys(split_id(each)[0] for each in ids))))
+        found = self.find({each: masters[each] for each in wanted if each in masters}, wanted)
+        for each in ids:
+            master = masters.get(split_id(each)[0])
+            if each in found:
+                yield found[each].remote
+            elif master is not None and (is_private(master) or not split_id(each)[1]):
+                yield self.series(each, master)
+            else:
+                yield Remote(each, state="deleted")
 
     def _fetch_items(self, ids: Sequence[str]) -> Iterator[Remote]:
         narrow = self._narrow(ids)
@@ -108,10 +126,7 @@ class Meetings:
 
     def locate(self, ids: Sequence[str]) -> dict[str, Occurrence]:
         """Occurrences by id; those that do not exist are not in the answer."""
-        wanted: dict[str, set[str]] = {}
-        for each in ids:
-            master_id, original = split_id(each)
-            wanted.setdefault(master_id, set()).add(original or "")
+        wanted = _starts(ids)
         return self.find(self.masters(self.sensitivities(list(wanted))), wanted)
 
     def find(self, masters: Mapping[str, Element], wanted: Mapping[str, set[str]]) -> dict[str, Occurrence]:
@@ -156,7 +171,21 @@ class Meetings:
         """Series masters by store id, given what is known of their sensitivity."""
         public = [each for each, sensitivity in sensitivities.items() if sensitivity == "Normal"]
         private = [each for each, sensitivity in sensitivities.items() if sensitivity != "Normal"]
-        return self._read(public, private, _MASTER_STRUCTURE).found
+        more = _RULE if self.tells_series else ()
+        return self._read(public, private, (*_MASTER_STRUCTURE, *more)).found
+
+    def series(self, remote_id: str, master: Element) -> Remote:
+        """A series as one object; of a private one nothing but that it is private."""
+        if is_private(master):
+            uid = xml.text(master, "UID")
+            return Remote(remote_id, {
+                "Key": meeting_key(uid, SERIES) if uid else None, RECURRENCE: None,
+                "Sensitivity": (xml.text(master, "Sensitivity") or "Private").lower()})
+        try:
+            told = self._remote(remote_id, xml.item_id(master)[1], master, when(master), SERIES)
+        except ValueError as error:
+            return self._unreadable(remote_id, str(error))
+        return replace(told, values={**(told.values or {}), RECURRENCE: recurrence.read(master)})
 
     def sensitivities(self, ids: Sequence[str]) -> dict[str, str]:
         """The sensitivity of items, by store id."""
@@ -188,7 +217,10 @@ class Meetings:
         return groups
 
     def occurrences(self, master_id: str, master: Element, rows: Sequence[Row]) -> list[Occurrence]:
-        """Occurrences of one series. Plain ones are the master with other times; exceptions are read."""
+        """Occurrences of one series. Plain ones are the master with other times; exceptions are read, and are no less
+        private than their series."""
+        if is_private(master):
+            rows = [replace(each, sensitivity=xml.text(master, "Sensitivity") or "") for each in rows]
         read = self._contents([each for each in rows if each.kind == "Exception"]).found
         zone = zone_of(master)
         made: dict[str, Occurrence] = {}
@@ -206,6 +238,8 @@ class Meetings:
                 continue
             remote_id = occurrence_id(master_id, original)
             remote = self._remote(remote_id, each.version, content, time, original)
+            if is_private(master):
+                remote = replace(remote, values=_as_private(remote.values or {}, master))
             made[remote_id] = Occurrence(remote_id, each.id, each.version, remote)
         return list(made.values())
 
@@ -260,6 +294,27 @@ class Meetings:
 def uid_digest(uid: str | None) -> str:
     """A short stand-in for a UID, by which the occurrences of a series are recognised."""
     return hashlib.sha256(normalised_uid(uid or "").encode()).hexdigest()[:16]
+
+
+def is_private(master: Element) -> bool:
+    """Also where the server did not say: silence is not permission."""
+    return xml.text(master, "Sensitivity") != "Normal"
+
+
+def _as_private(values: Mapping[str, Any], master: Element) -> dict[str, Any]:
+    kept = {name: value for name, value in values.items() if name in PRIVATE_FIELDS}
+    if kept.get("Sensitivity") == "normal":
+        kept["Sensitivity"] = (xml.text(master, "Sensitivity") or "Private").lower()
+    return kept
+
+
+def _starts(ids: Iterable[str]) -> dict[str, set[str]]:
+    """Master -> original starts of the occurrences among some ids."""
+    wanted: dict[str, set[str]] = {}
+    for each in ids:
+        master_id, original = split_id(each)
+        wanted.setdefault(master_id, set()).add(original or "")
+    return wanted
 
 
 def _modified(master: Element) -> dict[str, str]:

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from connectors.exchange.identity import occurrence_id, split_id
+from connectors.exchange.identity import occurrence_id, series_id, split_id
 from sidefeed.connector import Page, Remote
 
 from . import values
@@ -147,6 +147,9 @@ def _whole(event: Json, state: Cursor, meetings: Meetings) -> list[Remote]:
     told = meetings.told(event)
     records = [] if told is None else [told]
     state.pending.pop(event_id, None)
+    was_series = event_id in state.series
+    if was_series and meetings.tells_series:
+        records.append(Remote(series_id(event_id), state="deleted"))
     for original in state.series.pop(event_id, ()):
         same = told is not None and original == when(event).start
         gone = Remote(occurrence_id(event_id, original), state="deleted", merged_into=event_id if same else None)
@@ -176,6 +179,8 @@ def _removed(ids: Sequence[str], state: Cursor, meetings: Meetings) -> list[Remo
     for each, event in (meetings.events(singles) if singles else {}).items():
         if event is None:
             records.append(Remote(each, state="deleted"))
+            if meetings.tells_series:
+                records.append(Remote(series_id(each), state="deleted"))
         elif event.get("type") in ("singleInstance", "exception"):
             records += _whole(event, state, meetings)
         elif event.get("type") == "occurrence":
@@ -185,7 +190,7 @@ def _removed(ids: Sequence[str], state: Cursor, meetings: Meetings) -> list[Remo
 
 def _settle(state: Cursor, window: Window, meetings: Meetings) -> list[Remote]:
     """At the end of a round: the occurrences that were known, were not told with their series, and are not there."""
-    records: list[Remote] = []
+    records = _series(state, meetings) if meetings.tells_series else []
     missing: dict[str, set[str]] = {}
     for master_id, now in state.pending.items():
         before = state.series.get(master_id, [])
@@ -200,6 +205,14 @@ def _settle(state: Cursor, window: Window, meetings: Meetings) -> list[Remote]:
         state.series[master_id] = sorted({*now, *alive})
     state.pending.clear()
     return records
+
+
+def _series(state: Cursor, meetings: Meetings) -> list[Remote]:
+    """The series that changed in this round. Of those that are not there any more that they are gone."""
+    masters = meetings.masters(state.pending)
+    records = list(meetings.series({each: master for each, master in masters.items()
+                                    if master.get("type") == "seriesMaster"}))
+    return records + [Remote(series_id(each), state="deleted") for each in state.pending if each not in masters]
 
 
 def _forget_left(state: Cursor, window: Window) -> None:

@@ -10,17 +10,18 @@ what is private is dropped as it is read (``values.discreet``).
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
-from connectors.exchange.identity import SINGLE, occurrence_id, split_id
+from connectors.exchange.identity import SINGLE, meeting_key, occurrence_id, series_id, split_id
 from connectors.exchange.times import instant, is_date, utc_text
+from sidefeed.calendars.recurrence import RECURRENCE, SERIES
 from sidefeed.connector import Gone, Remote
 
-from . import values
+from . import recurrence, values
 from .door import Answer, Part
 from .values import Json, discreet, modified, when
 
@@ -30,6 +31,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LISTED = "id,type,seriesMasterId,start,end,isAllDay,originalStart,originalStartTimeZone,sensitivity"
+STRUCTURE = urlencode({
+    "$select": "id,type,cancelledOccurrences",
+    "$expand": "exceptionOccurrences($select=id,type,start,end,isAllDay,originalStart,originalStartTimeZone)"},
+    quote_via=quote)  # fmt: skip
+"""What was changed and cancelled in a series, which Graph tells of one master at a time."""
 PAGE = 500
 """Rows of a listing with a selection; Graph gives at most 1,000."""
 _LONGEST = timedelta(days=400)
@@ -58,12 +64,15 @@ class Occurrence:
 
 
 class Meetings:
-    """Reads meetings of one mailbox; ``Body`` only where ``bodies``."""
+    """Reads meetings of one mailbox; ``Body`` only where ``bodies``.
+
+    ``tells_series`` says whether series are wanted too, as one object each."""
 
     def __init__(self, door: Door, mailbox: str, fields: Sequence[str], *, bodies: bool = False) -> None:
         self.door = door
         self.mailbox = mailbox
-        self._fields = [each for each in fields if each != "Body" or bodies]
+        self._fields = [each for each in fields if each != RECURRENCE and (each != "Body" or bodies)]
+        self.tells_series = RECURRENCE in fields
         self._bodies = bodies
         self._masters: dict[str, dict[str, Any]] = {}
 
@@ -72,7 +81,7 @@ class Meetings:
     def fetch(self, ids: Sequence[str]) -> Iterator[Remote]:
         """The state of events and occurrences, one answer each."""
         wanted = list(dict.fromkeys(ids))
-        plain = [each for each in wanted if split_id(each)[1] is None]
+        plain = [each for each in wanted if "@" not in each]
         for single, event in self.events(plain).items():
             if event is None:
                 yield Remote(single, state="deleted")
@@ -80,10 +89,43 @@ class Meetings:
                 yield Remote(single, state="deleted", merged_into=occurrence_id(single, when(event).start))
             else:
                 yield self.told(event) or Remote(single, values={})
-        occurrences = [each for each in wanted if split_id(each)[1] is not None]
-        found = self.locate(occurrences) if occurrences else {}
-        for each in occurrences:
-            yield found[each].remote if each in found else Remote(each, state="deleted")
+        of_series = [each for each in wanted if "@" in each]
+        if of_series:
+            yield from self._fetch_of_series(of_series)
+
+    def _fetch_of_series(self, ids: Sequence[str]) -> Iterator[Remote]:
+        """Series and occurrences. Of a private series not even told is whether an occurrence takes place."""
+        found = self.locate([each for each in ids if split_id(each)[1]])
+        owners = [split_id(each)[0] for each in ids if each not in found]
+        masters = {each: master for each, master in self.masters(owners).items() if _is_master(master)}
+        series = {remote.id: remote for remote in self.series(masters)}
+        for each in ids:
+            master_id, original = split_id(each)
+            if each in found:
+                yield found[each].remote
+            elif master_id in masters and (is_private(masters[master_id]) or not original):
+                yield replace(series[series_id(master_id)], id=each)
+            else:
+                yield Remote(each, state="deleted")
+
+    def series(self, masters: Mapping[str, Json]) -> Iterator[Remote]:
+        """Series as one object each; of a private one nothing but that it is private."""
+        public = [each for each, master in masters.items() if not is_private(master)]
+        structures = self.events(public, f"?{STRUCTURE}")
+        for master_id, master in masters.items():
+            uid, structure = str(master.get("iCalUId") or ""), structures.get(master_id)
+            key = meeting_key(uid, SERIES) if uid else None
+            if is_private(master):
+                yield Remote(series_id(master_id), {
+                    "Key": key, RECURRENCE: None, "Sensitivity": str(master.get("sensitivity") or "private").lower()})
+            elif structure is not None:
+                try:
+                    read = values.read_meeting(master, when(master), SERIES, uid, self.mailbox, self._fields)
+                except (ValueError, KeyError) as error:
+                    log.warning("mailbox %s: series …%s cannot be read: %s", self.mailbox, master_id[-12:], error)
+                    continue
+                yield Remote(series_id(master_id), {**read, RECURRENCE: recurrence.read(master, structure)},
+                             str(master.get("@odata.etag") or ""), modified(master))
 
     def events(self, ids: Sequence[str], query: str = "") -> dict[str, dict[str, Any] | None]:
         """Events by id, each without what is private; None where there is none. Raises what concerns the mailbox."""
@@ -100,7 +142,7 @@ class Meetings:
         if not self._bodies:
             made.pop("body", None)
         made.pop("bodyPreview", None)
-        if made.get("type") == "seriesMaster":
+        if made.get("type") == "seriesMaster" and "start" in made:
             self._masters[made["id"]] = made
         return made
 
@@ -168,6 +210,8 @@ class Meetings:
         master = self.masters([master_id]).get(master_id) if master_id else None
         if master is None:
             return None
+        if is_private(master) and not is_private(event):  # an exception is as private as its series
+            event = discreet({**event, "sensitivity": master.get("sensitivity")})
         try:
             time = when(event, when(master).zone)
             original = values.original_start(event, time)
@@ -193,6 +237,15 @@ class Meetings:
             except (ValueError, KeyError):
                 continue
             yield occurrence_id(str(row["seriesMasterId"]), original), version
+
+
+def is_private(event: Json) -> bool:
+    """Also where Graph did not say: silence is not permission."""
+    return event.get("sensitivity") != "normal"
+
+
+def _is_master(event: Json) -> bool:
+    return event.get("type") == "seriesMaster"
 
 
 def _or_none(answer: Answer) -> Json | None:

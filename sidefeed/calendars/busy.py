@@ -1,7 +1,8 @@
 """When each person is busy, from every calendar that is read; never what with.
 
 A row tells of one meeting of one calendar: its times, how it is shown, the level it may leave at and what was decided
-about it. So the team calendar, and what a rep is told of the next days, need no word of a private meeting.
+about it. So the team calendar, and what a rep is told of the next days, need no word of a private meeting. A series has
+a row too, at the end of time: at which level each copy of it may leave.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ from sidefeed.calendars.policy import Level, tightest
 from sidefeed.workspace import Transaction
 from sidefeed.workspace import tables as t
 from sidefeed.workspace.clock import utc_text
+
+NEVER = "9999-12-31T00:00:00Z"
+"""When a series as such takes place: no span of time holds it."""
 
 KEPT = timedelta(days=30)
 """Blocks that ended before this are dropped."""

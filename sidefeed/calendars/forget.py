@@ -14,6 +14,7 @@ import orjson
 import sqlalchemy as sa
 
 from sidefeed.calendars.policy import SECRET
+from sidefeed.calendars.recurrence import SERIES
 from sidefeed.workspace import Link, RecordState, Store, Transaction
 from sidefeed.workspace import tables as t
 
@@ -62,7 +63,7 @@ class _Forgotten:
     def __init__(self, tx: Transaction, state: RecordState, secrets: SecretFields) -> None:
         self.tx = tx
         self.record = state.id
-        self.deleted = state.deleted
+        self.of_calendars = state.entity == SERIES
         self.secrets = secrets
         self.names = {name for name in SECRET if state.values.get(name) in (None, "", [])}
         self.links = tx.links_of(state.id)
@@ -81,7 +82,7 @@ class _Forgotten:
         rows = self.tx.connection.execute(sa.select(t.change.c.rev, t.change.c.fields, t.change.c.source).where(
             t.change.c.record == self.record)).all()
         for rev, fields, source in rows:
-            cleared = self._hashed(fields, self.names) if source in ours else fields
+            cleared = self._hashed(fields, self.names) if source in ours or self.of_calendars else fields
             if cleared != fields:
                 self.tx.connection.execute(t.change.update().where(t.change.c.rev == rev).values(fields=cleared))
 

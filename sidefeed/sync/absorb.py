@@ -13,14 +13,15 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sidefeed.calendars import Level
+from sidefeed.calendars import Level, series
+from sidefeed.calendars.recurrence import RECURRENCE
 from sidefeed.calendars.redact import told
 from sidefeed.connector import Connector, Stream
 from sidefeed.mapping import UNKNOWN, FieldMap, LensError, ObjectMap, Unresolved
 from sidefeed.mapping import Mapping as Mappings
 from sidefeed.sync import meetings, quarantine, refs
 from sidefeed.sync.attribution import attribute
-from sidefeed.sync.capture import Progress, digest, pack
+from sidefeed.sync.capture import Progress, digest, pack, raw_fields
 from sidefeed.sync.match import keys_of, stamped_record
 from sidefeed.sync.policy import can_revert, decide, policy_name, reverts
 from sidefeed.sync.report import Report
@@ -58,6 +59,11 @@ class Observation:
     people: tuple[str, ...] = ()
     level: Level = "full"
     own_level: Level = "full"
+
+    @property
+    def is_series(self) -> bool:
+        """Whether a calendar told a series as one object."""
+        return RECURRENCE in (self.image or {})
 
 
 @dataclass(slots=True)
@@ -103,7 +109,7 @@ def _complete(items: list[InboxItem], om: ObjectMap, stream: Stream, connector: 
     bare = [item.external_id for item in items if item.payload is None]
     if not bare:
         return items
-    state = {remote.id: pack(remote) for remote in connector.fetch(stream, om.raw_fields, bare)}
+    state = {remote.id: pack(remote) for remote in connector.fetch(stream, raw_fields(om, stream), bare)}
     return [item if item.payload is not None else
             InboxItem(item.system, item.object, item.external_id, state.get(item.external_id), item.attempts)
             for item in items]
@@ -182,6 +188,10 @@ class _Batch:
                                         told(self.om, problem.field, problem.code, problem.message))
         if self.om.entity == "meeting":
             live = meetings.admit(self.tx, self.om, live, self.report, self.done)
+            whole = [one for one in live if one.is_series]
+            series.absorb(self.tx, self.om.system, self.stream.name, self.source, whole)
+            self.done += [one.id for one in whole]
+            live = [one for one in live if not one.is_series]
         self._identify(live)
         identified = [one for one in live if one.record is not None]
         self._absorb_live(identified)
@@ -635,6 +645,8 @@ class _Batch:
             return
         record = self._survivor(known[0])
         self.tx.remember(self.om.system, self.stream.name, one.id, self.om.entity, record, "gone")
+        if self.om.entity == "meeting" and series.gone(self.tx, self.om.system, self.stream.name, record):
+            return
         link = self.tx.links(self.om.system, self.stream.name, [record]).get(record)
         if link is None or link.external_id != one.id or link.state != "live":
             return

@@ -12,6 +12,7 @@ import orjson
 import xxhash
 
 from sidefeed.calendars import busy
+from sidefeed.calendars.recurrence import RECURRENCE
 from sidefeed.connector import Connector, CursorExpired, Remote, Stream
 from sidefeed.mapping import ObjectMap
 from sidefeed.workspace import Store, Transaction
@@ -55,6 +56,12 @@ def pack(remote: Remote) -> dict[str, Any] | None:
         "modified": utc_text(remote.modified) if remote.modified else None, "state": remote.state,
         "merged_into": remote.merged_into, "actor": remote.actor,
     }
+
+
+def raw_fields(om: ObjectMap, stream: Stream) -> Sequence[str]:
+    """What is asked of a feed: the fields of the mapping, and of a calendar its series besides."""
+    is_calendar = om.entity == "meeting" and om.readonly and stream.partition
+    return [*om.raw_fields, RECURRENCE] if is_calendar else om.raw_fields
 
 
 def capture(
@@ -105,7 +112,7 @@ def _read_feed(
     store: Store, connector: Connector, om: ObjectMap, stream: Stream, position: str | None, progress: Progress | None
 ) -> int:
     count = 0
-    for page in connector.changes(stream, om.raw_fields, position, scope=om.scope):
+    for page in connector.changes(stream, raw_fields(om, stream), position, scope=om.scope):
         with store.write() as tx:
             news = _news(tx, om.system, stream.name, page.records)
             tx.put_inbox(om.system, stream.name, news, key_field=om.key_field)

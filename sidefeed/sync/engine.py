@@ -19,6 +19,7 @@ import sqlalchemy as sa
 from sidefeed.calendars import CalendarPolicy
 from sidefeed.calendars.facts import derive
 from sidefeed.calendars.forget import forget
+from sidefeed.calendars.recurrence import SERIES
 from sidefeed.calendars.redact import secret_fields
 from sidefeed.connector import Connector, ConnectorError, Stream
 from sidefeed.errors import Codes
@@ -85,7 +86,7 @@ class Engine:
 
     def __post_init__(self) -> None:
         self.store.calendars = self.calendars
-        match: dict[str, list[Sequence[str]]] = {"contact": [("email",)], "account": [("domain",)]}
+        match: dict[str, list[Sequence[str]]] = {"contact": [("email",)], "account": [("domain",)], SERIES: [("key",)]}
         for om in self.mappings.objects:
             match.setdefault(om.entity, []).extend(om.match)
             for entity, field_name in om.looked_up:

@@ -13,6 +13,7 @@ from datetime import timedelta
 from typing import Any
 
 from sidefeed.calendars.foreign import rivals
+from sidefeed.calendars.recurrence import RECURRENCE
 from sidefeed.mapping import ObjectMap
 from sidefeed.sync.plan import ObjectPlan, PlannedWrite, content_digest
 from sidefeed.workspace import Transaction
@@ -122,9 +123,19 @@ def check_inbox(tx: Transaction, om: ObjectMap, object: str, limits: Limits) -> 
     system = om.system
     linked = tx.count_links(system, object)
     gone = tx.inbox_deleted(system, object)
+    if gone and om.entity == "meeting":
+        private = _private_series(tx, system, object)
+        gone = [id for id in gone if not id.startswith(private)]  # a retraction, which waits for nobody
     roles = tx.known_as(system, object, gone) if gone else {}
     known = [id for id in gone if id in roles and roles[id][1] == "primary"]
     return _deletions(tx, om, object, linked, known, limits)
+
+
+def _private_series(tx: Transaction, system: str, object: str) -> tuple[str, ...]:
+    """The ids of series that a calendar tells to be private: those of their occurrences begin with them."""
+    told = ((item.external_id, (item.payload or {}).get("values") or {})
+            for item in tx.inbox_items(system, object, tx.inbox_ids(system, object)))
+    return tuple(id for id, values in told if RECURRENCE in values and values.get("Sensitivity", "normal") != "normal")
 
 
 def _deletions(
@@ -183,8 +194,9 @@ def check_plan(tx: Transaction, plan: ObjectPlan, limits: Limits, so_far: SoFar 
     """
     if not plan.writes:
         return []
-    deletes = [write for write in plan.writes if write.op == "delete"]
-    updates = [write for write in plan.writes if write.op == "update"]
+    private = _withdrawn(tx, plan)
+    deletes = [write for write in plan.writes if write.op == "delete" and write.record not in private]
+    updates = [write for write in plan.writes if write.op == "update" and write.record not in private]
     blanks = {write.record: write for write in updates
               if any(after is None and write.before.get(name) is not None for name, after in write.after.items())}
     trips = _two_tools(tx, plan, so_far) if plan.om.entity == "meeting" else []
@@ -215,6 +227,14 @@ def check_plan(tx: Transaction, plan: ObjectPlan, limits: Limits, so_far: SoFar 
 def people_mailed(plan: ObjectPlan) -> int:
     """How many messages the systems may send because of a plan, where no organiser asked for it."""
     return sum(len(write.mails.to) for write in plan.writes if write.mails is not None and not write.mails.asked)
+
+
+def _withdrawn(tx: Transaction, plan: ObjectPlan) -> set[str]:
+    """Meetings that are taken back because they are private, which waits for nobody's approval."""
+    if plan.om.entity != "meeting":
+        return set()
+    changed = [write.record for write in plan.writes if write.op != "create"]
+    return {id for id, state in tx.records(changed).items() if state.values.get("withdrawn")}
 
 
 def _one_field(

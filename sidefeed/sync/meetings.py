@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from sidefeed.calendars import Level, busy, forget, tightest
 from sidefeed.calendars.policy import SECRET, TITLE_HIDES, publishes
+from sidefeed.calendars.recurrence import SERIES
 from sidefeed.calendars.rules import Rules
 from sidefeed.mapping import ObjectMap
 from sidefeed.sync.attribution import accounts, addresses, domain, internal_domains, marked_cancelled, people
@@ -72,7 +73,7 @@ class _Gate:
             if self._passes(one, verdict):
                 self._narrow(one)
                 admitted.append(one)
-            if verdict != "admit":
+            if verdict != "admit" and not one.is_series:
                 self.report.count(f"meetings_{verdict}")
         busy.note(self.tx, blocks)
         return admitted
@@ -105,10 +106,13 @@ class _Gate:
                          waiting_for="a known outside attendee")
 
     def _published(self, one: Observation) -> list[str]:
-        """Records that this meeting is, whichever calendar brought them."""
+        """Records that this meeting is, whichever calendar brought them; of a series all its occurrences, those too
+        that take place no more or lie where no calendar is read any more."""
         found = {self.known[one.id][0]} if one.id in self.known else set()
+        if one.is_series:
+            found.update(self.tx.records_below(self.om.system, one.stream, one.id))
         keys = keys_of([("key",)], {"key": one.values.get("key")})
-        for records in self.tx.by_natural_keys("meeting", keys).values():
+        for records in self.tx.by_natural_keys(SERIES if one.is_series else "meeting", keys).values():
             found.update(records)
         return sorted(found)
 
@@ -129,7 +133,7 @@ class _Gate:
             return "blocked"
         if not outside:
             return "internal"
-        starts, ends = _span(one)
+        starts, ends = _span(one) if not one.is_series else (None, None)
         if starts is not None and starts > self.now + FUTURE:
             return "later"
         if starts is not None and starts < self.now - PAST:
@@ -144,6 +148,8 @@ class _Gate:
 
     def _block(self, one: Observation, show_as: str, verdict: str) -> dict[str, Any] | None:
         when = one.values.get("when") or {}
+        if one.is_series:
+            when = {"start": busy.NEVER, "end": busy.NEVER}
         if not when.get("start") or not one.mailbox:
             return None
         return {"system": self.om.system, "object": one.stream, "external_id": one.id, "mailbox": one.mailbox,
@@ -193,7 +199,7 @@ def retract(tx: Transaction, record: str, reason: str, *, actor: str = "policy:p
         fields["status"] = "cancelled"
     else:
         fields[DELETED] = True
-    tx.append([Draft("meeting", record, fields, actor, "policy", reason=reason)])
+    tx.append([Draft(state.entity, record, fields, actor, "policy", reason=reason)])
     forget.begin(tx, record)
     for row in tx.questions():
         left = [meeting for meeting in row["evidence"].get("meetings", row["evidence"].get("records", ()))
@@ -203,7 +209,9 @@ def retract(tx: Transaction, record: str, reason: str, *, actor: str = "policy:p
 
 
 def _written_by_people(tx: Transaction, state: RecordState) -> set[str]:
-    """Fields of a meeting whose current value somebody wrote in a CRM."""
+    """Fields of a meeting whose current value somebody wrote in a CRM; nobody writes a series there."""
+    if state.entity == SERIES:
+        return set()
     calendars = {link.system for link in tx.links_of(state.id) if "/" in link.object}
     heads = {rev: name for name in state.values for rev in state.heads_of(name)}
     return {heads[rev] for rev, change in tx.head_details(heads).items()

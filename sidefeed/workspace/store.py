@@ -504,6 +504,15 @@ class Transaction:
             found.update({id: (record, role) for id, record, role in rows})
         return found
 
+    def records_below(self, system: str, object: str, prefix: str) -> list[str]:
+        """Records whose ids in one feed begin with a text, those that are gone there too."""
+        self._flush_links()
+        rows = self.connection.execute(
+            sa.select(t.remote.c.external_id, t.remote.c.record)
+            .where(t.remote.c.system == system, t.remote.c.object == object,
+                   t.remote.c.external_id.startswith(prefix, autoescape=True)))
+        return sorted({record for id, record in rows if id.startswith(prefix)})
+
     def records_known_as(self, system: str, entity: str, external_ids: Collection[str]) -> dict[str, str]:
         """External id -> record, over every object of a system that holds this entity: how references travel in."""
         found = {key[2]: row["record"] for key, row in self._remotes.items()
