@@ -28,6 +28,7 @@ from sidefeed.cli import (
     panels,
     practice,
     quarantine,
+    rehearse,
     serve,
     server,
     trace,
@@ -273,6 +274,7 @@ conflicts.register(app)
 link.register(app)
 budget.register(app)
 trace.register(app)
+rehearse.register(app)
 panels.arrange(app)
 
 

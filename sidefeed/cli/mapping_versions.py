@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sidefeed.mapping import Mapping, load
-from sidefeed.mapping.compare import NO_VALUE, Change
+from sidefeed.mapping.compare import Change
 from sidefeed.project import Project
 from sidefeed.workspace import RecordState, Store
 
@@ -72,9 +72,4 @@ def _count(store: Store, change: Change) -> int:
 
 
 def _concerned(change: Change, state: RecordState) -> bool:
-    if state.deleted or state.merged_into is not None:
-        return False
-    if change.field is None or change.code in ("mapping-added", "field-added"):
-        return change.field is None or state.values.get(change.field) is not None
-    value = state.values.get(change.field)
-    return value is not None if change.value is NO_VALUE else value == change.value
+    return not state.deleted and state.merged_into is None and change.concerns(state.values)

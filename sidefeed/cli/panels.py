@@ -9,7 +9,7 @@ PANELS: dict[str, tuple[str, ...]] = {
     "Sync": ("plan", "apply", "sync", "status", "approve", "skip", "undo", "up", "down", "serve"),
     "Decide": ("conflicts", "resolve", "ask", "release", "unlink"),
     "Understand": ("blame", "trace", "census", "errors", "retry", "budget"),
-    "Mappings": ("check", "explain", "map", "canary", "backfill", "detach"),
+    "Mappings": ("check", "explain", "map", "rehearse", "canary", "backfill", "detach"),
     "Calendars": ("meet", "my-calendar", "team-calendar", "departed", "export"),
     "Forecast": ("forecast",),
 }

@@ -24,18 +24,23 @@ tbody tr.first > * { border-top: 2px solid #8c959f } .create { color: #116329 } 
 """
 
 
-def page(plan: SavedPlan) -> str:
-    """The whole page; every text from outside is escaped, and the browser is told to run and load nothing."""
+def page(
+    plan: SavedPlan, *, heading: str = "Plan", note: str = "Nothing has been written.",
+    lists: Mapping[str, Iterable[str]] | None = None,
+) -> str:
+    """The whole page; every text from outside is escaped, and the browser is told to run and load nothing. ``lists``
+    stand above the writes, under their titles."""
     numbers = Counter(row["op"] for row in plan.writes)
     feeds = groupby(plan.writes, key=lambda row: (row["system"], row["object"]))
     return "\n".join([
-        '<!doctype html><html lang="en"><meta charset="utf-8"><title>Sidefeed plan</title>',
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Sidefeed {heading.lower()}</title>',
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">",
         f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style>',
-        f"<h1>Plan for {escape(', '.join(plan.systems))}</h1>",
+        f"<h1>{escape(heading)} for {escape(', '.join(plan.systems))}</h1>",
         f"<p>{numbers['create']} to create, {numbers['update']} to update, {numbers['delete']} to delete; "
         f"{len(plan.waiting)} wait. {_calls(plan.calls)} {plan.mails} messages would be sent to people.</p>",
-        f'<p class="note">Made {escape(plan.made[:16].replace("T", " "))} UTC. Nothing has been written.</p>',
+        f'<p class="note">Made {escape(plan.made[:16].replace("T", " "))} UTC. {escape(note)}</p>',
+        *(line for title, lines in (lists or {}).items() for line in _listed(title, lines)),
         *_listed("Stopped by a guard", plan.parked, "stop"),
         *_listed("Could not be read", (f"{name}: {why}" for name, why in plan.failed.items()), "stop"),
         *(_feed(*feed, list(rows)) for feed, rows in feeds),

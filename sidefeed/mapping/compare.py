@@ -7,6 +7,7 @@ workspace it concerns, so that they can be counted.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from collections.abc import Mapping as Map
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ from .lenses import Lens
 from .model import Entity, FieldMap, Mapping, ObjectMap
 
 NO_VALUE = object()
+_ADDED = ("mapping-added", "field-added")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,13 @@ class Change:
     def as_json(self) -> dict[str, Any]:
         return {"code": self.code, "sentence": self.sentence, "entity": self.entity, "field": self.field,
                 "system": self.system, "object": self.object, "risky": self.risky}
+
+    def concerns(self, values: Map[str, Any]) -> bool:
+        """Whether the change makes a difference to a record that holds these values."""
+        if self.field is None:
+            return True
+        value = values.get(self.field)
+        return value is not None if self.value is NO_VALUE or self.code in _ADDED else value == self.value
 
 
 def compare(old: Mapping, new: Mapping) -> list[Change]:

@@ -33,6 +33,8 @@ _PART = re.compile(
     re.IGNORECASE,
 )
 _ADDRESS = re.compile(r"([\w.+'-]+)@((?:[\w-]+\.)+[a-z]{2,})", re.IGNORECASE)
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}(T|$)")
+_NUMBER = re.compile(r"-?\d+(\.\d+)?")
 _VOWELS, _CONSONANTS = "aeiou", "bdfgklmnprstvz"
 _ID_HEAD = 3
 """Salesforce ids begin with three characters that tell their kind; lenses look at them."""
@@ -76,6 +78,14 @@ class Redactor:
         if isinstance(raw, list):
             return [self.text(str(each)) for each in raw]
         return self.text(raw) if isinstance(raw, str) else raw
+
+    def unmapped(self, raw: Any) -> Any:
+        """A value that no lens speaks of: numbers stay numbers, dates stay, text is replaced."""
+        if not isinstance(raw, str):
+            return raw if raw is None or isinstance(raw, bool | list | dict) else self.number(raw)
+        if _DAY.match(raw):
+            return raw
+        return self.number(raw) if _NUMBER.fullmatch(raw) else self.text(raw)
 
     def text(self, written: str) -> str:
         """Words, numbers and addresses replaced; everything between them as it was."""

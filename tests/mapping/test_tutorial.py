@@ -22,8 +22,28 @@ STEP = re.compile(
     r"|```console\n(?P<console>.*?)```", re.DOTALL)
 
 
-def steps() -> Iterator[re.Match[str]]:
-    return STEP.finditer(PAGE.read_text(encoding="utf-8"))
+def steps(page: Path = PAGE) -> Iterator[re.Match[str]]:
+    return STEP.finditer(page.read_text(encoding="utf-8"))
+
+
+def follow(desk: Desk, page: Path) -> list[str]:  # noqa: F811
+    """Do what a page says, step by step, and compare every answer; gives the commands that were run."""
+    ran = []
+    for step in steps(page):
+        if step["yaml"]:
+            edit(desk.folder / step["file"], step["anchor"], step["yaml"])
+        elif step["old"]:
+            path = desk.folder / step["where"]
+            assert step["old"] in path.read_text()
+            path.write_text(path.read_text().replace(step["old"], step["new"]))
+        else:
+            for command, expected in commands(step["console"]):
+                _name, *arguments = shlex.split(command)
+                result = CliRunner().invoke(app, [*arguments, "-C", str(desk.folder)])
+                assert not result.exception or isinstance(result.exception, SystemExit), result.exception
+                assert matches(expected, result.output), f"$ {command}\n{result.output}\n-- expected:\n{expected}"
+                ran.append(arguments[0])
+    return ran
 
 
 def edit(path: Path, anchor: str, text: str) -> None:
@@ -64,21 +84,7 @@ def matches(expected: list[str], output: str) -> bool:
 
 def test_the_tutorial_works_as_it_is_written(desk: Desk) -> None:  # noqa: F811
     prepared(desk)
-    ran = []
-    for step in steps():
-        if step["yaml"]:
-            edit(desk.folder / step["file"], step["anchor"], step["yaml"])
-        elif step["old"]:
-            path = desk.folder / step["where"]
-            assert step["old"] in path.read_text()
-            path.write_text(path.read_text().replace(step["old"], step["new"]))
-        else:
-            for command, expected in commands(step["console"]):
-                _name, *arguments = shlex.split(command)
-                result = CliRunner().invoke(app, [*arguments, "-C", str(desk.folder)])
-                assert not result.exception or isinstance(result.exception, SystemExit), result.exception
-                assert matches(expected, result.output), f"$ {command}\n{result.output}\n-- expected:\n{expected}"
-                ran.append(arguments[0])
+    ran = follow(desk, PAGE)
     assert {"check", "explain", "plan", "sync", "blame", "map"} == set(ran)
     assert dates(desk) == {"Pumps": "2027-06-30", "Valves": "2027-09-15"}
 
