@@ -546,6 +546,7 @@ def scratch_copy(store: Store) -> Iterator[Store]:
 def _copy_rows(store: Store, copy: Store) -> None:
     with store.engine.connect() as source, copy.engine.begin() as target:
         for table in metadata.sorted_tables:
-            rows: list[dict[str, Any]] = [dict(row) for row in source.execute(sa.select(table)).mappings()]
-            if rows:
+            found = source.execution_options(yield_per=1000).execute(sa.select(table)).mappings()
+            for part in found.partitions():
+                rows: list[dict[str, Any]] = [dict(row) for row in part]
                 target.execute(table.insert(), rows)
