@@ -43,6 +43,7 @@ from .oauth import Token, Tokens
 from .settings import Settings
 from .soql import Query
 
+_INVALID_SESSION = b"INVALID_SESSION_ID"
 _BEARER = "Bearer "
 _LOCATOR = re.compile(r"/services/data/v[0-9.]+/query(?:All)?/[\w-]+", re.ASCII)
 _USAGE = re.compile(r"(?:^|[; ])api-usage=(\d+)/(\d+)")
@@ -184,16 +185,24 @@ class Client:
         return b"" if answer is None else answer.body
 
     def soap(self, message: Callable[[str], bytes], about: str) -> bytes:
-        """The answer to a SOAP message, which is made from the token in use. Never repeated."""
+        """The answer to a SOAP message, which is made from the token in use. Repeated only with a new token: one that is
+        not accepted is told before anything is done, by a fault with status 500 and not by a 401."""
         token = self._tokens.current()
+        content = self._soap_once(token, message, about)
+        if _INVALID_SESSION in content:
+            token = self._tokens.renewed(token.value)
+            content = self._soap_once(token, message, about)
+        if _INVALID_SESSION in content:
+            raise AuthenticationFailed(f"Salesforce did not accept the access token while {about}")
+        return content
+
+    def _soap_once(self, token: Token, message: Callable[[str], bytes], about: str) -> bytes:
         url = f"{token.instance_url}/services/Soap/u/{self._settings.api_version}"
         headers = {"Content-Type": "text/xml; charset=utf-8", "SOAPAction": '""'}
         try:
             response = self._session.post(url, data=message(token.value), headers=headers, allow_redirects=False)
         except requests.RequestException as error:
             raise _lost(error, about, safe=False) from None
-        if b"INVALID_SESSION_ID" in response.content:
-            raise AuthenticationFailed(f"Salesforce did not accept the access token while {about}")
         return bytes(response.content)
 
     # Both

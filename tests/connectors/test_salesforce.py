@@ -423,6 +423,23 @@ def test_a_condition_survives_the_renewal_of_the_token(office: Office) -> None:
     assert outcome.status == "stale"
 
 
+def test_taking_out_of_the_recycle_bin_survives_the_renewal_of_the_token(office: Office) -> None:
+    connector = jwt_connector(office)
+    deal = office.creates("Opportunity", **DEAL)
+    office.deletes("Opportunity", deal)
+    connector.marker()
+    office.tokens_expire()
+    assert connector.restore(office.stream, [deal]) == {deal: None}
+    assert office.live_ids() == {deal}
+
+
+def test_a_session_that_ended_is_told_when_records_are_taken_out_of_the_recycle_bin(office: Office) -> None:
+    deal = office.creates("Opportunity", **DEAL)
+    office.deletes("Opportunity", deal)
+    with pytest.raises(AuthenticationFailed, match="session_id"):
+        office.reconnected(session_id="00D000000000000!dead").restore(office.stream, [deal])
+
+
 def test_deleting_what_is_deleted_is_done(office: Office) -> None:
     deal = office.creates("Opportunity", **DEAL)
     office.deletes("Opportunity", deal)
