@@ -141,10 +141,17 @@ class ObjectMap:
 
     @cached_property
     def raw_fields(self) -> tuple[str, ...]:
-        """Every raw field that a read must ask for: those of the fields, and the key field."""
+        """Every raw field that a read must ask for: those of the fields, the key field, and those that follow the
+        fields, which are read so that what is written over is known."""
         keys = (self.key_field,) if self.key_field else ()
+        keys += tuple(each.field for each in self.following)
         keys += tuple(self.scope) if isinstance(self.scope, Map) else ()
         return tuple(dict.fromkeys([*(raw for each in self.fields for raw in each.lens.raw), *keys]))
+
+    @cached_property
+    def following(self) -> tuple[Writer, ...]:
+        """Raw fields that are written again whenever a field they are made of is."""
+        return tuple(each for each in self.writers if not each.on_create_only)
 
     @cached_property
     def _readers(self) -> tuple[tuple[str, Callable[[Map[str, Any], Refs], Any]], ...]:

@@ -131,10 +131,16 @@ def keep_only(plan: ObjectPlan, parts: Mapping[str, Collection[str]]) -> None:
 def _keep_fields(om: ObjectMap, write: PlannedWrite, names: Collection[str]) -> None:
     write.fields = {name: revs for name, revs in write.fields.items() if name in names}
     raw = {key for name in write.fields for key in om.field(name).lens.raw}
+    raw |= {each.field for each in om.following if followed(each.field) in names}
     write.after = {key: value for key, value in write.after.items() if key in raw}
     write.before = {key: value for key, value in write.before.items() if key in raw}
     write.why = {name: why for name, why in write.why.items() if name in names}
     write.reason = "; ".join(sorted(set(write.why.values())))
+
+
+def followed(field: str) -> str:
+    """How a raw field that follows others (`writes` in the mapping) is called where fields are named."""
+    return f"writes {field}"
 
 
 def plan_object(
@@ -245,6 +251,8 @@ class _Planner:
         """Add to ``raw`` exactly what the system held before a run that was undone. By field, the revisions that the
         system then knows: none where the record says something else, so that it counts as unseen there."""
         known: dict[str, list[int]] = {}
+        for writer in self.om.following:
+            raw.update(backs.get(followed(writer.field), {}).get("raw", {}))
         for name, back in backs.items():
             if name in self.om:
                 own, _problems = self.om.write(state.values, [name], self.refs)

@@ -21,7 +21,7 @@ from sidefeed.mapping import Mapping as Mappings
 from sidefeed.mapping import ObjectMap
 from sidefeed.sync import refs
 from sidefeed.sync.absorb import in_sync, put_back
-from sidefeed.sync.plan import content_digest, label
+from sidefeed.sync.plan import content_digest, followed, label
 from sidefeed.workspace import DELETED, Change, Draft, Link, RecordState, Transaction
 from sidefeed.workspace.clock import utc_instant, utc_text
 from sidefeed.workspace.merge import replay
@@ -274,6 +274,7 @@ class _Undo:
         if link.state != "live":
             self._leave(state, "", f"it is not in {link.system} any more")
             return
+        back: set[str] = set()
         for name, known in write.known.items():
             if self.only not in (None, name) or name not in om:
                 continue
@@ -290,9 +291,29 @@ class _Undo:
                 self._leave(state, name, f"{link.system} does not hold what the run wrote any more")
             else:
                 held = {key: write.before.get(key) for key in sent}
+                back.add(name)
                 self.holds.append(_Hold(link, om, name, held))
                 told = ", ".join(f"{key} {sent[key]!r} -> {held[key]!r}" for key in sent)
                 self.done.restored.append(Restored(state.id, label(state), link.system, name, told))
+
+        self._unwrite_following(state, link, om, write, image, back)
+
+    def _unwrite_following(
+        self, state: RecordState, link: Link, om: ObjectMap, write: _Write, image: Mapping[str, Any], back: set[str]
+    ) -> None:
+        """Texts made of fields go back with all of the fields they were made of."""
+        for writer in om.following:
+            name, sources = followed(writer.field), writer.sources & write.known.keys()
+            if writer.field not in write.values or not sources & back:
+                continue
+            before, sent = write.before.get(writer.field), write.values[writer.field]
+            if sources - back:
+                self._leave(state, name, f"it is made of {', '.join(sorted(sources - back))}, which is left")
+            elif image.get(writer.field) != sent:
+                self._leave(state, name, f"{link.system} does not hold what the run wrote any more")
+            elif before != sent:
+                put_back(link, name, {writer.field: before}, state)
+                self.done.restored.append(Restored(state.id, label(state), link.system, name, f"{sent!r} -> {before!r}"))
 
     # -- what stays taken back ----------------------------------------------------------------------------------
 

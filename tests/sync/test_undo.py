@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
+from sidefeed.mapping import load
 from sidefeed.sync import Report, Undone
 from sidefeed.workspace import Draft, StoreError
 from tests.sync.test_engine import Office
-from tests.sync.world import World
+from tests.sync.world import SYSTEM, World
 
 
 @pytest.fixture
@@ -214,3 +215,73 @@ def test_a_run_that_is_none_is_refused_with_the_latest(office: Office) -> None:
     run = office.sync()
     with pytest.raises(StoreError, match=run.run):
         office.engine().undo("nonsense")
+
+
+# -- what a mapping writes beside the fields --------------------------------------------------------------------------
+
+
+FOLLOWING = """
+    writes:
+      Phone: {template: "{name} at {domain}", on: always}
+"""
+
+
+def account_in_both(office: Office, old: str, new: str) -> str:
+    """An account that lives in both systems, where b's mapping reads otherwise; its id in a."""
+    path = Path(office.path).parent / "mappings" / "b.yaml"
+    path.write_text((SYSTEM % "b").replace(old, new, 1))
+    office.mappings = load(path.parent)
+    id = office.a.person_creates("Account", {"Name": "Acme", "Domain": "acme.test", "Phone": "1"})
+    office.quiet()
+    return id
+
+
+@pytest.mark.parametrize("conditional", [True, False], ids=["with a condition", "read before write"])
+def test_a_text_made_of_fields_goes_back_with_them(tmp_path: Path, conditional: bool) -> None:
+    office = Office(tmp_path, World(conditional=conditional))
+    id = account_in_both(office, "      phone: Phone\n", FOLLOWING.lstrip("\n"))
+    office.a.person_edits("Account", id, {"Name": "Bolt"})
+    run = office.sync()
+    assert office.only("b", "Account")["Phone"] == "Bolt at acme.test"
+    done, report = undo(office, run)
+    assert report.written == {"b Account": {"update": 1}}
+    assert ("b", "writes Phone", "'Bolt at acme.test' -> 'Acme at acme.test'") in [
+        (one.system, one.field, one.what) for one in done.restored]
+    there = office.only("b", "Account")
+    assert (there["Name"], there["Phone"]) == ("Acme", "Acme at acme.test")
+    office.quiet()
+    assert office.only("b", "Account") == there and office.sync().written == {}
+    office.store.close()
+
+
+def test_a_text_made_of_fields_that_somebody_wrote_over_is_left(office: Office) -> None:
+    id = account_in_both(office, "      phone: Phone\n", FOLLOWING.lstrip("\n"))
+    office.a.person_edits("Account", id, {"Name": "Bolt"})
+    run = office.sync()
+    office.b.person_edits("Account", next(iter(office.b.live("Account"))), {"Phone": "by hand"})
+    done, _report = undo(office, run)
+    assert [(one.field, one.why) for one in done.left] == [
+        ("writes Phone", "b does not hold what the run wrote any more")]
+    assert (office.only("b", "Account")["Name"], office.only("b", "Account")["Phone"]) == ("Acme", "by hand")
+
+
+def test_a_field_that_is_only_written_goes_back(office: Office) -> None:
+    id = account_in_both(office, "phone: Phone", "phone: {field: Phone, direction: write}")
+    office.a.person_edits("Account", id, {"Phone": "2"})
+    run = office.sync()
+    assert office.only("b", "Account")["Phone"] == "2"
+    undo(office, run)
+    assert office.only("b", "Account")["Phone"] == "1"
+    office.quiet()
+    assert office.only("b", "Account")["Phone"] == "1" and office.sync().written == {}
+
+
+def test_a_constant_goes_with_the_object_it_was_put_on(office: Office) -> None:
+    path = Path(office.path).parent / "mappings" / "b.yaml"
+    path.write_text((SYSTEM % "b").replace("      phone: Phone\n", "    writes: {Phone: {constant: none}}\n", 1))
+    office.mappings = load(path.parent)
+    office.a.person_creates("Account", {"Name": "Acme", "Domain": "acme.test"})
+    run = office.sync()
+    assert office.only("b", "Account")["Phone"] == "none"
+    undo(office, run)
+    assert office.b.live("Account") == {}
