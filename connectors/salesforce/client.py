@@ -185,8 +185,8 @@ class Client:
         return b"" if answer is None else answer.body
 
     def soap(self, message: Callable[[str], bytes], about: str) -> bytes:
-        """The answer to a SOAP message, which is made from the token in use. Repeated only with a new token: one that is
-        not accepted is told before anything is done, by a fault with status 500 and not by a 401."""
+        """The answer to a SOAP message, which is made from the token in use. Repeated only with a new token: an old one
+        is refused before anything is done, by a fault with status 500 and not by a 401."""
         token = self._tokens.current()
         content = self._soap_once(token, message, about)
         if _INVALID_SESSION in content:

@@ -313,7 +313,8 @@ class _Undo:
                 self._leave(state, name, f"{link.system} does not hold what the run wrote any more")
             elif before != sent:
                 put_back(link, name, {writer.field: before}, state)
-                self.done.restored.append(Restored(state.id, label(state), link.system, name, f"{sent!r} -> {before!r}"))
+                told = f"{sent!r} -> {before!r}"
+                self.done.restored.append(Restored(state.id, label(state), link.system, name, told))
 
     # -- what stays taken back ----------------------------------------------------------------------------------
 
