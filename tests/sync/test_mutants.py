@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,12 @@ from hypothesis import Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 import sidefeed.sync.apply as apply_module
-from sidefeed.connector import Write
-from sidefeed.sync import Engine, GuardTripped, absorb, capture, engine, plan, undo
+from sidefeed.connector import Invalid, Locked, Write
+from sidefeed.sync import Engine, GuardTripped, absorb, capture, engine, plan, quarantine, undo
+from sidefeed.sync import budget as budget_module
+from sidefeed.sync.budget import Budget, Meter
 from sidefeed.sync.plan import content_digest
-from sidefeed.workspace import LeaseHeld, Store, store
+from sidefeed.workspace import Draft, LeaseHeld, Store, store
 from sidefeed.workspace.store import Transaction
 from tests.sync.test_engine import Office
 from tests.sync.test_histories import Histories, LateHistories, profile
@@ -235,6 +237,99 @@ def a_robot_blanks_everything_while_we_write(office: Office) -> None:
     assert {row["NextStep"] for row in office.a.live("Deal").values()} == {"call"}
 
 
+def a_record_that_b_has_locked(office: Office) -> None:
+    office.b.refuse = lambda _object, _write: Locked("somebody is writing it")
+    office.a.person_creates("Deal", {"Name": "Big", "Amount": "10"})
+    office.sync()
+    office.b.refuse = lambda _object, _write: None
+    office.world.tick += 20 * 60
+    office.sync()
+    assert len(office.b.live("Deal")) == 1, "its lane is open, and the lock is gone"
+
+
+def a_record_that_stays_locked(office: Office) -> None:
+    office.b.refuse = lambda _object, _write: Locked("somebody is writing it")
+    office.a.person_creates("Deal", {"Name": "Big", "Amount": "10"})
+    for _ in range(10):
+        office.sync()
+    assert len(office.b.writes_seen) == 1, "ten runs in ten minutes, and its lane opens every twenty"
+
+
+def one_poisoned_row_in_a_batch(office: Office) -> None:
+    for number in range(8):
+        office.a.person_creates("Deal", {"Name": f"Deal {number}"})
+    office.b.poison = lambda _object, write: write.values.get("Name") == "Deal 5"
+    office.quiet()
+    assert len(office.b.live("Deal")) == 7
+
+
+def a_run_longer_than_its_lease(office: Office) -> None:
+    """Another machine looks in at every call; it may start only once this run has ended."""
+    office.a.person_creates("Deal", {"Name": "Big", "Amount": "10"})
+
+    def look_in(_number: int, phase: str, _what: str) -> None:
+        if phase == "before":
+            office.world.tick += 400
+            with pytest.raises(LeaseHeld), office.store.write() as tx:
+                tx.take_lease("sync:b", "r9 on another-machine pid 1", 900)
+
+    office.world.on_call = look_in
+    office.engine().sync()
+
+
+def a_lease_that_was_lost(office: Office) -> None:
+    office.a.person_creates("Deal", {"Name": "Big", "Amount": "10"})
+
+    def stall(_number: int, phase: str, what: str) -> None:
+        if (phase, what) == ("after", "a read"):
+            office.world.on_call = None
+            office.world.tick += 2000
+            with office.store.write() as tx:
+                tx.take_lease("sync:b", "r9 on another-machine pid 1", 900)
+
+    office.world.on_call = stall
+    with pytest.raises(LeaseHeld):
+        office.engine().sync()
+    assert office.b.live("Deal") == {}
+
+
+def on_a_budget(office: Office, calls: int) -> None:
+    office.world.tick += 60
+    Engine(office.store, office.mappings, dict(office.world.systems),
+           budgets={"b": Budget(share=1, daily_calls=calls)}).sync(approve=True)
+
+
+def a_backfill_larger_than_the_share(office: Office) -> None:
+    for number in range(40):
+        office.a.person_creates("Deal", {"Name": f"Deal {number}"})
+    on_a_budget(office, 8)
+    assert office.b.calls.used <= 9 and 0 < len(office.b.live("Deal")) < 40
+
+
+def a_deal_typed_here_beside_a_backfill(office: Office) -> None:
+    for number in range(40):
+        office.a.person_creates("Deal", {"Name": f"Deal {number}"})
+    office.world.tick += 60
+    office.engine().sync(["a"])
+    with office.store.write() as tx:
+        tx.append([Draft("opportunity", tx.new_id(), {"name": "Typed"}, "ann", "workspace")])
+    on_a_budget(office, office.b.calls.used + 3)
+    names = {row["Name"] for row in office.b.live("Deal").values()}
+    assert "Typed" in names and len(names) < 41
+
+
+def a_refusal_beyond_three_quarters(office: Office) -> None:
+    office.b.refuse = lambda _object, _write: Locked("somebody is writing it")
+    office.a.person_creates("Deal", {"Name": "Big", "Amount": "10"})
+    office.sync()
+    office.world.tick += 20 * 60
+    with office.store.write() as tx:
+        tx.count_calls("b", 80)
+    before = len(office.b.writes_seen)
+    on_a_budget(office, 100)
+    assert len(office.b.writes_seen) == before
+
+
 def an_old_backup_is_restored(office: Office) -> None:
     one_deal(office)
     office.store.close()
@@ -439,6 +534,7 @@ def refusal_memory(patch: Patch) -> None:
 
 def lease(patch: Patch) -> None:
     patch.setattr(Store, "lease", lambda *_args, **_options: nullcontext())
+    patch.setattr(Store, "keep_leases", lambda *_args: None)
 
 
 def mass_delete_guard(patch: Patch) -> None:
@@ -456,6 +552,47 @@ def later_waves(patch: Patch) -> None:
             real(self, tx, plans, report, approve)
 
     patch.setattr(Engine, "_guard", once)
+
+
+def retry_lanes_open(patch: Patch) -> None:
+    patch.setattr(quarantine, "release", lambda *_args, **_options: 0)
+
+
+def retry_lanes_shut(patch: Patch) -> None:
+    real = Transaction.refuse
+    patch.setattr(Transaction, "refuse", lambda self, *args, **options: real(
+        self, *args, **{**options, "not_before": datetime(2000, 1, 1, tzinfo=UTC) if options.get("not_before") else None}))
+
+
+def halving(patch: Patch) -> None:
+    real = apply_module._send
+
+    def whole(connector: Any, stream: Any, writes: list[Write], outcomes: dict[str, Any]) -> Any:
+        if len(writes) > 1:
+            try:
+                outcomes.update({one.key: one for one in connector.write(stream, writes)})
+            except Invalid as error:
+                outcomes.update({one.key: apply_module.Outcome(one.key, "refused", error=error) for one in writes})
+            return None
+        return real(connector, stream, writes, outcomes)
+
+    patch.setattr(apply_module, "_send", whole)
+
+
+def lease_renewal(patch: Patch) -> None:
+    patch.setattr(Store, "keep_leases", lambda *_args: None)
+
+
+def budget(patch: Patch) -> None:
+    patch.setattr(Meter, "fit", lambda *_args: 0)
+
+
+def edits_first(patch: Patch) -> None:
+    patch.setattr(budget_module, "_typed", lambda *_args: set())
+
+
+def retries_stop(patch: Patch) -> None:
+    patch.setattr(budget_module.Standing, "retries", property(lambda _self: True))
 
 
 def restored_backup(patch: Patch) -> None:
@@ -554,6 +691,22 @@ MUTANTS = [
            scene(everything_gone_at_once)),
     Mutant("guards of later waves", later_waves, "only the first plan of a run is held against the guards",
            "scene: a robot blanks everything while we write", scene(a_robot_blanks_everything_while_we_write, batch=50)),
+    Mutant("retry lanes open", retry_lanes_open, "what waits in a lane is never asked again",
+           "scene: a record that b has locked", scene(a_record_that_b_has_locked)),
+    Mutant("retry lanes close", retry_lanes_shut, "what waits in a lane is asked in every run",
+           "scene: a record that stays locked", scene(a_record_that_stays_locked)),
+    Mutant("halving", halving, "a batch that is refused whole is not halved", "scene: one poisoned row in a batch",
+           scene(one_poisoned_row_in_a_batch, batch=16)),
+    Mutant("lease renewal", lease_renewal, "a run does not extend its lease", "scene: a run longer than its lease",
+           scene(a_run_longer_than_its_lease)),
+    Mutant("a lost lease stops", lease_renewal, "a run does not look whether it still has its lease",
+           "scene: a lease that was lost", scene(a_lease_that_was_lost)),
+    Mutant("budget", budget, "a plan is not cut to the share of the day's calls",
+           "scene: a backfill larger than the share", scene(a_backfill_larger_than_the_share, page=100)),
+    Mutant("edits go first", edits_first, "what people typed is not told from a backfill",
+           "scene: a deal typed here beside a backfill", scene(a_deal_typed_here_beside_a_backfill, page=100)),
+    Mutant("retries stop", retries_stop, "refusals are asked again up to the last call",
+           "scene: a refusal beyond three quarters", scene(a_refusal_beyond_three_quarters, page=100)),
     Mutant("restored backup", restored_backup, "keys of records that the workspace never had alarm nobody",
            "scene: an old backup is restored", scene(an_old_backup_is_restored)),
     Mutant("found again after a restore", found_again, "what the old workspace forgot is created as if it were new",
