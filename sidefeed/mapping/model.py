@@ -143,7 +143,7 @@ class ObjectMap:
     def raw_fields(self) -> tuple[str, ...]:
         """Every raw field that a read must ask for: those of the fields, the key field, and those that follow the
         fields, which are read so that what is written over is known."""
-        keys = (self.key_field,) if self.key_field else ()
+        keys: tuple[str, ...] = (self.key_field,) if self.key_field else ()
         keys += tuple(each.field for each in self.following)
         keys += tuple(self.scope) if isinstance(self.scope, Map) else ()
         return tuple(dict.fromkeys([*(raw for each in self.fields for raw in each.lens.raw), *keys]))
