@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
@@ -27,6 +27,7 @@ from sidefeed.mapping import load
 from sidefeed.sync import Engine, Limit, Limits
 from sidefeed.sync.budget import Budget
 from sidefeed.sync.capture import Progress
+from sidefeed.sync.match import natural_keys
 from sidefeed.workspace import Store
 from sidefeed.workspace.clock import Now, system_now
 
@@ -204,6 +205,7 @@ class Project:
     settings: Settings
     now: Now = system_now
     _connectors: dict[str, Connector] = field(default_factory=dict)
+    _keys: Callable[[str, Mapping[str, Any]], Iterable[str]] | None = None
 
     @classmethod
     def load(
@@ -266,7 +268,14 @@ class Project:
         place = self.settings.workspace
         store = Store.open(place if "://" in place else self.folder / place, now=self.now)
         store.calendars = self.settings.calendars.policy()
+        store.natural_keys = self._natural_keys
         return store
+
+    def _natural_keys(self, entity: str, values: Mapping[str, Any]) -> Iterable[str]:
+        """The mapping is read with the first record that is written: a reader needs none."""
+        if self._keys is None:
+            self._keys = natural_keys(self.mappings())
+        return self._keys(entity, values)
 
     def connector(self, system: str) -> Connector:
         """The connector of a system, found through the entry points ``sidefeed.connectors``."""

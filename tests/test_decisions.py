@@ -151,3 +151,21 @@ def test_a_wrong_link_is_taken_apart_and_both_sides_have_their_own_values_again(
     assert desk("sync")[1]["written"] == {}
     code, told = desk("unlink", "hubspot", "companies", "999")
     assert code == 2 and "not linked" in told["error"]
+
+
+def test_what_is_written_without_a_sync_is_still_found_by_what_it_is_matched_by(tmp_path: Path) -> None:
+    from sidefeed.cli.project_files import settings_text, write_project
+    from sidefeed.project import Project
+    from sidefeed.sync.match import keys_of
+    from sidefeed.workspace import Draft
+
+    write_project(tmp_path, settings=settings_text({}, {}))
+    store = Project.load(tmp_path).store()
+    with store.write() as tx:
+        contact = tx.new_id()
+        tx.append([Draft("contact", contact, {"email": "aiko@alder.example"}, "aiko", "salesforce")])
+        tx.append([Draft("contact", contact, {"title": "Head of plant"}, "ops", "workspace")])
+    with store.read() as tx:
+        found = tx.by_natural_keys("contact", keys_of([("email",)], {"email": "Aiko@alder.example"}))
+    store.close()
+    assert list(found.values()) == [[contact]]

@@ -41,7 +41,10 @@ class Question:
 
 def questions(tx: Transaction, rep: str | None = None) -> list[Question]:
     """Open questions, oldest first; of one rep, or all."""
-    found = [_question(tx, row) for row in tx.questions() if row["kind"] in KINDS and row["system"] == "workspace"]
+    rows = [row for row in tx.questions() if row["kind"] in KINDS and row["system"] == "workspace"]
+    known = tx.records({id for row in rows for id in (*_meetings(row), *row["evidence"].get("contacts", ()))})
+    known |= tx.records({state.values["owner"] for state in known.values() if state.values.get("owner")})
+    found = [_question(row, known) for row in rows]
     return [one for one in found if rep is None or one.rep == rep.casefold()]
 
 
@@ -138,25 +141,28 @@ def _open_deal(tx: Transaction, one: Question, said: str) -> RecordState:
     return named[0]
 
 
-def _question(tx: Transaction, row: Mapping[str, Any]) -> Question:
+def _meetings(row: Mapping[str, Any]) -> Sequence[str]:
+    return row["evidence"].get("records") or row["evidence"].get("meetings") or ()
+
+
+def _question(row: Mapping[str, Any], known: Mapping[str, RecordState]) -> Question:
     evidence = row["evidence"]
-    records: Sequence[str] = evidence.get("records") or evidence.get("meetings") or ()
-    states = [state for state in tx.records(records).values() if not state.deleted]
+    states = [known[id] for id in _meetings(row) if id in known and not known[id].deleted]
     handle = hashlib.blake2b(f"{row['object']} {row['external_id']}".encode(), digest_size=3).hexdigest()
     owner = next((state.values["owner"] for state in states if state.values.get("owner")), None)
-    user = tx.record(owner) if owner else None
-    rep = str(user.values.get("email") or "") if user else ""
-    text = _text_of_deal(tx, states, evidence) if row["kind"] == "deal" else (
-        f"Is {row['external_id']}" + (f" ({evidence['name']})" if evidence.get("name") else "")
-        + " to become a contact? `create` or `never`")
+    rep = str(known[owner].values.get("email") or "") if owner is not None and owner in known else ""
+    text = _text_of_deal(states, [known[id] for id in evidence["contacts"] if id in known]) \
+        if row["kind"] == "deal" else (
+            f"Is {row['external_id']}" + (f" ({evidence['name']})" if evidence.get("name") else "")
+            + " to become a contact? `create` or `never`")
     return Question(handle, row["kind"], row["external_id"], text, rep.casefold(), evidence.get("candidates", {}),
                     row["asked_at"], evidence)
 
 
-def _text_of_deal(tx: Transaction, states: Sequence[RecordState], evidence: Mapping[str, Any]) -> str:
+def _text_of_deal(states: Sequence[RecordState], contacts: Sequence[RecordState]) -> str:
     """A meeting is named by its time and people; what it is about is for those who are in it."""
     times = sorted(str((state.values.get("when") or {}).get("start", "?")) for state in states)
-    names = ", ".join(_person(state) for state in tx.records(evidence["contacts"]).values())
+    names = ", ".join(map(_person, contacts))
     first = times[0][:16].replace("T", " ") if times else "a past day"
     more = f" and {len(times) - 1} more of its series" if len(times) > 1 else ""
     return f"Which deal is the meeting of {first}{more}" + (f" with {names}" if names else "") + " about?"

@@ -109,8 +109,8 @@ def _shown(tx: Transaction, rules: Rules, block: Mapping[str, Any]) -> Shown:
     filed = str(state.values.get("about") or "").partition(":")[2]
     deal = tx.record(filed) if filed else None
     contacts = tx.records(state.values.get("contacts") or ()).values()
-    why = "waits for an answer: `sidefeed ask`" if deal is None else told.why + (
-        "; its deal is asked: `sidefeed ask`" if deal.entity == "account" else "")
+    why = "waits for an answer" if deal is None else told.why + (
+        "; its deal is asked" if deal.entity == "account" else "")
     return Shown(told.id, told.start, told.end, told.all_day, level, deal is not None, why,
                  state.values.get("subject"), state.values.get("location"),
                  tuple(str(one.values.get("email") or one.id) for one in contacts),

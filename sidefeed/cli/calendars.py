@@ -149,7 +149,8 @@ def my_calendar(
          "; ".join(part for part in (one.subject, one.location, ", ".join(one.people)) if part) if one.leaves else "",
          one.filed_on or "", one.why) for one in found])
     output.out.print(f"{sum(one.leaves for one in found)} of {len(found)} meetings leave this calendar. Show less: "
-                     "`sidefeed my-calendar show busy ID --as REP` (none, busy, title, full).")
+                     "`sidefeed my-calendar show busy ID --as REP` (none, busy, title, full). What is asked: "
+                     "`sidefeed ask`.")
 
 
 @my_app.command("show")

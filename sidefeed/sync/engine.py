@@ -19,7 +19,6 @@ import sqlalchemy as sa
 from sidefeed.calendars import CalendarPolicy
 from sidefeed.calendars.facts import derive
 from sidefeed.calendars.forget import forget
-from sidefeed.calendars.recurrence import SERIES
 from sidefeed.calendars.redact import secret_fields
 from sidefeed.connector import Connector, ConnectorError, Stream
 from sidefeed.errors import Codes
@@ -86,12 +85,7 @@ class Engine:
 
     def __post_init__(self) -> None:
         self.store.calendars = self.calendars
-        match: dict[str, list[Sequence[str]]] = {"contact": [("email",)], "account": [("domain",)], SERIES: [("key",)]}
-        for om in self.mappings.objects:
-            match.setdefault(om.entity, []).extend(om.match)
-            for entity, field_name in om.looked_up:
-                match.setdefault(entity, []).append((field_name,))
-        self.store.natural_keys = natural_keys(match)
+        self.store.natural_keys = natural_keys(self.mappings)
         self.meter = Meter(self.store, self.connectors, self.budgets)
         self.codes = Codes(code for connector in self.connectors.values() for code in getattr(connector, "codes", ()))
 

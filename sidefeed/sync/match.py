@@ -13,6 +13,8 @@ from uuid import UUID
 
 import orjson
 
+from sidefeed.calendars.recurrence import SERIES
+from sidefeed.mapping import Mapping as Mappings
 from sidefeed.mapping import ObjectMap
 
 _LEGAL_FORMS = frozenset(
@@ -46,8 +48,16 @@ def keys_of(tuples: Iterable[Sequence[str]], values: Mapping[str, Any]) -> list[
     return found
 
 
-def natural_keys(match: Mapping[str, Sequence[Sequence[str]]]) -> Callable[[str, Mapping[str, Any]], Iterable[str]]:
-    """The key function of a workspace: every tuple that any system matches this entity by."""
+def natural_keys(mappings: Mappings) -> Callable[[str, Mapping[str, Any]], Iterable[str]]:
+    """The key function of a workspace: every tuple that any system matches an entity by, or looks it up by.
+
+    Whoever writes to a workspace needs it, also where no system is asked: a record is stored with its keys or without.
+    """
+    match: dict[str, list[Sequence[str]]] = {"contact": [("email",)], "account": [("domain",)], SERIES: [("key",)]}
+    for om in mappings.objects:
+        match.setdefault(om.entity, []).extend(om.match)
+        for entity, field_name in sorted(om.looked_up):
+            match.setdefault(entity, []).append((field_name,))
     unique = {entity: tuple(dict.fromkeys(tuple(names) for names in tuples)) for entity, tuples in match.items()}
     return lambda entity, values: keys_of(unique.get(entity, ()), values)
 

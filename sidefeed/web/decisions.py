@@ -20,6 +20,9 @@ router = APIRouter(include_in_schema=False)
 PAGE = 25
 OTHER = "other"
 LONGEST_REASON = 500
+WHICH = ("match", "duplicate")
+"""Kinds of question that ask which record an object is; those about meetings stand on the page of whose they are."""
+MOST_QUESTIONS = 100
 CHANGED = "That conflict changed meanwhile, and nothing was decided. Look again."
 
 
@@ -121,10 +124,10 @@ def _value(visitor: Visitor, state: RecordState, name: str, chosen: str, typed: 
 
 def _questions(tx: Transaction, visitor: Visitor) -> list[dict[str, Any]]:
     found = []
-    for one in tx.questions()[:100]:
+    for one in [one for one in tx.questions() if one["kind"] in WHICH][:MOST_QUESTIONS]:
         evidence = one["evidence"]
-        entity = evidence.get("entity") or ("meeting" if one["kind"] == "deal" else "")
-        candidates = _candidates(tx, one)
+        entity = evidence.get("entity") or ""
+        candidates = _candidates(one)
         values = evidence.get("values") or {}
         names = visitor.desk.names(tx, {id for name, value in values.items()
                                         for id in wording.references(value, visitor.desk.spec(entity, name))})
@@ -144,20 +147,13 @@ def _name(tx: Transaction, record: str | None) -> str:
     return "" if state is None else label(state)
 
 
-def _candidates(tx: Transaction, question: dict[str, Any]) -> list[tuple[str, str]]:
+def _candidates(question: dict[str, Any]) -> list[tuple[str, str]]:
     """(answer, what to call it) of everything that a question may be answered with."""
     evidence = question["evidence"]
     if question["kind"] == "match":
         return [*((id, name or id) for id, name in (evidence.get("candidates") or {}).items()),
                 ("new", "None of them: a new record")]
-    if question["kind"] == "duplicate":
-        return [(evidence["record"], "It is the same record"), ("new", "It is another record")]
-    people, went = set(evidence.get("contacts") or ()), evidence.get("went_to") or ""
-    deals = [state for state in tx.each_record("opportunity")
-             if not state.deleted and state.merged_into is None and state.values.get("stage") not in ("won", "lost")
-             and (people & set(state.values.get("contacts") or ()) or f"account:{state.values.get('account')}" == went)]
-    return [*((f"opportunity:{state.id}", label(state)) for state in deals[:50]),
-            *([(went, "Leave it with the account")] if went else [])]
+    return [(evidence["record"], "It is the same record"), ("new", "It is another record")]
 
 
 @router.post("/questions")
@@ -169,11 +165,8 @@ def answer(visitor: SignedIn, form: Posted) -> RedirectResponse:
         key = form.get("system", ""), form.get("object", ""), form.get("external_id", "")
         asked = [one for one in tx.questions() if (one["system"], one["object"], one["external_id"]) == key]
         given = form.get("answer", "")
-        if not asked or given not in dict(_candidates(tx, asked[0])):
+        if not asked or asked[0]["kind"] not in WHICH or given not in dict(_candidates(asked[0])):
             return visitor.back("/conflicts", "That question is answered already, or the answer was none of the "
                                               "choices. Look again.")
-        if asked[0]["kind"] == "deal":
-            tx.append([Draft("meeting", asked[0]["evidence"]["record"], {"about": given}, visitor.person.email,
-                             "workspace", reason="said by a person")])
         tx.answer(*key, given)
     return visitor.back("/conflicts", "Thank you. The next sync acts on it.")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from sidefeed.mapping import load
+from sidefeed.sync.match import natural_keys
 from sidefeed.web.desk import Files
 from sidefeed.workspace import Store
 from tests.web.site import MAPPINGS, Site, Team, listed
@@ -21,6 +22,7 @@ class Company:
     def __init__(self, folder: Path) -> None:
         self.clock = NOW
         self.store = Store.open(folder / "workspace.db", now=lambda: self.clock)
+        self.store.natural_keys = natural_keys(load(MAPPINGS))
         self.team = Team(self.store)
         self.pump = self.team.deal("Pump station", "ann@example.com", "50000")
         self.team.deal("Filter line", "bob@example.com", "12000.50", stage="won", category="commit")
