@@ -12,7 +12,7 @@ from sidefeed.project import ProjectError
 from tests.web.conftest import NOW, Company
 from tests.web.site import PEOPLE, listed, read
 
-PAGES = ("/", "/deals", "/deals.csv", "/conflicts", "/feeds", "/mapping", "/mapping/opportunity", "/forecast/moves",
+PAGES = ("/", "/deals", "/deals.csv", "/mine", "/conflicts", "/feeds", "/mapping", "/mapping/opportunity", "/forecast/moves",
          "/forecast/bridge/hubspot", "/forecast/bridge/hubspot/only here")
 
 

@@ -17,7 +17,7 @@ from tests.web.site import PEOPLE, Site, Team, listed
 CHROMIUM = Path("/usr/bin/chromium")
 pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason="there is no Chromium on this machine")
 
-PAGES = ("/", "/deals?trace=1", "/conflicts", "/feeds", "/mapping", "/mapping/opportunity", "/accuracy",
+PAGES = ("/", "/deals?trace=1", "/mine", "/conflicts", "/feeds", "/mapping", "/mapping/opportunity", "/accuracy",
          "/forecast/bridge/hubspot/only here?quarter=2026-Q4", "/forecast/moves/created?since=first")
 
 ATTACK = "\"'><img src=x onerror=\"window.hacked=1\"><script>window.hacked=1</script>{{7*7}}javascript:window.hacked=1"
