@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from sidefeed.workspace import Store
+from sidefeed.workspace import Draft, Store
 from tests.web.conftest import NOW, Company
 from tests.web.site import PEOPLE, Site, Team, listed
 
@@ -175,6 +175,12 @@ def attacked(tmp_path: Path) -> Iterator[tuple[Site, Team, str]]:
         tx.ask("salesforce", "Account", ATTACK, "match", {"entity": "account", "candidates": {account: ATTACK},
                                                           "values": {"name": ATTACK}, "message": ATTACK})
         tx.refuse("hubspot", "deals", deal, ATTACK, digest="x", code=ATTACK, message=ATTACK, owner=ATTACK)
+        meeting = tx.new_id()
+        tx.append([Draft("meeting", meeting, {"subject": ATTACK, "owner": owner, "when": {"start": ATTACK}}, ATTACK,
+                         "exchange")])
+        tx.ask("workspace", "meeting", ATTACK, "deal", {"records": [meeting], "contacts": [], "went_to": None,
+                                                        "why": ATTACK, "candidates": {deal: ATTACK}})
+        tx.ask("workspace", "contact", ATTACK, "person", {"name": ATTACK, "meetings": [meeting]})
         run = tx.begin_run(f"sync {ATTACK}")
         tx.end_run(run, ATTACK, {ATTACK: 1}, {
             "failed": {"hubspot": ATTACK}, "parked": [ATTACK], "written": {ATTACK: {ATTACK: 1}},
@@ -208,7 +214,13 @@ def test_nothing_typed_into_a_form_or_an_address_becomes_a_script(
     site, _team, deal = attacked
     tried = 0
     with visit(chromium, site, "dana@example.com") as page:
-        for path in ("/", "/deals", "/conflicts", f"/records/{deal}"):
+        opened(page, site, "/conflicts").locator("main input[type=radio]").first.check()
+        page.locator("main input[name=reason]").first.fill(ATTACK)
+        page.get_by_role("button", name="Always do this").click()
+        page.get_by_text("Nothing has been changed yet").wait_for()
+        assert page.locator("input[name=reason]").input_value() == ATTACK
+        assert page.evaluate("window.hacked") is None
+        for path in ("/", "/deals", "/mine", "/conflicts", f"/records/{deal}"):
             opened(page, site, path)
             forms = page.locator("main form").count()
             for number in range(forms):
@@ -223,7 +235,7 @@ def test_nothing_typed_into_a_form_or_an_address_becomes_a_script(
                 if form is not None and fields and form.get_attribute("method") == "post":
                     for radio in form.locator("input[type=radio]").all():
                         radio.check()
-                    form.locator("button").click()
+                    form.locator("button").first.click()
                     page.wait_for_load_state()
                     assert page.evaluate("window.hacked") is None, path
         for path in ("/deals", "/", "/conflicts", "/feeds"):
