@@ -16,6 +16,13 @@ from tests.web.site import MAPPINGS, Site, Team, listed
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
 
 
+def own_files(folder: Path) -> Files:
+    """A copy of the mapping files, which a page may write."""
+    place = folder / "mappings"
+    shutil.copytree(MAPPINGS, place, ignore=shutil.ignore_patterns("__pycache__"))
+    return Files(place, lambda: load(place))
+
+
 class Company:
     """What a module's tests share: a company of two teams, and the pages over it."""
 
@@ -34,8 +41,7 @@ class Company:
         self.team.deal("Next year", "ann@example.com", "333333", close="2027-02-01", category="pipeline")
         self.team.dispute(self.pump, "money", {"salesforce": {"amount": "48000", "currency": "EUR"},
                                                "hubspot": {"amount": "55000", "currency": "EUR"}})
-        shutil.copytree(MAPPINGS, folder / "mappings", ignore=shutil.ignore_patterns("__pycache__"))
-        self.files = Files(folder / "mappings", lambda: load(folder / "mappings"))
+        self.files = own_files(folder)
         self.site = Site(self.store, listed(), files=self.files)
 
     def close(self) -> None:

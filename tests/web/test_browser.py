@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from sidefeed.workspace import Draft, Store
-from tests.web.conftest import NOW, Company
+from tests.web.conftest import NOW, Company, own_files
 from tests.web.site import PEOPLE, Site, Team, listed
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -188,7 +188,7 @@ def attacked(tmp_path: Path) -> Iterator[tuple[Site, Team, str]]:
                           "code": ATTACK, "owner": ATTACK}]})
         tx.move_cursor("hubspot", ATTACK, complete_to="2026-11-27T11:00:00.000Z")
     people = listed({**PEOPLE, "evil@example.com": {"role": "rep", "name": ATTACK, "manager": "mia@example.com"}})
-    site = Site(store, people)
+    site = Site(store, people, files=own_files(tmp_path))
     yield site, team, deal
     site.close()
     store.close()
