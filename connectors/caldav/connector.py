@@ -137,6 +137,12 @@ class CalDavConnector:
         """Nothing needs to be created."""
         return ["CalDAV needs no preparation: keys are kept in X-SIDEFEED-LINK, and in the names of new resources."]
 
+    def detach(self, objects: Sequence[str], *, apply: bool) -> Sequence[str]:
+        """Marks go with the resources that carry them; what is only read carries none."""
+        return ["CalDAV: nothing to delete. Resources that Sidefeed created carry X-SIDEFEED-LINK, and names that "
+                "begin with sidefeed-; no client shows either, and a calendar that is only read carries no mark. To "
+                "end its access, withdraw the login or the app password that Sidefeed uses."]
+
     @property
     def own_credentials(self) -> bool:
         """Whether each mailbox is opened with its own login, so that a wrong one concerns that mailbox alone."""

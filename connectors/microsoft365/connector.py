@@ -131,6 +131,12 @@ class Microsoft365Connector:
         """Nothing needs to be created: a named property exists once it is set."""
         return [f"Microsoft 365 needs no preparation: keys are kept in the named property {LINK!r}."]
 
+    def detach(self, objects: Sequence[str], *, apply: bool) -> Sequence[str]:
+        """Named properties go with the items that carry them; what is only read carries none."""
+        return [f"Microsoft 365: nothing to delete. Items that Sidefeed created carry the named property {LINK!r}, "
+                "which no client shows; calendars that are only read carry no mark. To end its access, an "
+                "administrator removes the application's consent in Entra ID, Enterprise applications."]
+
     def close(self) -> None:
         """Close the connections."""
         if self._door is not None:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from connectors.microsoft365.values import LINK
 from sandbox import company
 from sandbox.hubspot import HubSpotServer
 from sandbox.salesforce import SalesforceServer
+from sidefeed.cli import app
+from sidefeed.cli.project_files import settings_text, write_project
+from sidefeed.project import Project
+from sidefeed.workspace import Draft, Link
 from tests.test_command_line import Desk
 
 OBJECTS = ("Account", "Contact", "Opportunity", "Event", "Task")
@@ -109,3 +116,34 @@ def test_a_detached_system_can_be_attached_again_without_duplicates(bare: Bare) 
     assert bare.hs_names("deals", "dealname") == ["Pumps"]
     assert bare.hs_names("companies", "name") == ["Acme"]
     assert {one["feed"]: one["linked"] for one in bare("status")[1]["feeds"]}["hubspot deals"] == 1
+
+
+@pytest.mark.parametrize(("system", "settings", "mark"), [
+    ("microsoft365", {"tenant_id": "contoso.example", "client_id": "c", "client_secret": "s",
+                      "mailboxes": ["ann@us.example"]}, LINK),
+    ("caldav", {"url": "https://127.0.0.1:1/", "mailboxes": ["ann@us.example"]}, "X-SIDEFEED-LINK"),
+])
+def test_a_calendar_is_left_by_forgetting_its_links(
+    tmp_path: Path, system: str, settings: dict[str, Any], mark: str
+) -> None:
+    write_project(tmp_path, settings=settings_text({system: settings}))
+    project = Project.load(tmp_path)
+    store = project.store()
+    with store.write() as tx:
+        record = tx.new_id()
+        tx.append([Draft("meeting", record, {"subject": "Review"}, "ann", system)])
+        tx.save_link(Link(system, "calendar/ann@us.example", record, "meeting", "AAMk1"))
+        tx.remember(system, "calendar/ann@us.example", "AAMk1", "meeting", record, "primary")
+    store.close()
+    runner = CliRunner()
+    for options, state in ((), "live"), (("--yes",), "detached"):
+        result = runner.invoke(app, ["detach", system, "-C", str(tmp_path), "--json", *options])
+        told = json.loads(result.stdout)
+        assert (result.exit_code, told["forgotten"], told["done"]) == (
+            0, {"calendar/ann@us.example": 1}, bool(options)), told
+        assert mark in told["said"][0]
+        store = project.store()
+        with store.read() as tx:
+            assert [link.state for link in tx.links_of(record)] == [state]
+            assert tx.record(record) is not None, "the workspace keeps its records"
+        store.close()
