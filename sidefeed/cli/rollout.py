@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from sidefeed.cli import output
+from sidefeed.cli import budget, output
 from sidefeed.cli.output import ATTENTION, STOPPED, USAGE
 from sidefeed.cli.shared import JsonOption, ProjectOption, errors
 
@@ -26,6 +26,8 @@ def backfill(
     field: Annotated[str, typer.Argument(metavar="ENTITY.FIELD", help="The newly mapped field.")],
     apply: Annotated[bool, typer.Option("--apply", help="Write; without this it is only told.")] = False,
     records: Annotated[int | None, typer.Option("--records", min=1, help="At most so many records this time.")] = None,
+    calls: Annotated[int | None, typer.Option("--calls", min=1, help=(
+        "At most so many requests to each system for writing this time."))] = None,
     approve: Annotated[bool, typer.Option(help="Let a run pass that a guard stopped.")] = False,
     project: ProjectOption = Path(),
     json: JsonOption = False,
@@ -33,7 +35,8 @@ def backfill(
     """Fill a newly mapped field of existing records: only this field, only where it differs, as many as you say.
 
     Tells first how many records of each system would be filled, changed or cleared, and the least number of requests
-    it takes. What is left waits: run it again, or `sidefeed sync --confirm-mapping` for the rest.
+    it takes, beside what is left of today's budget. What is left waits: run it again, or `sidefeed sync
+    --confirm-mapping` for the rest.
     """
     from sidefeed.project import Project
     from sidefeed.sync.rollout import Part, preview, roll_out
@@ -46,18 +49,21 @@ def backfill(
             if told is None or name not in told.fields:
                 output.fail(f"there is no field {field!r}; `sidefeed explain` lists them.", USAGE, json=json)
             with output.progress(quiet=json) as bar, opened.engine(progress=bar) as engine:
-                rows, calls = preview(engine, entity, name)
-                done = roll_out(engine, Part(engine.store, records, None, entity, name), approve=approve) if (
-                    apply and rows) else None
+                rows, needed = preview(engine, entity, name)
+                standings = {system: engine.meter.standing(system) for system in needed}
+                part = Part(engine.store, records, None, entity, name, calls, engine.connectors)
+                done = roll_out(engine, part, approve=approve) if apply and rows else None
         finally:
             opened.close()
     if json:
-        output.print_json({"ok": done is None or not done.refused, "would_write": rows, "min_calls": calls,
+        output.print_json({"ok": done is None or not done.refused, "would_write": rows, "min_calls": needed,
+                           "budget": [one.as_json() for one in standings.values()],
                            "done": None if done is None else _as_json(done)})
     else:
         output.table("Filled, changed and cleared", ("where", "filled", "changed", "cleared"), [
             (f"{row['system']} {row['object']}", row["filled"], row["changed"], row["cleared"]) for row in rows])
-        output.out.print("Calls needed: " + (", ".join(f"{one} {count}" for one, count in calls.items()) or "none"))
+        output.out.print("Calls needed: " + (", ".join(f"{one} {count}" for one, count in needed.items()) or "none"))
+        budget.show(needed, standings)
         output.out.print(_sentence(done) if done else "Nothing was written; `--apply` does it.")
     if done is not None and done.refused:
         raise typer.Exit(ATTENTION)

@@ -131,8 +131,8 @@ class Meter:
         typed = _typed(tx, plan.writes)
         urgent = [write for write in plan.writes if write.record in typed]
         others = [write for write in plan.writes if write.record not in typed]
-        kept = _fitting([], urgent, capabilities, left)
-        kept = _fitting(kept, others, capabilities, left - self._elsewhere(feed))
+        kept = fitting([], urgent, capabilities, left)
+        kept = fitting(kept, others, capabilities, left - self._elsewhere(feed))
         chosen = {id(write) for write in kept}
         waiting = len(plan.writes) - len(kept)
         plan.writes = [write for write in plan.writes if id(write) in chosen]
@@ -147,7 +147,7 @@ class Meter:
         return self.connectors[plan.om.system].capabilities(plan.om.object)
 
 
-def _fitting(
+def fitting(
     kept: list[PlannedWrite], more: Sequence[PlannedWrite], capabilities: Capabilities, calls: int
 ) -> list[PlannedWrite]:
     """As many of ``more`` as fit beside ``kept`` into so many calls, first come first served."""

@@ -14,8 +14,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from sidefeed.connector import Connector
+from sidefeed.sync.budget import fitting
 from sidefeed.sync.engine import Engine
-from sidefeed.sync.plan import ObjectPlan, PlannedWrite
+from sidefeed.sync.plan import ObjectPlan, PlannedWrite, min_calls
 from sidefeed.sync.report import Report
 from sidefeed.workspace import Store
 from sidefeed.workspace import tables as t
@@ -23,22 +25,41 @@ from sidefeed.workspace import tables as t
 
 @dataclass(slots=True)
 class Part:
-    """Which writes take part: of at most ``records`` records (None: all), of these owners (None: anybody's), and of one
-    ``field`` alone where it is named (updates only: nothing is created for it)."""
+    """Which writes take part: of at most ``records`` records (None: all), of these owners (None: anybody's), of one
+    ``field`` alone where it is named (updates only: nothing is created for it), and as many as fit into ``calls``
+    requests to each system, by the batch sizes of ``connectors`` (None: as many as the day's budget allows)."""
 
     store: Store
     records: int | None = None
     owners: frozenset[str] | None = None
     entity: str | None = None
     field: str | None = None
+    calls: int | None = None
+    connectors: Mapping[str, Connector] = of(default_factory=dict)
     chosen: dict[str, str] = of(default_factory=dict)
     """Record -> its label, of what took part."""
     left: set[str] = of(default_factory=set)
+    spent: dict[str, int] = of(default_factory=dict)
+    written: set[str] = of(default_factory=set)
 
     def narrow(self, plan: ObjectPlan) -> None:
         """Keep what takes part; the rest waits."""
         kept = [mine for write in plan.writes if (mine := self._mine(plan, write)) is not None]
-        plan.writes = kept
+        plan.writes = kept if self.calls is None else self._within(self.calls, plan, kept)
+
+    def _within(self, calls: int, plan: ObjectPlan, kept: list[PlannedWrite]) -> list[PlannedWrite]:
+        """As many as fit into what is left of the calls; a record of which nothing was written took no part."""
+        system = plan.om.system
+        capabilities = self.connectors[system].capabilities(plan.om.object)
+        fits = fitting([], kept, capabilities, calls - self.spent.get(system, 0))
+        self.spent[system] = self.spent.get(system, 0) + min_calls(fits, capabilities)
+        self.written |= {write.record for write in fits}
+        for write in kept[len(fits):]:
+            self.left.add(write.record)
+            plan.waiting[write.record] = f"the {calls} calls of this part are used"
+            if write.record not in self.written:
+                self.chosen.pop(write.record, None)
+        return fits
 
     def _mine(self, plan: ObjectPlan, write: PlannedWrite) -> PlannedWrite | None:
         mine = self._of_field(plan, write) if self.field is not None else write

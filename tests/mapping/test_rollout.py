@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from sidefeed.mapping import Mapping
 from sidefeed.mapping.overview import overview
 from tests.test_command_line import Desk, desk  # noqa: F401  a fixture
@@ -61,6 +63,25 @@ def test_a_newly_mapped_field_is_filled_in_parts(desk: Desk) -> None:  # noqa: F
     assert "there is no field 'opportunity.tear'" in told["error"]
 
 
+@pytest.mark.slow
+def test_a_backfill_keeps_to_the_calls_it_is_given(desk: Desk) -> None:  # noqa: F811
+    company(desk, 150)
+    assert desk("backfill", "opportunity.tier")[1]["min_calls"] == {"hubspot": 4}, "two batches, each read before"
+    code, told = desk("backfill", "opportunity.tier", "--apply", "--calls", "1")
+    assert (code, told["done"]["records"], told["done"]["left"]) == (0, 0, 150), "one call is no read and write"
+    updates = ("POST /objects/deals/batch/update", "POST /objects/deals/batch/read")
+    before = {each: desk.hubspot.counters.calls_to(each) for each in updates}
+    code, told = desk("backfill", "opportunity.tier", "--apply", "--calls", "3")
+    assert (code, told["done"]["records"], told["done"]["left"], told["done"]["differ"]) == (0, 100, 50, 0)
+    assert desk.hubspot.counters.calls_to(updates[0]) - before[updates[0]] == 1
+    assert sum(value is not None for value in tiers(desk).values()) == 100
+    assert desk("sync")[0] == 3, "the rest waits, and so does the confirmation"
+    code, told = desk("backfill", "opportunity.tier", "--apply", "--calls", "2")
+    assert (code, told["done"]["records"], told["done"]["left"]) == (0, 50, 0)
+    assert tiers(desk) == {f"Deal {each}": f"T{each}" for each in range(150)}
+    assert told["budget"][0]["system"] == "hubspot"
+
+
 def test_a_canary_goes_from_a_few_to_a_team_to_all(desk: Desk) -> None:  # noqa: F811
     company(desk)
     code, told = desk("canary", "--records", "1", "--team", "ann@us.example")
@@ -91,6 +112,24 @@ def test_a_canary_stops_by_itself_when_records_are_refused(desk: Desk) -> None: 
     assert "sidefeed undo" in told["stopped"]
     assert {row["properties"].get("level") or None for row in desk.hubspot.call(desk.hubspot.records, "deals")} == {None}
     assert desk("sync")[0] == 3
+
+
+@pytest.mark.slow
+def test_a_canary_stops_by_itself_when_what_it_wrote_differs_again(desk: Desk) -> None:  # noqa: F811
+    company(desk)
+    desk.hubspot.call(lambda: desk.hubspot.condition("automation", type="deals", set={"tier": "by a workflow"}))
+    code, told = desk("canary", "--records", "2", "--all")
+    assert code == 3, told
+    (stage,) = told["stages"]
+    assert (stage["records"], stage["refused"], stage["differ"], stage["left"]) == (2, 0, 2, 4)
+    assert "Stopped after 2 records: 2 of 2 records differ again afterwards, more than 5%" in told["stopped"]
+    assert f"sidefeed undo {stage['run']}" in told["stopped"]
+    assert sorted(value or "" for value in tiers(desk).values()) == ["", "", "", "", "by a workflow", "by a workflow"]
+    assert desk("sync")[0] == 3, "what the workflow made of it reaches no other system without a person"
+    held = {row["Name"]: row["Tier__c"] for row in desk.salesforce.call(desk.salesforce.rows, "Opportunity")}
+    assert held == {f"Deal {each}": f"T{each}" for each in range(6)}
+    code, told = desk("canary", "--records", "1", "--most", "1")
+    assert (code, told["stages"][0]["differ"]) == (0, 1), "as many as are allowed do not stop it"
 
 
 def test_the_overview_says_what_flows_where(mapping: Mapping) -> None:
