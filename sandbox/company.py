@@ -29,6 +29,9 @@ KEY_OBJECTS = {"salesforce": ("Account", "Contact", "Opportunity", "Event", "Tas
 SALESFORCE_SCHEMA = {"objects": {name: {"fields": {"Sidefeed_Key__c": {
     "type": "string", "length": 80, "label": "Sidefeed Key", "externalId": True, "unique": True}}}
     for name in KEY_OBJECTS["salesforce"]}}
+ROLES = ("Business user", "Decision maker", "Economic buyer", "Economic decision maker", "Evaluator",
+         "Executive sponsor", "Influencer", "Technical buyer", "Other")
+HUBSPOT_SCHEMA: dict[str, Any] = {"labels": [{"from": "deals", "to": "contacts", "label": role} for role in ROLES]}
 """What an administrator prepares in Salesforce: the external key that makes creates repeatable."""
 
 _FIRST = ("Aiko", "Amara", "Bruno", "Chen", "Dario", "Elif", "Farah", "Greta", "Hugo", "Ines", "Jonas", "Kofi", "Lena",

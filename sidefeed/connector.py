@@ -280,6 +280,19 @@ class NamesRights(Protocol):
 
 
 @runtime_checkable
+class AddsRoles(Protocol):
+    """A connector that can add the roles of a list of people (a field of type ``roles``) that a mapping writes.
+
+    The members of such a list are ``role:id``, or the id alone; its options are the roles.
+    """
+
+    def add_roles(self, object: str, field: str, roles: Sequence[str], *, apply: bool) -> Sequence[str]:
+        """Make those that are not there. Each sentence says what was done, would be done (without ``apply``), or must
+        be done by an administrator."""
+        ...
+
+
+@runtime_checkable
 class Detaches(Protocol):
     """A connector that can take back what `prepare` made. Each sentence says what was done, would be done (without
     ``apply``), or must be done by an administrator."""

@@ -31,6 +31,7 @@ class Desk:
                         "search_per_second": 1000, "rate_per_10s": 100000},
         }
         salesforce.call(salesforce.load_schema, company.SALESFORCE_SCHEMA)
+        hubspot.call(hubspot.load_schema, company.HUBSPOT_SCHEMA)
         for name in company.KEY_OBJECTS["hubspot"]:
             self.property(name, name="sidefeed_key", hasUniqueValue=True)
         self.write()

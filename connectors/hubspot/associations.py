@@ -1,8 +1,9 @@
 """Associations as fields of a record: which companies, contacts and deals it belongs with.
 
 ``associations.<type>`` (such as ``associations.contacts``) is the sorted list of ids; ``associations.<one>`` (such as
-``associations.company``) is the primary record, else the only one, else blank. Only those named among the fields are
-read, one call per 1,000 records and type.
+``associations.company``) is the primary record, else the only one, else blank. ``associations.contacts.labels`` of
+deals and companies lists ``label:id`` for each label of each pair, and the id alone where there is none. Only those
+named among the fields are read, one call per 1,000 records and type.
 
 HubSpot's type ids differ per direction, and each pair of records has an unlabelled type beside its labels
 ("Associations v4"; ids from HubSpot's own ``association_type.py``).
@@ -10,7 +11,7 @@ HubSpot's type ids differ per direction, and each pair of records has an unlabel
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,10 +37,16 @@ UNLABELLED = {
 PRIMARY = {("contacts", "companies"): 1, ("deals", "companies"): 5}
 """A contact and a deal have at most one primary company."""
 
+LABELS = ".labels"
+LABELLED = {("deals", "contacts"), ("companies", "contacts")}
+"""Pairs whose labels are offered as roles. Labels are a portal's own, so that each costs a call to know."""
+
 Types = frozenset[tuple[str, int]]
 """The association types of one pair of records: (category, type id)."""
 Linked = Mapping[str, Types]
 """By id of the record at the other end."""
+LabelsOf = Callable[[str, str], Mapping[tuple[str, int], str]]
+"""The labels from one type to another, by association type; see ``Portal.labels``."""
 
 
 def is_association(field: str) -> bool:
@@ -48,8 +55,12 @@ def is_association(field: str) -> bool:
 
 def target(field: str) -> str:
     """The object type that an association field leads to."""
-    name = field.removeprefix(PREFIX)
+    name = field.removeprefix(PREFIX).removesuffix(LABELS)
     return SINGULAR.get(name, name)
+
+
+def is_labelled(field: str) -> bool:
+    return is_association(field) and field.endswith(LABELS)
 
 
 def is_single(field: str) -> bool:
@@ -59,11 +70,16 @@ def is_single(field: str) -> bool:
 def fields_of(object: str) -> list[str]:
     """The association fields that this connector can read and write for an object."""
     reachable = [to for (source, to) in UNLABELLED if source == object]
-    return [PREFIX + to for to in reachable] + [PREFIX + one for one, many in SINGULAR.items() if many in reachable]
+    fields = [PREFIX + to for to in reachable] + [PREFIX + one for one, many in SINGULAR.items() if many in reachable]
+    return fields + [PREFIX + to + LABELS for to in reachable if (object, to) in LABELLED]
 
 
-def value(object: str, field: str, linked: Linked) -> str | list[str] | None:
+def value(object: str, field: str, linked: Linked, labels_of: LabelsOf) -> str | list[str] | None:
     """What an association field holds."""
+    if is_labelled(field):
+        labels = labels_of(object, target(field))
+        return sorted(member for other, types in linked.items() for member in (
+            [f"{labels[each]}:{other}" for each in types if each in labels] or [other]))
     if not is_single(field):
         return sorted(linked, key=by_number)
     primary = ("HUBSPOT_DEFINED", PRIMARY.get((object, target(field)), -1))
@@ -86,34 +102,55 @@ def types_for(object: str, field: str) -> Types:
 
 
 def ids_in(value: Any) -> list[str]:
-    """The ids that an association field's raw value names."""
+    """The ids that an association field's raw value names, each once."""
     if value is None or value == "":
         return []
-    return [value] if isinstance(value, str) else [str(each) for each in value]
+    listed = [value] if isinstance(value, str) else value
+    return list(dict.fromkeys(str(each).rpartition(":")[2] for each in listed))
 
 
-def new_ones(object: str, values: Mapping[str, Any]) -> list[dict[str, Any]]:
+def given(object: str, field: str, raw: Any, labels_of: LabelsOf) -> dict[str, Types]:
+    """By id, the types that a raw value of this field gives. Raises Invalid for a label that the portal has not."""
+    basic = types_for(object, field)
+    found = dict.fromkeys(ids_in(raw), basic)
+    if is_labelled(field):
+        by_label = {label: kind for kind, label in labels_of(object, target(field)).items()}
+        for member in raw or ():
+            label, _, other = str(member).rpartition(":")
+            if label and label not in by_label:
+                raise Invalid(
+                    f"HubSpot has no label {label!r} from {object} to {target(field)}: run `sidefeed prepare hubspot`, "
+                    f"or create it in Settings, Objects, {object.capitalize()}, Associations", field=field,
+                    code="association-unknown", owner="ops",
+                )
+            if label:
+                found[other] |= {by_label[label]}
+    return found
+
+
+def new_ones(object: str, values: Mapping[str, Any], labels_of: LabelsOf) -> list[dict[str, Any]]:
     """The ``associations`` member of a create's input."""
     return [
         {"to": {"id": other}, "types": _wire(types)}
-        for linked in _new_pairs(object, values).values() for other, types in linked.items()
+        for linked in _new_pairs(object, values, labels_of).values() for other, types in linked.items()
     ]
 
 
-def seen_of_new(object: str, values: Mapping[str, Any]) -> dict[str, Any]:
+def seen_of_new(object: str, values: Mapping[str, Any], labels_of: LabelsOf) -> dict[str, Any]:
     """What the association fields of a create hold once it is done."""
-    pairs = _new_pairs(object, values)
-    return {field: value(object, field, pairs.get(target(field), {})) for field in values if is_association(field)}
+    pairs = _new_pairs(object, values, labels_of)
+    return {field: value(object, field, pairs.get(target(field), {}), labels_of)
+            for field in values if is_association(field)}
 
 
-def _new_pairs(object: str, values: Mapping[str, Any]) -> dict[str, dict[str, Types]]:
+def _new_pairs(object: str, values: Mapping[str, Any], labels_of: LabelsOf) -> dict[str, dict[str, Types]]:
     """By type and id of the other end, the types to give."""
     pairs: dict[str, dict[str, Types]] = {}
     for field in values:
         if is_association(field):
-            for other in ids_in(values[field]):
-                linked = pairs.setdefault(target(field), {})
-                linked[other] = linked.get(other, frozenset()) | types_for(object, field)
+            linked = pairs.setdefault(target(field), {})
+            for other, types in given(object, field, values[field], labels_of).items():
+                linked[other] = linked.get(other, frozenset()) | types
     return pairs
 
 
@@ -161,12 +198,11 @@ def _wire(types: Iterable[tuple[str, int]]) -> list[dict[str, Any]]:
     ]
 
 
-def check(object: str, values: Mapping[str, Any]) -> None:
+def check(object: str, values: Mapping[str, Any], labels_of: LabelsOf) -> None:
     """Raises Invalid for an association field that cannot be written for this object."""
     for field in values:
         if is_association(field):
-            types_for(object, field)
-            for other in ids_in(values[field]):
+            for other in given(object, field, values[field], labels_of):
                 if not (other.isascii() and other.isdigit()):
                     message = f"{object}: {field} names {other!r}, which is no HubSpot id"
                     raise Invalid(message, field=field, owner="ops")
@@ -181,7 +217,7 @@ def write(
     """
     ids = [str(each.external_id) for each in writes]
     there = read(portal, object, to, ids)
-    plans = {each.key: _Plan.of(object, to, each, there.get(str(each.external_id))) for each in writes}
+    plans = {each.key: _Plan.of(object, to, each, there.get(str(each.external_id)), portal.labels) for each in writes}
     refused: dict[str, ConnectorError] = {}
     added = [(plan, other) for plan in plans.values() for other in plan.add]
     for chunk in chunked(added, BATCH):
@@ -193,6 +229,10 @@ def write(
         for plan, other in chunk:
             if (plan.record, other) not in written:
                 refused[plan.key] = _not_associated(object, to, plan, other, answer.errors)
+    unlabelled = [(plan, other) for plan in plans.values() if plan.key not in refused for other in plan.unlabel]
+    for chunk in chunked(unlabelled, BATCH):
+        portal.unlabel(object, to, [{"from": {"id": plan.record}, "to": {"id": other},
+                                     "types": _wire(plan.unlabel[other])} for plan, other in chunk])
     removed = [plan for plan in plans.values() if plan.remove and plan.key not in refused]
     for chunk in chunked(removed, BATCH):
         portal.dissociate(
@@ -208,39 +248,47 @@ class _Plan:
     key: str
     record: str
     add: Mapping[str, Types]
+    unlabel: Mapping[str, Types]
     remove: Sequence[str]
     seen: Mapping[str, Any]
 
     @classmethod
-    def of(cls, object: str, to: str, write: Write, there: Linked | None) -> _Plan:
+    def of(cls, object: str, to: str, write: Write, there: Linked | None, labels_of: LabelsOf) -> _Plan:
         fields = [field for field in write.values if is_association(field) and target(field) == to]
         now = dict(there or {})
         add: dict[str, Types] = {}
+        unlabel: dict[str, Types] = {}
         gone: set[str] = set()
         for field in fields:
-            wanted = ids_in(write.values[field])
-            types = types_for(object, field)
-            for other in wanted:
+            chosen = given(object, field, write.values[field], labels_of)
+            leaving = _leaving(object, field, write, now, labels_of)
+            for other, types in chosen.items():
+                if off := (leaving.get(other, frozenset()) - types) & now.get(other, frozenset()):
+                    unlabel[other] = off
                 if not types <= now.get(other, frozenset()):
                     # A pair's labels are replaced by what is written, so its own ones are written again.
-                    add[other] = add.get(other, now.get(other, frozenset())) | types
-            gone |= set(_leaving(object, field, write, now)) - set(wanted)
+                    add[other] = (add.get(other, now.get(other, frozenset())) | types) - off
+            gone |= leaving.keys() - chosen.keys()
         for field in fields:
             gone -= set(ids_in(write.values[field]))
         primary = {("HUBSPOT_DEFINED", PRIMARY.get((object, to), -1))}
         if any(primary <= types for types in add.values()):
             # HubSpot takes the label off the former primary by itself.
             now = {other: types - primary for other, types in now.items()}
-        after = {other: types for other, types in (now | add).items() if other not in gone}
-        seen = {field: value(object, field, after) for field in fields}
-        return cls(write.key, str(write.external_id), add, sorted(gone & now.keys(), key=by_number), seen)
+        after = {other: types - unlabel.get(other, frozenset())
+                 for other, types in (now | add).items() if other not in gone}
+        seen = {field: value(object, field, after, labels_of) for field in fields}
+        return cls(write.key, str(write.external_id), add, unlabel, sorted(gone & now.keys(), key=by_number), seen)
 
 
-def _leaving(object: str, field: str, write: Write, now: Linked) -> Iterable[str]:
-    """What a write of this field takes away: what it was decided on, else what the field holds now."""
-    if field in write.expected:
-        return ids_in(write.expected[field])
-    return ids_in(value(object, field, now))
+def _leaving(object: str, field: str, write: Write, now: Linked, labels_of: LabelsOf) -> dict[str, Types]:
+    """What a write of this field may take away: what it was decided on, else what the field holds now."""
+    held = write.expected[field] if field in write.expected else value(object, field, now, labels_of)
+    if not is_labelled(field):
+        return dict.fromkeys(ids_in(held), frozenset())
+    known = set(labels_of(object, target(field)).values())
+    return given(object, field, [each for each in held or () if str(each).rpartition(":")[0] in {"", *known}],
+                  labels_of)
 
 
 def _not_associated(

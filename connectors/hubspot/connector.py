@@ -94,6 +94,10 @@ class HubSpotConnector:
         """Properties and association fields; stage and pipeline options come from the pipelines."""
         return owners.SCHEMA if object == OWNERS else schema.describe(self._portal, object)
 
+    def add_roles(self, object: str, field: str, roles: Sequence[str], *, apply: bool) -> Sequence[str]:
+        """See ``AddsRoles``: a role is an association label, of the same name from both ends."""
+        return schema.add_labels(self._portal, object, field, roles, apply=apply)
+
     def rights(
         self, object: str, *, reads: Sequence[str], writes: Sequence[str], creates: bool, deletes: bool
     ) -> Rights:

@@ -5,17 +5,20 @@ Batch sizes and page sizes are HubSpot's own ("API usage guidelines and limits")
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from connectors.hubspot.transport import Answer, Transport
-from connectors.hubspot.wire import AssociationPairs, Associations, Record, Records
+from connectors.hubspot.wire import AssociationPairs, Associations, AssociationTypes, Record, Records
 
 LIST_PAGE = 100
 SEARCH_PAGE = 200
 BATCH = 100
 HISTORY_BATCH = 50
 ASSOCIATION_READ = 1000
+PRIMARY = ("HUBSPOT_DEFINED", "Primary")
+"""A label that says which company is the first one: no role."""
 
 Body = Mapping[str, Any]
 
@@ -25,6 +28,8 @@ class Portal:
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
+        self._labels: dict[tuple[str, str], dict[tuple[str, int], str]] = {}
+        self._types: dict[tuple[str, str], frozenset[tuple[str, int]]] = {}
 
     # Records
 
@@ -92,6 +97,41 @@ class Portal:
             Associations, self._associations.get_page, object, to, {"inputs": list(inputs)}, least=least,
             what=f"associations of {len(inputs)} HubSpot {object} with {to}",
         ).content
+
+    def labels(self, object: str, to: str) -> Mapping[tuple[str, int], str]:
+        """The labels that associations from one type to another may carry, by (category, type id); kept once read.
+        Without those of a primary record."""
+        if (object, to) not in self._labels:
+            self.read_labels(object, to)
+        return self._labels[object, to]
+
+    def knows_types(self, object: str, to: str, types: Iterable[tuple[str, int]]) -> bool:
+        return self._types.get((object, to), frozenset()) >= set(types)
+
+    def read_labels(self, object: str, to: str) -> None:
+        """Read the labels anew, as somebody may have made one."""
+        answer = self._transport.send(
+            AssociationTypes, self._transport.sdk.crm.associations.v4.schema.definitions_api.get_all, object, to,
+            what=f"association labels from HubSpot {object} to {to}",
+        ).content
+        self._types[object, to] = frozenset((each.category, each.type_id) for each in answer.results)
+        self._labels[object, to] = {(each.category, each.type_id): each.label for each in answer.results
+                                    if each.label and (each.category, each.label) != PRIMARY}
+
+    def create_label(self, object: str, to: str, label: str) -> None:
+        """A label of the portal's own, the same from both ends."""
+        name = re.sub(r"[^a-z0-9]+", "_", label.lower()).strip("_")
+        self._transport.send(
+            bytes, self._transport.sdk.crm.associations.v4.schema.definitions_api.create, object, to,
+            {"label": label, "name": name}, reads=False, what=f"the new HubSpot label {label!r} from {object} to {to}",
+        )
+
+    def unlabel(self, object: str, to: str, inputs: Sequence[Body]) -> None:
+        """Take some types off pairs of records, which stay associated."""
+        self._transport.send(
+            bytes, self._associations.archive_labels, object, to, {"inputs": list(inputs)}, reads=False,
+            what=f"association labels of HubSpot {object} with {to}",
+        )
 
     def associate(self, object: str, to: str, inputs: Sequence[Body]) -> AssociationPairs:
         return self._transport.send(

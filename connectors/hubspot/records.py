@@ -67,11 +67,22 @@ class Reader:
         """Association fields by record id; one that HubSpot said nothing about is missing."""
         values: dict[str, dict[str, Any]] = {each: {} for each in ids}
         for to in dict.fromkeys(associations.target(field) for field in wanted.linked):
-            for record, linked in associations.read(self._portal, wanted.object, to, ids).items():
+            found = associations.read(self._portal, wanted.object, to, ids)
+            if any(associations.is_labelled(field) and associations.target(field) == to for field in wanted.linked):
+                self._know_labels(wanted.object, to, found.values())
+            for record, linked in found.items():
                 for field in wanted.linked:
                     if associations.target(field) == to:
-                        values.setdefault(record, {})[field] = associations.value(wanted.object, field, linked)
+                        values.setdefault(record, {})[field] = associations.value(
+                            wanted.object, field, linked, self._portal.labels)
         return values
+
+    def _know_labels(self, object: str, to: str, found: Iterable[associations.Linked]) -> None:
+        """Labels are read once; again where a record has one that was made since."""
+        types = {each for linked in found for kinds in linked.values() for each in kinds}
+        self._portal.labels(object, to)
+        if not self._portal.knows_types(object, to, types):
+            self._portal.read_labels(object, to)
 
     def observations(
         self, wanted: Wanted, records: Iterable[Record], linked: Mapping[str, Mapping[str, Any]]

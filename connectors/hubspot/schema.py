@@ -23,7 +23,7 @@ _WITH_SCHEMA_SCOPE = ("contacts", "companies", "deals")
 
 
 def describe(portal: Portal, object: str) -> ObjectSchema:
-    """One call for the properties, one more where there are pipelines."""
+    """One call for the properties, one more where there are pipelines, and one where there are labels."""
     outside, labels, stages = _pipelines(portal, object)
     fields = {
         str(each["name"]): _field(object, each, outside, labels) for each in portal.properties(object)
@@ -35,6 +35,9 @@ def describe(portal: Portal, object: str) -> ObjectSchema:
     for name in associations.fields_of(object):
         kind = "association" if associations.is_single(name) else "associations"
         fields[name] = FieldSchema(name, kind, name, references=(associations.target(name),))
+        if associations.is_labelled(name):
+            known = tuple(portal.labels(object, associations.target(name)).values())
+            fields[name] = replace(fields[name], type="roles", options=known, labels=known, restricted=True)
     return ObjectSchema(object, object.capitalize(), fields)
 
 
@@ -129,6 +132,29 @@ def prepare(portal: Portal, object: str, name: str, *, apply: bool) -> str:
     except (Invalid, PermissionDenied) as error:
         return f"{by_hand}. HubSpot did not let Sidefeed do it: {error.message}"
     return f"HubSpot {object}: property {name} created"
+
+
+def add_labels(portal: Portal, object: str, field: str, labels: Sequence[str], *, apply: bool) -> list[str]:
+    """Create the association labels that are not there, or say what is to be done."""
+    to = associations.target(field)
+    portal.read_labels(object, to)
+    said = [_add_label(portal, object, to, label, apply=apply)
+            for label in labels if label not in portal.labels(object, to).values()]
+    if said and apply:
+        portal.read_labels(object, to)
+    return said
+
+
+def _add_label(portal: Portal, object: str, to: str, label: str, *, apply: bool) -> str:
+    by_hand = (f"HubSpot {object}: create the association label {label!r} to {to} (Settings, Objects, "
+               f"{object.capitalize()}, Associations), or take the role out of the mapping")
+    if not apply:
+        return by_hand
+    try:
+        portal.create_label(object, to, label)
+    except (Invalid, PermissionDenied) as error:
+        return f"{by_hand}. HubSpot did not let Sidefeed do it: {error.message}"
+    return f"HubSpot {object}: association label {label!r} to {to} created"
 
 
 def detach(portal: Portal, object: str, name: str, *, apply: bool) -> str:

@@ -65,6 +65,12 @@ class AssociationType(msgspec.Struct, rename="camel"):
     label: str | None = None
 
 
+class AssociationTypes(msgspec.Struct):
+    """The types that associations in one direction may have."""
+
+    results: list[AssociationType]
+
+
 class Associated(msgspec.Struct, rename="camel"):
     """One record at the other end; its id is a JSON number although the reference says string."""
 

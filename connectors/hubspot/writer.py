@@ -72,7 +72,7 @@ class Writer:
         ready: list[Write] = []
         for write in batch:
             try:
-                associations.check(object, write.values)
+                associations.check(object, write.values, self._portal.labels)
                 self._properties(object, write)
             except Invalid as error:
                 yield Outcome(write.key, "refused", write.external_id, error=error)
@@ -113,7 +113,7 @@ class Writer:
             each: dict[str, Any] = {"objectWriteTraceId": write.key, "properties": self._properties(object, write)}
             if write.op == "update":
                 each["id"] = write.external_id
-            elif linked := associations.new_ones(object, write.values):
+            elif linked := associations.new_ones(object, write.values, self._portal.labels):
                 each["associations"] = linked
             inputs.append(each)
         send = self._portal.create if batch[0].op == "create" else self._portal.update
@@ -167,7 +167,7 @@ class Writer:
             return Outcome(write.key, "unknown", write.external_id, error=UnknownOutcome(taken, code="merged"))
         seen: dict[str, Any] = dict(incoming(write.values, record.properties))
         if write.op == "create":
-            seen |= associations.seen_of_new(object, write.values)
+            seen |= associations.seen_of_new(object, write.values, self._portal.labels)
         return Outcome(write.key, "done", record.id, record.updated_at, seen)
 
     def _failed(self, object: str, write: Write, entry: Mapping[str, Any]) -> Outcome:

@@ -34,7 +34,7 @@ from sidefeed.connector import (
 from . import schema, undelete
 from .codes import CODES
 from .feed import MERGING, WITHOUT_DELETION, Position, Reading, decoder
-from .junctions import Junction
+from .junctions import JUNCTIONS, Junction
 from .settings import Settings
 from .soql import IDS_PER_QUERY, Query, full_id, instant, literal, object_name, quoted
 
@@ -53,7 +53,8 @@ class SalesforceConnector:
     """One Salesforce organisation.
 
     The settings are those of ``Settings``. The client library is loaded, and the first call made, when a method needs
-    it. Two list fields are made of junction rows: ``Opportunity.ContactIds`` and ``Event.WhoIds``. They are read and
+    it. Three list fields are made of junction rows: ``Opportunity.ContactRoles`` (``Decision Maker:003...``),
+    ``Opportunity.ContactIds`` (the same people, whatever their roles) and ``Event.WhoIds``. They are read and
     written only where they are named, and cost calls of their own.
     """
 
@@ -113,7 +114,15 @@ class SalesforceConnector:
     # Schema
 
     def describe(self, object: str) -> ObjectSchema:
-        return schema.object_schema(self._described(object))
+        """One call, and one more for an object with a list of people in roles: the roles are the rows' picklist."""
+        rows = {each.object for each in JUNCTIONS.get(object, ()) if each.role}
+        return schema.object_schema(self._described(object), {each: self._described(each) for each in rows})
+
+    def add_roles(self, object: str, field: str, roles: Sequence[str], *, apply: bool) -> Sequence[str]:
+        """See ``AddsRoles``. Only an administrator adds a role: the list is one for the whole organisation."""
+        known = self.describe(object).fields[field].options
+        return [f"Add the role {role!r} in Setup, Object Manager, Contact Role on Opportunities, or map another one."
+                for role in roles if role not in known]
 
     def rights(
         self, object: str, *, reads: Sequence[str], writes: Sequence[str], creates: bool, deletes: bool
@@ -311,13 +320,13 @@ class SalesforceConnector:
         return [_with_list(record, junction, members.get(record.id, {}), reading.wanted) for record in records]
 
     def _junction_rows(self, junction: Junction, parents: Sequence[str]) -> dict[str, dict[str, str]]:
-        """By parent, the row id of each target id."""
+        """By parent, the row id of each member."""
         found: dict[str, dict[str, str]] = {}
-        query = Query(junction.object, ("Id", junction.parent_field, junction.target))
+        query = Query(junction.object, ("Id", junction.parent_field, *junction.columns))
         for each in query.for_each_of(junction.parent_field, parents):
             for row in self._junction(junction, each):
                 if junction.counts(row[junction.target]):
-                    found.setdefault(row[junction.parent_field], {}).setdefault(row[junction.target], row["Id"])
+                    found.setdefault(row[junction.parent_field], {}).setdefault(junction.member(row), row["Id"])
         return found
 
     def _regrouped(self, reading: Reading, position: Position, scope: str | None, seen: set[str]) -> Iterator[Remote]:

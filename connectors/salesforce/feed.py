@@ -18,7 +18,7 @@ import msgspec
 
 from sidefeed.connector import CursorExpired, Remote, State
 
-from .junctions import JUNCTIONS, Junction
+from .junctions import Junction, listed_in
 from .soql import Query, field_name, full_id, instant, literal, object_name, quoted
 
 MERGING = frozenset({"Account", "Contact", "Lead", "Case"})
@@ -77,9 +77,7 @@ class Reading:
     @classmethod
     def of(cls, object: str, fields: Sequence[str]) -> Reading:
         """Raises Invalid for names that are no names."""
-        junction = JUNCTIONS.get(object_name(object))
-        if junction is not None and junction.field not in fields:
-            junction = None
+        junction = listed_in(object_name(object), fields)
         wanted = tuple(field_name(name) for name in fields if junction is None or name != junction.field)
         system = ["Id", "SystemModstamp", "LastModifiedById"]
         if object not in WITHOUT_DELETION:

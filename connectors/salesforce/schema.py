@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import msgspec
 
 from sidefeed.connector import FieldSchema, ObjectSchema, Rights
 
-from .junctions import JUNCTIONS
+from .junctions import JUNCTIONS, Junction
 
 KEY_LENGTH = 80
 
@@ -61,16 +62,21 @@ class Described(msgspec.Struct, rename="camel"):
 decode_described = msgspec.json.Decoder(Described).decode
 
 
-def object_schema(described: Described) -> ObjectSchema:
+def object_schema(described: Described, rows: Mapping[str, Described] | None = None) -> ObjectSchema:
+    """``rows`` describes the objects whose rows say in which role somebody is listed."""
     fields = {each.name: _field_schema(each) for each in described.fields}
-    junction = JUNCTIONS.get(described.name)
-    if junction is not None:
-        fields[junction.field] = FieldSchema(
-            junction.field, "references", label=junction.field, references=junction.references
-        )
+    for junction in JUNCTIONS.get(described.name, ()):
+        fields[junction.field] = _list_schema(junction, (rows or {}).get(junction.object))
     types = tuple(each.developer_name for each in described.record_type_infos or () if not each.master)
     return ObjectSchema(described.name, described.label, fields, described.createable, described.updateable,
                         described.deletable, types)
+
+
+def _list_schema(junction: Junction, row: Described | None) -> FieldSchema:
+    role = next((_field_schema(each) for each in row.fields if each.name == junction.role), None) if row else None
+    listed = FieldSchema(junction.field, "roles" if junction.role else "references", label=junction.field,
+                         references=junction.references)
+    return replace(listed, options=role.options, labels=role.labels, restricted=role.restricted) if role else listed
 
 
 def rights_of(
@@ -79,14 +85,14 @@ def rights_of(
     """Object and field permissions as Setup names them, and which of them this user lacks."""
     name = described.name
     known = {each.name: each for each in described.fields}
-    ours = JUNCTIONS[name].field if name in JUNCTIONS else ""
+    ours = {each.field for each in JUNCTIONS.get(name, ())}
     objects = [("Read", True), ("Create", described.createable), ("Edit", described.updateable),
                ("Delete", described.deletable)]
     wanted = {"Read": True, "Create": creates, "Edit": bool(writes), "Delete": deletes}
     table = {f"{name}: {right}": granted for right, granted in objects if wanted[right]}
     table |= {f"{name}.{field}: Read" if field not in writes else f"{name}.{field}: Read and Edit": (
         field in known and (field not in writes or known[field].updateable or known[field].createable))
-        for field in dict.fromkeys([*reads, *writes]) if field != ours}
+        for field in dict.fromkeys([*reads, *writes]) if field not in ours}
     return Rights(tuple(table), tuple(right for right, granted in table.items() if not granted))
 
 

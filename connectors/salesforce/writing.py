@@ -36,7 +36,7 @@ from sidefeed.connector import (
 
 from .answers import row_error
 from .client import Client
-from .junctions import JUNCTIONS, Junction, Wanted
+from .junctions import Junction, Wanted, listed_in
 from .soql import field_name, full_id, instant, is_id
 
 BATCH = 200
@@ -48,7 +48,7 @@ _PARENTS = ("AccountId", "OpportunityId", "WhatId", "WhoId", "ParentId")
 _STOPPING = (AuthenticationFailed, QuotaExhausted)
 
 JunctionRows = Callable[[Junction, Sequence[str]], Mapping[str, Mapping[str, str]]]
-"""Reads the junction rows of some parents: for each, the row id by target id."""
+"""Reads the junction rows of some parents: for each, the row id by member."""
 
 
 @dataclass(slots=True)
@@ -82,10 +82,11 @@ class Writer:
         self._object = object
         self._key_field = key_field
         self._rows_of = rows_of
-        self._junction = JUNCTIONS.get(object)
+        self._junction: Junction | None = None
 
     def run(self, writes: Sequence[Write]) -> Iterator[Outcome]:
         """An outcome for every write. An error that stops the whole system is raised after the last of them."""
+        self._junction = listed_in(self._object, {name for write in writes for name in write.values})
         rows: dict[str, list[_Row]] = {"create": [], "update": [], "delete": []}
         for write in writes:
             try:
@@ -213,7 +214,7 @@ class Writer:
     # Their lists
 
     def _write_lists(self, op: str, rows: list[_Row]) -> dict[str, ConnectorError]:
-        """Add and remove junction rows of parents that are written; the first error of each parent, by write key."""
+        """Add, change and remove junction rows of parents that are written; the first error of each, by write key."""
         assert self._junction is not None
         failed: dict[str, ConnectorError] = {}
         try:
@@ -221,24 +222,31 @@ class Writer:
         except ConnectorError as error:
             return {row.write.key: error for row in rows}
         adds: list[tuple[_Row, dict[str, Any]]] = []
+        changes: list[tuple[_Row, dict[str, Any]]] = []
         removes: list[tuple[_Row, str]] = []
         for row in rows:
             assert row.members is not None and row.id is not None
             parent = row.id
-            new, old = row.members.changes(now.get(parent, {}))
-            names = self._junction.parent_field, self._junction.target
-            adds += [(row, dict(zip(names, (parent, target), strict=True))) for target in new]
-            removes += [(row, row_id) for row_id in old]
-        self._send_rows([row for row, _ in adds], [values for _, values in adds], self._add_rows, failed, Duplicate)
-        self._send_rows([row for row, _ in removes], [row_id for _, row_id in removes], self._remove_rows, failed, Gone)
+            told = row.members.changes(now.get(parent, {}))
+            named = {self._junction.parent_field: parent}
+            adds += [(row, named | self._junction.row(member)) for member in told.adds]
+            changes += [(row, self._changed_row(row_id, member)) for row_id, member in told.changed.items()]
+            removes += [(row, row_id) for row_id in told.removes]
+        self._send_rows(adds, self._add_rows, failed, Duplicate)
+        self._send_rows(changes, self._change_rows, failed, None)
+        self._send_rows(removes, self._remove_rows, failed, Gone)
         return failed
 
+    def _changed_row(self, row_id: str, member: str) -> dict[str, Any]:
+        assert self._junction is not None and self._junction.role is not None
+        return {"Id": row_id, self._junction.role: self._junction.row(member)[self._junction.role]}
+
     def _send_rows(
-        self, owners: list[_Row], items: list[Any], send: Callable[[list[Any]], list[dict[str, Any]]],
-        failed: dict[str, ConnectorError], harmless: type[ConnectorError],
-    ) -> None:  # fmt: skip
+        self, rows: list[tuple[_Row, Any]], send: Callable[[list[Any]], list[dict[str, Any]]],
+        failed: dict[str, ConnectorError], harmless: type[ConnectorError] | None,
+    ) -> None:
         """``harmless`` is the refusal that means that somebody else has done the same."""
-        for chunk in chunked(zip(owners, items, strict=True), BATCH):
+        for chunk in chunked(rows, BATCH):
             self._calls.minimum += 1
             try:
                 answers = send([item for _, item in chunk])
@@ -254,15 +262,23 @@ class Writer:
                 refused = row_error((answer.get("errors") or [{}])[0], about=about, references=references)
                 if isinstance(refused, Gone) and harmless is Duplicate:
                     refused = Invalid(refused.message, field=self._junction.field, code=refused.code)
-                if not isinstance(refused, harmless):
+                elif isinstance(refused, Gone) and harmless is None:
+                    refused = Conflict(refused.message, code=refused.code)
+                if harmless is None or not isinstance(refused, harmless):
                     failed.setdefault(row.write.key, refused)
 
     def _add_rows(self, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return self._rows("POST", "adding", items)
+
+    def _change_rows(self, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return self._rows("PATCH", "changing", items)
+
+    def _rows(self, method: str, doing: str, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
         assert self._junction is not None
         records = [{"attributes": {"type": self._junction.object}, **item} for item in items]
-        about = f"adding {len(items)} {self._junction.object} rows"
+        about = f"{doing} {len(items)} {self._junction.object} rows"
         body = {"allOrNone": False, "records": records}
-        return _answers(self._client.send("POST", _COLLECTION, body, about=about), len(items))
+        return _answers(self._client.send(method, _COLLECTION, body, about=about), len(items))
 
     def _remove_rows(self, ids: list[str]) -> list[dict[str, Any]]:
         assert self._junction is not None

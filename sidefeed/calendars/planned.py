@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from sidefeed.mapping import ObjectMap
+from sidefeed.mapping.values import referred
 from sidefeed.sync import refs
 from sidefeed.sync.attribution import CLOSED
 from sidefeed.workspace import DELETED, Draft, Link, RecordState, StoreError, Transaction
@@ -153,7 +154,7 @@ def plan_meeting(tx: Transaction, wish: Wish, *, actor: str) -> str:
     if wish.end <= wish.start or wish.start <= tx.store.now():
         raise StoreError("the meeting must end after it begins, and begin in the future; the past invites nobody.")
     contacts = [_one(tx, person, "contact") for person in wish.people] or list(
-        tx.records(deal.values.get("contacts") or ()).values())
+        tx.records(referred(deal.values.get("contacts"))).values())
     owner = next((state.id for state in tx.each_record("user")
                   if str(state.values.get("email") or "").casefold() == wish.organiser), None)
     template = tx.store.calendars.conference_url

@@ -31,18 +31,20 @@ def prepare(
     project: ProjectOption = Path(),
     json: JsonOption = False,
 ) -> None:
-    """Make the key field that keeps a repeated create from making a duplicate, or say what an administrator must do.
+    """Make what a mapping needs in a system, or say what an administrator must do.
 
-    One field for each object that the mapping creates records of. Run it again at any time: what is there is left
-    alone. Ends with 0 where everything is ready, 1 where an administrator has to act.
+    That is the key field that keeps a repeated create from making a duplicate, one for each object that the mapping
+    creates records of, and the roles in which it lists people (HubSpot: association labels). Run it again at any time:
+    what is there is left alone. Ends with 0 where everything is ready, 1 where an administrator has to act.
     """
+    from sidefeed.mapping import prepare as preparing
     from sidefeed.project import Project
 
     with errors(json):
         opened = Project.load(project)
         try:
             mappings, connector = opened.mappings(), opened.connector(system)
-            said = list(connector.prepare(_keyed(mappings, system), apply=not dry_run))
+            said = preparing.prepare(mappings, system, connector, apply=not dry_run)
             left = _not_ready(mappings, system, connector)
         finally:
             opened.close()
@@ -57,20 +59,19 @@ def prepare(
         raise typer.Exit(ATTENTION)
 
 
-def _keyed(mappings: Mapping, system: str) -> list[str]:
-    """The objects that records are created of under a key."""
-    return [om.object for om in mappings.for_system(system) if om.key_field and om.creates]
-
-
 def _not_ready(mappings: Mapping, system: str, connector: Connector) -> list[str]:
-    """Objects whose key field does not serve, as `sidefeed check` sees it."""
+    """Objects whose key field does not serve, or that lack a role, as `sidefeed check` sees it."""
     from dataclasses import replace
 
     from sidefeed.mapping.check import check
+    from sidefeed.mapping.lenses import References
 
     mine = replace(mappings, objects=mappings.for_system(system))
     found = check(mine, lambda _system, object: connector.describe(object))
-    return list(dict.fromkeys(one.object for one in found if one.code in ("key-field-missing", "key-field-unfit")))
+    roles = {(om.object, each.name) for om in mine.objects for each in om.fields if isinstance(each.lens, References)}
+    return list(dict.fromkeys(
+        one.object for one in found if one.code in ("key-field-missing", "key-field-unfit")
+        or (one.code == "value-missing" and (one.object, one.field) in roles)))
 
 
 def detach(
@@ -85,6 +86,7 @@ def detach(
     records and their history. A system that stays in the settings is linked again, by first contact, at the next sync.
     """
     from sidefeed.connector import Detaches
+    from sidefeed.mapping.prepare import keyed
     from sidefeed.project import Project
     from sidefeed.sync import detach as forgetting
 
@@ -92,7 +94,7 @@ def detach(
         opened = Project.load(project)
         try:
             connector = opened.connector(system)
-            objects = _keyed(opened.mappings(), system)
+            objects = keyed(opened.mappings(), system)
             if not isinstance(connector, Detaches):
                 output.fail(f"the connector of {system} cannot take its marks back; delete the key field of "
                             f"{', '.join(objects) or 'its objects'} by hand.", USAGE, json=json)

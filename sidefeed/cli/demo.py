@@ -29,6 +29,7 @@ from sandbox.hubspot import HubSpotServer
 from sandbox.kit import PracticeServer
 from sandbox.salesforce import SalesforceServer
 from sidefeed.cli.project_files import settings_text, write_project
+from sidefeed.mapping.prepare import prepare
 from sidefeed.project import Project
 from sidefeed.sync import Report
 from sidefeed.workspace import Draft
@@ -140,8 +141,8 @@ class Office:
             **self._calendar_settings(graph),
         }, people=_people(), workspace="workspace.db", mappings="mappings"))
         with self.project() as project:
-            for name, objects in company.KEY_OBJECTS.items():
-                project.connector(name).prepare(objects, apply=True)
+            for name in company.KEY_OBJECTS:
+                prepare(project.mappings(), name, project.connector(name), apply=True)
 
     def _calendar_settings(self, graph: GraphServer | None) -> dict[str, dict[str, Any]]:
         """The door to the mailboxes, in the settings: the one difference between Exchange and Microsoft 365."""

@@ -60,7 +60,7 @@ from .lenses import Lens
 from .lenses.choices import Boolean, Choice, Lookup, Set
 from .lenses.numbers import Money, Number
 from .lenses.owners import Owner
-from .lenses.references import Reference, Related
+from .lenses.references import Reference, References, Related
 from .lenses.text import Text
 from .lenses.times import Date
 from .model import FieldMap, Mapping, ObjectMap
@@ -111,8 +111,10 @@ _WORDS = _TEXT | {"reference", "address"}
 _NUMBER = frozenset({"number", "int", "double", "currency", "percent", "long"})
 _BOOLEAN = frozenset({"boolean", "bool"})
 _REFERENCE = frozenset({"reference", "id", "association", "string", "enumeration"})
+ROLES = "roles"
+"""Members with their roles, as `role:id`; the options are the roles."""
 _LIST = frozenset({"references", "associations", "list", "strings", "set", "categories"})
-KNOWN_KINDS = _WORDS | _NUMBER | _BOOLEAN | _LIST | {"date", "datetime", "association", "attendees"}
+KNOWN_KINDS = _WORDS | _NUMBER | _BOOLEAN | _LIST | {"date", "datetime", "association", "attendees", ROLES}
 
 KINDS: dict[str, dict[str, frozenset[str]]] = {
     "text": {"field": _WORDS},
@@ -134,7 +136,7 @@ KINDS: dict[str, dict[str, frozenset[str]]] = {
     "lookup": {"field": _TEXT | _NUMBER | _BOOLEAN},
     "boolean": {"field": _BOOLEAN},
     "reference": {"field": _REFERENCE},
-    "references": {"field": _LIST | _TEXT},
+    "references": {"field": _LIST | _TEXT | {ROLES}},
     "set": {"field": _LIST | _TEXT},
     "attendees": {"field": frozenset({"attendees"})},
     "country": {"field": _TEXT},
@@ -234,7 +236,7 @@ class _Check:
             fits = _fitting(each.lens, option, kinds)
             if schema.type not in KNOWN_KINDS or schema.type in fits:
                 continue
-            if isinstance(each.lens, Reference) and schema.references:
+            if isinstance(each.lens, Reference) and schema.references and not fits <= {ROLES}:
                 continue
             if each.lens.name == "text" and not each.writes and schema.type in _NUMBER | {"date", "datetime"}:
                 continue
@@ -242,7 +244,9 @@ class _Check:
                 "field-type", ("fields", each.name),
                 f"{raw!r} is {schema.type}, and the lens {each.lens.name!r} of {each.name!r} translates "
                 f"{', '.join(sorted(fits & KNOWN_KINDS))}.",
-                _remedy_for_kind(each.lens, schema), value=raw,
+                _remedy_for_kind(each.lens, schema, [
+                    name for name, one in self.fields.items()
+                    if one.type == ROLES and one.references == schema.references]), value=raw,
             )  # fmt: skip
 
     def _limits(self, each: FieldMap) -> Iterator[Finding]:
@@ -294,7 +298,7 @@ class _Check:
         lens = each.lens
         raw = getattr(lens.options, "field", None)
         options = self.fields[raw].options if isinstance(raw, str) else ()
-        if not options or not isinstance(raw, str):
+        if not isinstance(raw, str) or not (options or self.fields[raw].type == ROLES):
             return
         severity: Severity = "error" if self.fields[raw].restricted else "warning"
         path = ("fields", each.name)
@@ -302,8 +306,7 @@ class _Check:
             if written not in options:
                 yield self._finding(
                     "value-missing", path, f"{raw!r} has no value {written!r}.",
-                    nearest(written, options) or "Add it in the system, or map another one.", value=written,
-                    severity=severity,
+                    self._missing_value(written, self.fields[raw]), value=written, severity=severity,
                 )  # fmt: skip
         for read in _read_values(each):
             if read not in options:
@@ -322,6 +325,12 @@ class _Check:
                         "Add it to the values, or say what `unknown` values do.",
                         severity="warning",
                     )  # fmt: skip
+
+    def _missing_value(self, value: str, schema: FieldSchema) -> str:
+        hint = nearest(value, schema.options) if schema.options else ""
+        if schema.type == ROLES and not hint.startswith("Did"):
+            return f"Run `sidefeed prepare {self.mapped.system}`, which adds it or says what an administrator must do."
+        return hint or "Add it in the system, or map another one."
 
     def _writer(self, raw: str, constant: Any) -> Iterator[Finding]:
         path = ("writes", raw)
@@ -441,12 +450,17 @@ def _fitting(lens: Lens, option: str, kinds: frozenset[str]) -> frozenset[str]:
         return frozenset({lens.options.stored})
     if isinstance(lens, Boolean) and isinstance(lens.options.true, str):
         return kinds | _TEXT
+    if isinstance(lens, References) and lens.outward:
+        return frozenset({ROLES})
     if isinstance(lens, Set):
         return _TEXT if lens.options.separator is not None else _LIST
     return kinds
 
 
-def _remedy_for_kind(lens: Lens, schema: FieldSchema) -> str:
+def _remedy_for_kind(lens: Lens, schema: FieldSchema, roles: Iterable[str] = ()) -> str:
+    if isinstance(lens, References) and lens.outward:
+        fit = ", ".join(map(repr, roles))
+        return f"Map {fit}, which holds the roles too." if fit else "Take `roles` out: the people cross without them."
     if isinstance(lens, Date) and schema.type == "datetime":
         return "Add `as: datetime`, with the `zone` in which people read the date."
     if isinstance(lens, Date) and schema.type == "date":
@@ -461,6 +475,8 @@ def _written_values(each: FieldMap) -> list[str]:
         return [_raw_word(raw) for raw in each.lens.outward.values()]
     if isinstance(each.lens, Set):
         return list(each.lens.inward)
+    if isinstance(each.lens, References):
+        return list(each.lens.outward.values())
     if isinstance(each.lens, Boolean):
         return [_raw_word(each.lens.options.true), _raw_word(each.lens.options.false)]
     return []
@@ -468,7 +484,7 @@ def _written_values(each: FieldMap) -> list[str]:
 
 def _read_values(each: FieldMap) -> list[str]:
     written = set(_written_values(each))
-    if isinstance(each.lens, Choice):
+    if isinstance(each.lens, Choice | References):
         return [raw for raw in each.lens.inward if raw not in written]
     if isinstance(each.lens, Lookup):
         return list(each.lens.options.table)

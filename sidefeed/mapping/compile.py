@@ -29,7 +29,7 @@ from .files import (
     explain,
     nearest,
 )  # fmt: skip
-from .lenses import DEFAULT, Choice, Lens, Options, SameIds, Set, Writer, library
+from .lenses import DEFAULT, Choice, Lens, Options, References, SameIds, Set, Writer, library
 from .model import Entity, FieldMap, FieldSpec, Mapping, ObjectMap, Place, Policy
 from .shared import read
 from .values import LensError, Value
@@ -85,7 +85,8 @@ def _spoken(entities: Map[str, Entity]) -> Any:
 
 
 def _told(spec: FieldSpec) -> list[Any]:
-    return [spec.type, spec.entity, spec.entities, spec.choices, spec.policy, spec.lines]
+    told = [spec.type, spec.entity, spec.entities, spec.choices, spec.policy, spec.lines]
+    return [*told, spec.roles] if spec.roles else told
 
 
 def _validated(document: Document, model: type[Any], data: Any, path: Path_ = ()) -> Any:
@@ -145,12 +146,18 @@ def _spec(document: Document, path: Path_, name: str, told: str | FieldFile) -> 
     if (told.type == "choice") != bool(told.choices) and told.type != "set":
         wrong = "needs `choices`" if told.type == "choice" else f"is {told.type}, without choices"
         document.report(path, f"{name!r} {wrong}.")
+    if told.roles and told.type != "refs":
+        document.report((*path, "roles"), f"{name!r} is {told.type}, without roles: only `refs` has them.", key=True)
+    for role in told.roles or ():
+        if ":" in role:
+            document.report((*path, "roles"), f"the role {role!r} may not hold a colon.")
     return FieldSpec(
         name=name,
         type=told.type,
         entity=entities[0] if told.type in ("ref", "refs") and entities else None,
         entities=entities,
         choices=tuple(told.choices or ()),
+        roles=tuple(told.roles or ()),
         policy=_policy(told),
         label=told.label or _words(name),
         lines=told.lines,
@@ -372,23 +379,28 @@ class _Compiler:
 
     def _choices_covered(self, path: Path_, lens: type[Lens], options: Any, spec: FieldSpec) -> bool:
         """A value map must cover every choice and go both ways, or say what happens to the rest."""
-        if not issubclass(lens, Choice | Set) or options.values is None:
+        key, known = ("roles", spec.roles) if issubclass(lens, References) else ("values", spec.choices)
+        if not issubclass(lens, Choice | Set | References) or (table := getattr(options, key)) is None:
             return True
-        here = (*path, "values")
+        here, what = (*path, key), key.removesuffix("s").replace("value", "choice")
         fine = True
-        if spec.choices:
-            for key in options.values:
-                if key not in spec.choices:
+        if known or what == "role":
+            for each in table:
+                if each not in known:
                     fine = False
-                    hint = nearest(key, spec.choices)
-                    self._report((*here, key), f"{spec.name!r} has no choice {key!r}.", hint, key=True)
-            left = [each for each in spec.choices if each not in options.values]
+                    self._report((*here, each), f"{spec.name!r} has no {what} {each!r}.", nearest(each, known) or
+                                 f"Declare it under `{what}s` of {spec.name} in entities.yaml.", key=True)
+            left = [each for each in known if each not in table]
             if left and options.unknown is None and options.direction != "read":
                 fine = False
                 names = ", ".join(map(repr, left))
                 self._report(here, f"no value for {names}.", "Add it, or say what `unknown` values do.")
+        return self._one_to_one(here, table) and fine
+
+    def _one_to_one(self, here: Path_, table: Map[str, Any]) -> bool:
+        fine = True
         taken: dict[str, str] = {}
-        for key, raw in options.values.items():
+        for key, raw in table.items():
             for each in raw if isinstance(raw, list) else [raw]:
                 if str(each) in taken:
                     fine = False

@@ -199,6 +199,11 @@ class FieldFile(Strict):
         description="For `choice`, and for a `set` with a list: the values, in order; as a mapping, each with the "
         "label that people see.",
     )
+    roles: list[str] | dict[str, str] | None = Field(
+        None,
+        description="For `refs`: the roles in which records may stand there, such as those of the people on a deal; as "
+        "a mapping, each with the label that people see.",
+    )
     policy: Literal["latest", "fill", "append", "ask", "never-blank"] | PreferRule = Field(
         "latest",
         description="Who wins when two people really disagree. `latest`: the newest edit. `ask`: a person decides. "

@@ -27,13 +27,15 @@ LATEST = Policy()
 
 @dataclass(frozen=True, slots=True)
 class FieldSpec:
-    """One declared field of an entity. ``entity`` is set for ``ref`` and ``refs``, ``entities`` for ``related`` too."""
+    """One declared field of an entity. ``entity`` is set for ``ref`` and ``refs``, ``entities`` for ``related`` too;
+    ``roles`` are those in which the records of ``refs`` may stand."""
 
     name: str
     type: str
     entity: str | None = None
     entities: tuple[str, ...] = ()
     choices: tuple[str, ...] = ()
+    roles: tuple[str, ...] = ()
     policy: Policy = LATEST
     label: str = ""
     lines: Literal["one", "many"] = "one"
@@ -176,6 +178,11 @@ class ObjectMap:
     def _changed(self) -> tuple[tuple[str, Callable[[Value, Refs], dict[str, Any]], Any], ...]:
         return tuple((each.name, each.lens.write, each.when) for each in self._written)
 
+    @cached_property
+    def _partial(self) -> tuple[Lens, ...]:
+        """Lenses that show a part of what their field holds."""
+        return tuple(each.lens for each in self._written if type(each.lens).onto is not Lens.onto)
+
     def within_scope(self, raw: Map[str, Any]) -> bool:
         """Whether a remote record takes part, as far as a scope of raw field -> allowed values can tell. A SOQL scope
         is the connector's to apply; a field that was not returned says nothing."""
@@ -210,13 +217,14 @@ class ObjectMap:
         return values, problems
 
     def write(
-        self, values: Map[str, Value], names: Iterable[str], refs: Refs, *, create: bool = False
+        self, values: Map[str, Value], names: Iterable[str], refs: Refs, *, create: bool = False,
+        held: Map[str, Any] | None = None,
     ) -> tuple[dict[str, Any], list[Problem]]:
         """Raw values that make these fields of the remote record show ``values``.
 
         Names that are not mapped here, not written here or missing from ``values`` are passed over. With ``create``
         blanks are left out, and what the mapping puts on a new record is added: constants, templates, and what stands
-        for a blank.
+        for a blank. ``held`` is what the record is known to hold: what a lens cannot show of it stays.
         """
         raw: dict[str, Any] = {}
         problems: list[Problem] = []
@@ -229,6 +237,9 @@ class ObjectMap:
                 raw.update(write(told[name], refs))
             except (LensError, Unresolved) as error:
                 problems.append(_problem(name, error))
+        for lens in self._partial if held else ():
+            if lens.raw[0] in raw:
+                raw.update(lens.onto(raw, held or {}))
         for writer in self.writers:
             if (create or not writer.on_create_only) and (create or wanted & writer.sources):
                 try:

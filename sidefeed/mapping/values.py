@@ -12,7 +12,8 @@ datetime   ``YYYY-MM-DDTHH:MM:SSZ``, whole seconds, UTC
 email      lower-case ``str``
 phone      E.164 (`` ext. 12`` appended where there is one) when it can be parsed, else the text itself
 url        ``str`` with a scheme, lower-case scheme and host
-set, refs  sorted list of ``str`` without repeats
+set        sorted list of ``str`` without repeats
+refs       the same, of record ids; with a role ``role:record``, and then not without it
 when       ``{"start", "end", "zone", "all_day"}``; all-day: dates, ``end`` exclusive; else datetimes
 address    ``{"street", "city", "state", "postal_code", "country"}``, each text or None, not all of them None
 attendees  list of ``{"address", "name", "role", "response"}`` sorted by address
@@ -270,6 +271,18 @@ def strings(raw: Any) -> list[str] | None:
     if isinstance(raw, str) or not isinstance(raw, Iterable):
         raise LensError("not-a-list", f"{shown(raw)} is not a list")
     return sorted({item for item in (text(each, lines="one") for each in raw) if item}) or None
+
+
+def references(members: Iterable[str]) -> list[str] | None:
+    """Records, each in its roles: ``record`` or ``role:record``. One that has a role is not listed without it."""
+    found = set(members)
+    return sorted(found - {each.rpartition(":")[2] for each in found if ":" in each}) or None
+
+
+def referred(value: Value) -> list[str]:
+    """The records that a value of `ref`, `refs` or `related` means, each once, whatever their roles or kinds."""
+    listed = value if isinstance(value, list) else [] if value is None else [value]
+    return list(dict.fromkeys(str(each).rpartition(":")[2] for each in listed))
 
 
 def attendees(raw: Any) -> list[dict[str, str | None]] | None:

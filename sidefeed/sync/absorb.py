@@ -454,7 +454,7 @@ class _Batch:
         if first_sight and value is None:
             edit.seen[name] = []  # at first sight a blank says nothing, and the system knows nothing
             return
-        edit.fields[name] = value
+        edit.fields[name] = spec.lens.put(value, current)
         if first_sight and name not in sent.get("known", {}):
             known: Sequence[int] = heads if current is None else ()
             if link.synced_rev and name in link.exceptions:

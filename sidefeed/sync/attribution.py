@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from sidefeed.calendars.policy import PUBLIC_DOMAINS
 from sidefeed.calendars.rules import Rules
 from sidefeed.mapping import ObjectMap
+from sidefeed.mapping.values import referred
 from sidefeed.sync.match import keys_of, normalise
 from sidefeed.workspace import DELETED, Draft, RecordState, Transaction
 
@@ -96,7 +97,7 @@ def choose(
     told = [deal for deal in rules.deals(state.values.get("key"), state.values.get("uid"), contacts) if deal in named]
     if len(told) == 1:
         return Choice(told[0], "rule", f"a person files these on {_name(named[told[0]])}")
-    by_role = [deal for deal in deals if set(deal.values.get("contacts") or ()) & set(contacts)]
+    by_role = [deal for deal in deals if set(referred(deal.values.get("contacts"))) & set(contacts)]
     own = {one.values.get("account") for one in tx.records(list(contacts)).values()} | set(account_ids)
     own.discard(None)
     on_account = [deal for deal in deals if deal.values.get("account") in own]

@@ -223,7 +223,7 @@ class _Planner:
                 already.append(spec.name)
             else:
                 names.append(spec.name)
-        raw, problems = self.om.write(state.values, names, self.refs)
+        raw, problems = self.om.write(state.values, names, self.refs, held=image)
         blocked = self._problems(state, problems, creating=False)
         raw, blocked_raw = self._without_refused(state, raw, names)
         blocked |= blocked_raw

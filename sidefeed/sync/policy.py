@@ -10,6 +10,7 @@ from typing import Any
 from sidefeed.mapping import Mapping as Mappings
 from sidefeed.mapping import MappingErrors, Policy
 from sidefeed.mapping.always import Edit, NotWritten, golden, rule, take_back, write
+from sidefeed.mapping.values import references
 from sidefeed.workspace import DELETED, Draft, Head, RecordState, Transaction
 from sidefeed.workspace.merge import merge_sets
 
@@ -34,6 +35,8 @@ def decide(
                 value = heads[0].value
                 for head in heads[1:]:
                     value = merge_sets(ancestor, value, head.value)
+                if spec.roles:
+                    value = references(value)
                 drafts.append(_decision(state, name, value or None, "merge", heads))
                 continue
             winner = choose(spec.policy, heads)

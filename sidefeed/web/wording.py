@@ -10,6 +10,7 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from sidefeed.mapping import FieldSpec
+from sidefeed.mapping.values import referred
 from sidefeed.workspace.clock import utc_instant, utc_text
 
 MINUS = "\u2212"
@@ -141,8 +142,9 @@ def shown(value: Any, spec: FieldSpec | None, names: Mapping[str, str]) -> str:
     if value is None or value == [] or spec is None:
         return plain(value)
     if spec.type in ("ref", "refs", "related"):
-        ids = value if isinstance(value, list) else [value]
-        return ", ".join(names.get(str(id).rpartition(":")[2], str(id)) for id in ids)
+        parts = [str(one).rpartition(":") for one in (value if isinstance(value, list) else [value])]
+        return ", ".join(names.get(record, record) + (f" ({words(role)})" if role and spec.type == "refs" else "")
+                         for role, _, record in parts)
     if spec.type == "money":
         return money(value)
     if spec.type == "date":
@@ -158,6 +160,6 @@ def shown(value: Any, spec: FieldSpec | None, names: Mapping[str, str]) -> str:
 
 def references(value: Any, spec: FieldSpec | None) -> list[str]:
     """The ids of the records that a value refers to."""
-    if value is None or spec is None or spec.type not in ("ref", "refs", "related"):
+    if spec is None or spec.type not in ("ref", "refs", "related"):
         return []
-    return [str(one).rpartition(":")[2] for one in (value if isinstance(value, list) else [value])]
+    return referred(value)

@@ -835,6 +835,27 @@ def test_a_set_is_written_as_adds_and_removes_so_that_a_link_somebody_else_made_
     assert set(office.linked("deals", deal, "contacts")) == {bob, cid}
 
 
+def test_labels_of_people_are_written_one_by_one_and_those_of_others_stay(office: Office) -> None:
+    labels, field = ("Decision maker", "Influencer", "Scout"), "associations.contacts.labels"
+    assert [said.endswith("created") for said in office.connector.add_roles("deals", field, labels, apply=True)] == [
+        True] * 3
+    assert office.connector.describe("deals").fields[field].options == labels
+    _, _, (ann, bob, _) = linked_office(office)
+    made = {"dealname": "one", field: [f"Decision maker:{ann}", f"Scout:{ann}", bob]}
+    outcome = office.write("deals", new("one", **made))["one"]
+    deal = outcome.external_id or ""
+    assert outcome.seen is not None and outcome.seen[field] == sorted(made[field])
+    write = change(deal, expected={field: [f"Decision maker:{ann}", bob]},
+                   **{field: [f"Influencer:{ann}", f"Decision maker:{bob}"]})
+    held = sorted([f"Decision maker:{bob}", f"Influencer:{ann}", f"Scout:{ann}"])
+    seen = office.write("deals", write)["w"].seen
+    assert seen == {field: held}
+    (record,) = office.connector.fetch(Stream("deals"), [field, "associations.contacts"], [deal])
+    assert record.values == {field: held, "associations.contacts": sorted([ann, bob], key=int)}
+    unknown = office.write("deals", change(deal, **{field: [f"Gatekeeper:{ann}"]}))["w"]
+    assert (unknown.status, unknown.error and unknown.error.code) == ("refused", "association-unknown")
+
+
 def test_a_meeting_belongs_to_its_deal_and_people(office: Office) -> None:
     deal, _, contacts = linked_office(office)
     values = {

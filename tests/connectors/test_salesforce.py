@@ -249,6 +249,29 @@ def test_contacts_are_written_as_additions_and_removals_and_leave_alone_what_was
     assert sorted(row["ContactId"] for row in held) == sorted([ann, zoe, unseen])
 
 
+def test_roles_on_a_deal_are_read_and_written_row_by_row(office: Office) -> None:
+    deal, ann, ben = deal_with_contacts(office)
+    rows = {row["ContactId"]: row["Id"] for row in office.asks("SELECT Id, ContactId FROM OpportunityContactRole")}
+    change = Write("w", "update", {"ContactRoles": [f"Decision Maker:{ann}", f"Influencer:{ann}", ben]},
+                   external_id=deal, expected={"ContactRoles": [ann, ben]})
+    (outcome,) = office.write("Opportunity", change)
+    assert outcome.status == "done"
+    held = office.asks("SELECT Id, ContactId, Role FROM OpportunityContactRole")
+    assert {row["Id"] for row in held} >= set(rows.values()), "a row whose role changes is kept"
+    (record,) = office.connector.fetch(office.stream, ["ContactRoles"], [deal])
+    assert record.values == {"ContactRoles": sorted([f"Decision Maker:{ann}", f"Influencer:{ann}", ben])}
+    unseen = Write("w", "update", {"ContactRoles": [ann]}, external_id=deal, expected={"ContactRoles": [ann]})
+    (outcome,) = office.write("Opportunity", unseen)
+    assert outcome.status == "done"
+    (after,) = office.connector.fetch(office.stream, ["ContactRoles"], [deal])
+    assert after.values == record.values, "what was not seen stays, and nobody in a role is listed without it"
+
+
+def test_two_lists_of_the_same_rows_are_refused(office: Office) -> None:
+    with pytest.raises(Invalid, match="are the same rows of OpportunityContactRole"):
+        office.read("Opportunity", ["ContactIds", "ContactRoles"])
+
+
 def test_a_deal_is_created_with_its_contacts_in_two_calls(office: Office) -> None:
     ann, ben = (office.creates("Contact", LastName=name) for name in ("Ann", "Ben"))
     (outcome,) = office.write("Opportunity", *creates(1, ContactIds=[ann, ben]))
@@ -756,7 +779,7 @@ def test_text_in_a_query_stays_text() -> None:
 
 def test_a_list_keeps_the_person_the_event_itself_holds() -> None:
     values: dict[str, Any] = {"WhoIds": ["003000000000001AAA", "003000000000002AAA"]}
-    wanted = JUNCTIONS["Event"].split(values, ["003000000000002AAA", "003000000000003AAA"])
+    wanted = JUNCTIONS["Event"][0].split(values, ["003000000000002AAA", "003000000000003AAA"])
     assert values == {}
     now = {"003000000000002AAA": "row2", "003000000000003AAA": "row3", "003000000000004AAA": "row4"}
     assert wanted.changes(now) == (["003000000000001AAA"], ["row3"])

@@ -15,6 +15,7 @@ from connectors.microsoft365 import Microsoft365Connector
 from sandbox.hubspot import HubSpotServer
 from sidefeed.connector import Connector
 from sidefeed.mapping import Mapping, load
+from sidefeed.mapping.prepare import prepare
 from tests.connectors import hubspot_office, salesforce_office
 
 DEFAULTS = Path(__file__).resolve().parents[2] / "mappings"
@@ -74,6 +75,7 @@ def live() -> Iterator[dict[str, Connector]]:
         salesforce = salesforce_office.Office(open.enter_context(salesforce_office.practice_server()))
         open.callback(salesforce.close)
         hubspot.connector.prepare(hubspot_office.KEYED, apply=True)
+        prepare(load(DEFAULTS), "hubspot", hubspot.connector, apply=True)
         exchange = ExchangeConnector.from_settings(
             {
                 "endpoint": "https://127.0.0.1:1/EWS/Exchange.asmx",

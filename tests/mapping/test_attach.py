@@ -34,6 +34,7 @@ class Bare(Desk):
 @pytest.fixture
 def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bare]:
     monkeypatch.setattr(company, "SALESFORCE_SCHEMA", {"objects": {}})
+    monkeypatch.setattr(company, "HUBSPOT_SCHEMA", {})
     with SalesforceServer(tls=True) as salesforce, HubSpotServer() as hubspot:
         yield Bare(tmp_path, salesforce, hubspot)
         assert salesforce.crashes == hubspot.crashes == []
@@ -50,7 +51,9 @@ def test_hubspot_is_prepared_by_the_command(bare: Bare) -> None:
     assert "create a property with the internal name sidefeed_key" in report["said"][0]
     code, report = bare("prepare", "hubspot")
     assert (code, report["not_ready"]) == (0, [])
-    assert {sentence.split("property ")[1] for sentence in report["said"]} == {"sidefeed_key created"}
+    keys, labels = report["said"][:5], report["said"][5:]
+    assert {sentence.split("property ")[1] for sentence in keys} == {"sidefeed_key created"}
+    assert labels[1] == "HubSpot deals: association label 'Decision maker' to contacts created" and len(labels) == 9
     code, report = bare("prepare", "hubspot")
     assert (code, {sentence.split("property ")[1] for sentence in report["said"]}) == (0, {"sidefeed_key is there"})
 

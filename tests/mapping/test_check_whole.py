@@ -238,7 +238,7 @@ def test_owners_who_are_not_known_in_a_system_are_counted(desk: Desk) -> None:  
     (one,) = [one for one in report["findings"] if one["code"] == "owner-uncovered"]
     assert (code, one["system"], one["object"], one["severity"]) == (0, "hubspot", "deals", "warning")
     assert "1 owners of 3 records are not known in hubspot: bob@us.example (3)." in one["message"]
-    desk.edit("hubspot.yaml", "owner: hubspot_owner_id\n      contacts: associations.contacts\n    writes:",
+    desk.edit("hubspot.yaml", "owner: hubspot_owner_id\n      contacts:\n        # Association",
               "owner: {lens: owner, field: hubspot_owner_id, fallback: \"1\"}\n"
-              "      contacts: associations.contacts\n    writes:")
+              "      contacts:\n        # Association")
     assert "owner-uncovered" not in {one["code"] for one in desk("check")[1]["findings"]}

@@ -90,9 +90,9 @@ def owners(desk: Desk, **people: bool) -> dict[str, str]:  # noqa: F811
 def test_an_owner_who_is_not_known_or_not_active_there_becomes_the_fallback(desk: Desk) -> None:  # noqa: F811
     users = owners(desk, ann=True, bob=False, cara=True)
     nobody = str(desk.hubspot.call(lambda: desk.hubspot.add_owner("queue@us.example", "Sales", "Queue")))
-    desk.edit("hubspot.yaml", "owner: hubspot_owner_id\n      contacts: associations.contacts\n    writes:",
+    desk.edit("hubspot.yaml", "owner: hubspot_owner_id\n      contacts:\n        # Association",
               f"owner: {{lens: owner, field: hubspot_owner_id, fallback: \"{nobody}\", inactive: fallback}}\n"
-              "      contacts: associations.contacts\n    writes:")
+              "      contacts:\n        # Association")
     # Salesforce alone says who is active: two systems that disagree would make `active` the newest word of either.
     desk.edit("hubspot.yaml", "      active: {field: archived, invert: true}\n", "")
     for name, id in users.items():
@@ -113,9 +113,9 @@ def test_an_owner_may_be_named_by_address_and_alias(desk: Desk) -> None:  # noqa
     users = owners(desk, ann=True, bob=True)
     for name in ("rep_mail",):
         desk.property("deals", name=name)
-    desk.edit("hubspot.yaml", "owner: hubspot_owner_id\n      contacts: associations.contacts\n    writes:",
+    desk.edit("hubspot.yaml", "owner: hubspot_owner_id\n      contacts:\n        # Association",
               "owner: {lens: owner, field: rep_mail, by: email, aliases: {robert@us.example: bob@us.example}}\n"
-              "      contacts: associations.contacts\n    writes:")
+              "      contacts:\n        # Association")
     deal(desk, "Deal of ann", OwnerId=users["ann"])
     deal(desk, "Deal of bob", OwnerId=users["bob"])
     desk("sync")

@@ -16,8 +16,8 @@ from .times import Date, DateTime, When
 from .writers import Writer, WriterOptions
 
 __all__ = [
-    "BUILT_IN", "DEFAULT", "Choice", "Lens", "OneField", "Options", "Owner", "Raw", "Refs", "SameIds", "Scalar",
-    "Set", "Writer", "WriterOptions", "library",
+    "BUILT_IN", "DEFAULT", "Choice", "Lens", "OneField", "Options", "Owner", "Raw", "References", "Refs", "SameIds",
+    "Scalar", "Set", "Writer", "WriterOptions", "library",
 ]  # fmt: skip
 
 BUILT_IN: Final[tuple[type[Lens], ...]] = (

@@ -7,6 +7,9 @@ Laws, tested with Hypothesis for every lens here (``tests/mapping/test_laws.py``
 2. ``settled(write(read(y)), y)`` for every ``y`` a system stores that the lens can read: writing back what was read
    changes nothing that the workspace can see.
 
+3. ``image(put(s, x)) == s`` and ``put(image(x), x) == x``: where a system shows a part of a value, an edit of that part
+   keeps the rest; and the other way round ``read({**w, **onto(w, y)}) == read(w)`` for ``w = write(x)``.
+
 A lens that cannot keep them is one-way (``two_way`` is false) and says so in its description. A value that cannot cross
 raises `LensError`; nothing is ever bent silently.
 
@@ -125,6 +128,15 @@ class Lens:
     def image(self, value: Value) -> Value:
         """What of a value this system can hold."""
         return value
+
+    def put(self, seen: Value, held: Value) -> Value:
+        """What the workspace holds once the system shows ``seen`` where it held ``held``: what this lens has no words
+        for stays."""
+        return seen
+
+    def onto(self, raw: Raw, held: Raw) -> dict[str, Any]:
+        """The raw values to write over ``held``: what is there and this lens cannot show stays there."""
+        return {}
 
     def settled(self, sent: Raw, seen: Raw) -> bool:
         """Is ``seen`` just the system's normal form of what we sent? Raw fields missing from ``seen`` say nothing."""

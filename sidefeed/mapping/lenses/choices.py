@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from .. import values as canonical
 from ..values import UNKNOWN, LensError, Value, shown
-from .base import OneField, Refs, Scalar
+from .base import OneField, Raw, Refs, Scalar
 
 if TYPE_CHECKING:
     from ..model import FieldSpec
@@ -193,7 +193,7 @@ class SetOptions(OneField):
     unknown: Literal["keep", "refuse", "ignore"] = Field(
         "keep",
         description="A value not among `values`: `keep` lets it through as it is, `refuse` reports it and leaves the "
-        "field alone, `ignore` drops it from the set. Default: keep.",
+        "field alone, `ignore` does not show it on the other side, where each keeps its own. Default: keep.",
     )
 
     @model_validator(mode="after")
@@ -224,13 +224,12 @@ class Set(Scalar):
         if self.options.separator is not None:
             yield f"{self.field} holds one text with {self.options.separator!r} between the values."
         if self.options.unknown != "keep":
-            yield ("A value that is not in the table is dropped." if self.options.unknown == "ignore" else
+            yield ("A value that is not in the table is not shown on the other side, and stays where it is."
+                   if self.options.unknown == "ignore" else
                    "A value that is not in the table is reported, and the field stays as it is.")
 
     def _in(self, raw: Any) -> Any:
-        if self.options.separator is not None and isinstance(raw, str):
-            raw = raw.split(self.options.separator)
-        found = canonical.strings(raw) or []
+        found = self._split(raw)
         if self.options.unknown != "keep":
             self._refuse_unknown([each for each in found if each not in self.inward])
             found = [each for each in found if each in self.inward]
@@ -245,6 +244,25 @@ class Set(Scalar):
         if self.options.unknown != "ignore" or not isinstance(value, list):
             return value
         return [each for each in value if each in self.options.values] or None
+
+    def put(self, seen: Value, held: Value) -> Value:
+        if self.options.unknown != "ignore" or not isinstance(held, list):
+            return seen
+        shown_there = seen if isinstance(seen, list) else []
+        return canonical.strings([*shown_there, *(each for each in held if each not in self.options.values)])
+
+    def onto(self, raw: Raw, held: Raw) -> dict[str, Any]:
+        if self.options.unknown != "ignore":
+            return {}
+        kept = [each for each in self._split(held.get(self.field)) if each not in self.inward]
+        written = canonical.strings([*self._split(raw[self.field]), *kept]) or []
+        separator = self.options.separator
+        return {self.field: written if separator is None else separator.join(written) or None}
+
+    def _split(self, raw: Any) -> list[str]:
+        if self.options.separator is not None and isinstance(raw, str):
+            raw = raw.split(self.options.separator)
+        return canonical.strings(raw) or []
 
     def _out(self, value: Any) -> Any:
         outward = self.options.values or {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -86,51 +86,124 @@ class Reference(Scalar):
         return ((self.entity, str(value)),) if value is not None else ()
 
 
+class ReferencesOptions(ReferenceOptions):
+    roles: dict[str, str | list[str]] | None = Field(
+        None,
+        description="Workspace role -> the system's role or label. A list: all of these are read so, the first is "
+        "written. Without it the system is told who, and roles stay in the workspace.",
+    )
+    unknown: Literal["refuse", "ignore"] | None = Field(
+        None,
+        description="A role in neither column: `refuse` reports it and leaves the field alone, `ignore` shows the "
+        "record without it, and each side keeps its own. Must be said where `roles` does not cover every role of the "
+        "field. Default: refuse.",
+    )
+
+    @model_validator(mode="after")
+    def _unknown_of_roles(self) -> ReferencesOptions:
+        if self.unknown is not None and self.roles is None:
+            raise ValueError("`unknown` needs `roles`")
+        return self
+
+
 class References(Reference):
-    """Several other records, by their ids, without order. Ids with another `prefix` are passed over."""
+    """Several other records without order, by their ids, each in its role where `roles` says which. A record may have
+    several roles. Ids with another `prefix` are passed over, and stay."""
 
     name = "references"
     types = frozenset({"refs"})
-    example = "contacts: {field: ContactIds}"
+    Options = ReferencesOptions
+    example = "contacts: {field: ContactRoles, roles: {decision_maker: Decision Maker, influencer: Influencer}}"
 
-    def _ids(self, raw: Any) -> list[str]:
-        if raw is None or raw == "":
-            return []
-        listed = raw.split(";") if isinstance(raw, str) else raw
-        return [found for each in listed if (found := self._theirs(each))]
+    def __init__(self, options: Any, spec: FieldSpec) -> None:
+        super().__init__(options, spec)
+        table = options.roles or {}
+        self.outward: dict[str, str] = {role: raw[0] if isinstance(raw, list) else raw for role, raw in table.items()}
+        self.inward: dict[str, str] = {
+            raw: role for role, told in table.items() for raw in (told if isinstance(told, list) else [told])}
+        self.unknown = (options.unknown or "refuse") if table else "ignore"
+
+    def pairs(self) -> dict[str, list[str]]:
+        return {role: [raw, *(other for other, its in self.inward.items() if its == role and other != raw)]
+                for role, raw in self.outward.items()}
+
+    def says(self, *, reads: bool, writes: bool) -> Iterator[str]:
+        yield from super().says(reads=reads, writes=writes)
+        if not self.spec.roles:
+            return
+        if not self.outward:
+            yield f"{self.field} holds who, not in which role: roles stay here as they are."
+        elif self.unknown == "ignore":
+            yield "A role in neither column is not shown on the other side, and stays where it is."
+        else:
+            yield "A role in neither column is reported, and the field stays as it is."
+
+    def _listed(self, raw: Any) -> list[tuple[str, str, str]]:
+        """(as written, role, id) of each member that is meant."""
+        listed = raw.split(";") if isinstance(raw, str) else raw or ()
+        told = [(text, *text.rpartition(":")[::2]) for each in listed if (text := _id(each))]
+        return [each for each in told if each[2].startswith(self.prefix)]
 
     def read(self, raw: Raw, refs: Refs) -> Value | Unknown:
         if self.field not in raw:
             return UNKNOWN
-        held = raw[self.field]
-        if not held:
-            return None
-        entity, record_of = self.entity, refs.record
-        records = set()
-        for external in held if type(held) is list and not self.prefix else self._ids(held):
-            told = external if type(external) is str and external else self._theirs(external)
-            if told is None:
-                continue
-            record = record_of(entity, told)
+        members = []
+        for _, role, external in self._listed(raw[self.field]):
+            record = refs.record(self.entity, external)
             if record is None:
-                raise Unresolved(entity, told)
-            records.add(record)
-        return sorted(records) or None
+                raise Unresolved(self.entity, external)
+            members.append(self._seen(role, record))
+        return canonical.references(members)
+
+    def _seen(self, role: str, record: str) -> str:
+        ours = self.inward.get(role)
+        if role and ours is None and self.unknown == "refuse":
+            raise LensError("unknown-value", f"the role {shown(role)} in {self.field} is not mapped: add it to `roles` "
+                            f"of {self.spec.name}")
+        return f"{ours}:{record}" if ours is not None else record
+
+    def image(self, value: Value) -> Value:
+        if not isinstance(value, list) or self.unknown == "refuse":
+            return canonical.references(value) if isinstance(value, list) else value
+        return canonical.references(
+            each if each.rpartition(":")[0] in self.outward else each.rpartition(":")[2] for each in value)
+
+    def put(self, seen: Value, held: Value) -> Value:
+        if not isinstance(seen, list) or not isinstance(held, list) or self.unknown == "refuse":
+            return seen
+        there = set(canonical.referred(seen))
+        kept = (each.rpartition(":") for each in held)
+        return canonical.references([*seen, *(
+            f"{role}:{record}" for role, _, record in kept if role and role not in self.outward and record in there)])
 
     def write(self, value: Value, refs: Refs) -> dict[str, Any]:
-        externals = []
-        for record in value if isinstance(value, list) else ():
+        written = []
+        shown_there = self.image(value)
+        for each in shown_there if isinstance(shown_there, list) else ():
+            role, _, record = each.rpartition(":")
             external = refs.external(self.entity, record)
             if external is None:
                 raise Unresolved(self.entity, record)
-            externals.append(external)
-        return {self.field: externals}
+            if role and role not in self.outward:
+                raise LensError("unknown-value", f"the role {shown(role)} has no counterpart in {self.field}: add it "
+                                f"to `roles` of {self.spec.name}")
+            written.append(f"{self.outward[role]}:{external}" if role else external)
+        return {self.field: sorted(written)}
+
+    def onto(self, raw: Raw, held: Raw) -> dict[str, Any]:
+        before = held.get(self.field) or ()
+        ours = {external: role for _, role, external in self._listed(before)}
+        there = {each.rpartition(":")[2] for each in raw[self.field]}
+        foreign = [text for each in before if (text := _id(each)) and text.rpartition(":")[2] not in ours]
+        kept = [text for text, role, external in self._listed(before)
+                if role and role not in self.inward and external in there]
+        return {self.field: canonical.references([*raw[self.field], *foreign, *kept]) or []}
 
     def references_in(self, raw: Raw) -> Iterable[tuple[str, str]]:
-        return [(self.entity, found) for found in self._ids(raw.get(self.field))]
+        return [(self.entity, external) for _, _, external in self._listed(raw.get(self.field))]
 
     def references_out(self, value: Value) -> Iterable[tuple[str, str]]:
-        return [(self.entity, record) for record in value] if isinstance(value, list) else ()
+        return [(self.entity, record) for record in canonical.referred(value)] if isinstance(value, list) else ()
 
 
 class RelatedOptions(Options):
