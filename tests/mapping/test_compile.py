@@ -191,7 +191,7 @@ def test_deletion_and_creation_rules_come_from_entity_then_object(desk: Mapping)
 
 
 def test_the_key_field_is_read_with_the_rest(desk: Mapping) -> None:
-    fields = ("title", "lead_id", "status", "cost", "notes", "score", "our_key")
+    fields = ("title", "lead_id", "status", "cost", "notes", "score", "our_key", "summary")
     assert desk.of("desk", "projects").raw_fields == fields
 
 
