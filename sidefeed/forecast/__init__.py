@@ -7,6 +7,7 @@ amounts are `decimal.Decimal` throughout, never floats, and sums are exact. ``do
 from sidefeed.forecast.branches import Branch, branches
 from sidefeed.forecast.bridge import Bridge, DoesNotSum, bridge
 from sidefeed.forecast.calls import CALLS, calls, quotas, submit
+from sidefeed.forecast.columns import totals
 from sidefeed.forecast.disputes import Dispute, dispute, disputes, spread
 from sidefeed.forecast.entries import EntryError
 from sidefeed.forecast.frames import DEALS, frame, records, to_bytes
@@ -18,7 +19,7 @@ from sidefeed.forecast.periods import Calendar, Period
 from sidefeed.forecast.rates import CONVERTED, Rates, converted, rates
 from sidefeed.forecast.reconcile import reconcile
 from sidefeed.forecast.rollup import CELLS, NODES, by_columns, rollup
-from sidefeed.forecast.scope import Scope, ScopeError, totals
+from sidefeed.forecast.scope import Scope, ScopeError
 from sidefeed.forecast.systems import SYSTEM_DEALS, system_deals
 from sidefeed.forecast.trust import Stamp, sources, stamp, stamp_of
 from sidefeed.forecast.view import View, view

@@ -29,6 +29,8 @@ PREDICTED: Schema = {
     "why": ("text", "why it says nothing, or how little it rests on"),
     "days_before": ("count", "the horizon of the back-test beside it: the nearest that was tested"),
     "periods": ("count", "in how many finished periods it was tested"),
+    "intervals": ("count", "in how many of these it gave an interval"),
+    "inside": ("count", "in how many what was won lay inside"),
     "wape": ("decimal", "how far it was off there, percent; None below four periods"),
     "bias": ("decimal", "percent; above zero is too much"),
 }
@@ -109,5 +111,6 @@ def _predictions(known: Known, accuracy: pd.DataFrame, horizons: Sequence[int]) 
     for name, method in METHODS.items():
         one, past = method(known), told.get(name, {})
         rows.append([name, known.currency, one.amount, one.low, one.high, one.why or None, nearest,
-                     past.get("periods", 0), past.get("wape"), past.get("bias")])
+                     past.get("periods", 0), past.get("intervals", 0), past.get("inside"), past.get("wape"),
+                     past.get("bias")])
     return rows

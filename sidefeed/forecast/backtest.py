@@ -17,12 +17,11 @@ import pandas as pd
 
 from sidefeed.forecast.frames import EXACT, Deal, Schema, frame
 from sidefeed.forecast.lives import Life
-from sidefeed.forecast.methods import METHODS, Known, cut, days_before
+from sidefeed.forecast.methods import ENOUGH, METHODS, Known, cut, days_before
 from sidefeed.forecast.periods import Calendar, Kind, Period
 from sidefeed.forecast.scope import Scope
 from sidefeed.forecast.trust import percent
 
-ENOUGH = 4
 HORIZONS = (60, 30, 14, 7)
 """Days before the end of the period on which a method is asked."""
 
@@ -46,7 +45,9 @@ ACCURACY: Schema = {
     "bias": ("decimal", "percent, above zero is too much; None below four periods"),
     "last_period_wape": ("decimal", "the WAPE of `last period` in the same periods"),
     "within_tenth": ("count", "in how many periods it came within a tenth of what was won"),
-    "inside": ("count", "in how many periods what was won lay inside its interval; missing where it gives none"),
+    "intervals": ("count", "in how many periods it gave an interval, meant to hold eight of ten times"),
+    "inside": ("count", "in how many of these what was won lay inside; missing where it gives none"),
+    "coverage": ("decimal", "percent of the intervals that held; None below four"),
 }
 
 CALIBRATION: Schema = {
@@ -105,7 +106,7 @@ def accuracy(tests: pd.DataFrame) -> pd.DataFrame:
             base = [{**row, "predicted": naive[row["period"], days, row["currency"]]} for row in mine]
             few = len(mine) < ENOUGH
             table.append([method, days, len(mine), None if few else wape(mine), None if few else bias(mine),
-                          None if few else wape(base), sum(_near(row) for row in mine), _inside(mine)])
+                          None if few else wape(base), sum(_near(row) for row in mine), *_inside(mine)])
     return frame(table, ACCURACY)
 
 
@@ -133,9 +134,11 @@ def _near(row: Mapping[str, Any]) -> bool:
     return bool(abs(_error(row)) * 10 <= abs(row["actual"]))
 
 
-def _inside(rows: Sequence[Mapping[str, Any]]) -> int | None:
+def _inside(rows: Sequence[Mapping[str, Any]]) -> tuple[int, int | None, Decimal | None]:
+    """(intervals given, how many held, percent of them)."""
     given = [row for row in rows if row["low"] is not None]
-    return sum(row["low"] <= row["actual"] <= row["high"] for row in given) if given else None
+    held = sum(row["low"] <= row["actual"] <= row["high"] for row in given)
+    return len(given), held if given else None, percent(held, len(given), ENOUGH)
 
 
 def calibration(

@@ -24,8 +24,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from sidefeed.forecast.columns import Mask, codes, counted, places_of, same, sums, taken
 from sidefeed.forecast.frames import EXACT, Deal, Schema, deals_in, frame, plain
 from sidefeed.forecast.scope import Scope, add
 
@@ -82,12 +84,15 @@ def bridge(there: pd.DataFrame, here: pd.DataFrame, scope: Scope, *, system: str
     ``there`` has the columns of `systems.SYSTEM_DEALS` (``role``, ``said``, ``why_*`` and ``note`` may be missing),
     ``here`` those of `frames.DEALS`. Raises DoesNotSum rather than give steps that do not sum.
     """
+    places = places_of(there["record"], here["record"])
+    walked = ~_agreeing(there, here, places)
+    seen = np.zeros(len(here), dtype=bool)
+    seen[places[~walked]] = True
+    system_total = _agreed(there, here, places, ~walked, scope)
     walk = _Walk(scope)
-    ours = {deal.record: deal for deal in deals_in(here)}
-    seen: set[str | None] = set()
-    system_total: dict[str, Decimal] = {}
-    for deal, more in zip(deals_in(there), _more(there), strict=True):
-        own = ours.get(deal.record)
+    rest = there[walked]
+    for deal, own, more, place in zip(deals_in(rest), _own(here, places[walked]), _more(rest),
+                                      places[walked].tolist(), strict=True):
         if own is not None and isinstance(more["said"], str):
             deal = _filled(deal, own, more["said"].split(","))
         add(system_total, scope.contribution(deal))
@@ -96,17 +101,59 @@ def bridge(there: pd.DataFrame, here: pd.DataFrame, scope: Scope, *, system: str
         elif own is None or more["role"] == "unmatched":
             walk.whole("only there", deal, more, sign=-1)
         else:
-            seen.add(deal.record)
+            seen[place] = True
             if deal[2:] != own[2:]:
                 walk.fields(deal, own, more)
-    reconciled: dict[str, Decimal] = {}
-    for record, deal in ours.items():
-        add(reconciled, scope.contribution(deal))
-        if record not in seen:
-            walk.whole("only here", deal, {}, sign=1)
+    counts = counted(here, scope)
+    for deal in deals_in(here[~seen & counts]):
+        walk.whole("only here", deal, {}, sign=1)
     ordered: list[dict[str, Any]] = sorted(
         walk.rows, key=lambda row: (STEPS.index(row["step"]), row["record"] or "", row["external_id"] or ""))
-    return Bridge(system, _steps(system, system_total, walk.rows, reconciled), frame(ordered, BRIDGE_DEALS))
+    return Bridge(system, _steps(system, system_total, walk.rows, sums(here, scope, counts)),
+                  frame(ordered, BRIDGE_DEALS))
+
+
+def _agreeing(there: pd.DataFrame, here: pd.DataFrame, places: np.ndarray) -> Mask:
+    """The primary objects that say of their deal what we say, in all that they say."""
+    found = places >= 0
+    if "role" in there:
+        found &= there["role"].isna().to_numpy() | (there["role"] == "primary").to_numpy()
+    if not found.any():
+        return found
+    silent = {field: _silent(there, field) for _step, _columns, field in _WALK}
+    ours = taken(here, places, Deal._fields[2:])
+    for _step, columns, field in _WALK:
+        for name in columns:
+            equal = same(there[name], ours[name])
+            if name == "category":  # won and lost decide it where the system says the stage
+                equal |= silent[field] & ((there["status"] == "open").to_numpy() | silent["stage"])
+            else:
+                equal |= silent[field]
+            found &= equal
+    return found
+
+
+def _silent(there: pd.DataFrame, field: str) -> Mask:
+    """Where a system says nothing of a field."""
+    if "said" not in there:
+        return np.zeros(len(there), dtype=bool)
+    numbers, texts = codes(there["said"], field)
+    silent: Mask = np.array([field not in text.split(",") for text in texts], dtype=bool)[numbers]
+    return silent
+
+
+def _agreed(there: pd.DataFrame, here: pd.DataFrame, places: np.ndarray, agreeing: Mask, scope: Scope) -> dict[
+        str, Decimal]:
+    """What the system counts of the deals on which it agrees with us, added up from the amounts that it says."""
+    ours = taken(here, places[agreeing], Deal._fields)
+    amounts = np.where(_silent(there, "amount")[agreeing], ours["amount"].to_numpy(),
+                       there["amount"].to_numpy()[agreeing]).tolist()
+    return sums(ours, scope, counted(ours, scope), amounts)
+
+
+def _own(here: pd.DataFrame, places: np.ndarray) -> Iterator[Deal | None]:
+    deals = deals_in(taken(here, places, Deal._fields)) if len(here) else iter([None] * len(places))
+    return (deal if place >= 0 else None for deal, place in zip(deals, places.tolist(), strict=True))
 
 
 def _more(there: pd.DataFrame) -> Iterator[dict[str, Any]]:

@@ -9,7 +9,9 @@
 | survival | what is won, each open deal's amount times its chance, and what earlier periods won from later deals |
 
 The chance of an open deal is the share of earlier deals that, having stood as long since they came to its stage, were
-won within as many days as are left. With fewer than ten decided deals in a stage, all stages are taken together.
+won within as many days as are left. With fewer than ten decided deals in a stage, all stages are taken together. Its
+interval adds up what chance does to each deal, how few deals each chance was seen on, how much later deals varied, and
+stretches that by how much earlier periods varied beyond it.
 
 Each method sees what was known on the day and nothing later. None is a headline; `backtest` says how far each was off.
 """
@@ -22,6 +24,7 @@ from datetime import date, timedelta
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from fractions import Fraction
 from functools import cached_property
+from typing import NamedTuple
 
 from sidefeed.forecast.frames import EXACT, Deal
 from sidefeed.forecast.lives import Life
@@ -33,8 +36,12 @@ from sidefeed.forecast.trust import FEW
 PERIODS = 8
 """How many earlier periods a method looks at: two years of quarters; what is older sold other things."""
 
-EIGHTY = Decimal("1.2816")
-"""Eight of ten outcomes of a normal distribution lie within so many standard deviations."""
+ENOUGH = 4
+"""Fewer earlier periods than this say little of how much periods differ."""
+
+EIGHTY = tuple(map(Decimal, ("1.282", "3.078", "1.886", "1.638", "1.533", "1.476", "1.440", "1.415", "1.397")))
+"""Eight of ten outcomes lie within so many standard deviations, by the number of earlier periods that the deviation was
+seen in: Student's t; without any, the normal distribution."""
 
 _ROUGH = Context(prec=40)
 
@@ -143,22 +150,58 @@ def survival(known: Known) -> Prediction:
     if curves.pooled is None:
         return Prediction(None, why=f"fewer than {FEW} deals have been decided so far")
     assert known.period.end is not None
-    left = (known.period.end - known.day).days
-    expected = variance = Decimal(0)
-    for life in known.lives:
-        deal = life.at(known.day)
-        amount = known.worth(deal, known.period, "open")
-        if not amount or deal is None:
-            continue
-        chance = curves.chance(life, known.day, left)
-        expected += _ROUGH.multiply(amount, chance)
-        variance += _ROUGH.multiply(amount * amount, _ROUGH.multiply(chance, 1 - chance))
+    found = _expected(known, curves, known.day, known.period)
     new = [known.won(period, period.end, born_after=known.same_day(period)) for period in known.earlier if period.end]
     coming = _mean(new) if new else Decimal(0)
-    spread = _ROUGH.multiply(_ROUGH.sqrt(variance + _variance(new, coming)), EIGHTY)
+    later = _ROUGH.multiply(_variance(new, coming), 1 + _ROUGH.divide(Decimal(1), Decimal(max(1, len(new)))))
+    spread = _ROUGH.multiply(_ROUGH.sqrt(_ROUGH.multiply(found.chance + found.estimate + later,
+                                                         _dispersion(known, curves, coming, later))),
+                             EIGHTY[min(len(new), len(EIGHTY) - 1)])
     won = known.won(known.period, known.day)
-    amount = EXACT.add(won, EXACT.add(_cents(expected), coming))
-    return Prediction(amount, max(won, EXACT.subtract(amount, _cents(spread))), EXACT.add(amount, _cents(spread)))
+    amount = EXACT.add(won, EXACT.add(_cents(found.amount), coming))
+    return Prediction(amount, max(won, EXACT.subtract(amount, _cents(spread))), EXACT.add(amount, _cents(spread)),
+                      "" if len(new) >= ENOUGH else f"its interval rests on {len(new)} earlier periods")
+
+
+class _Expected(NamedTuple):
+    """What open deals bring by their chances, and two variances of it: that each deal is won or not, and that the
+    chances are estimates. The latter is shared by all deals of a stage, so it grows with the square of their sum."""
+
+    amount: Decimal
+    chance: Decimal
+    estimate: Decimal
+
+
+def _expected(known: Known, curves: Curves, day: date, period: Period) -> _Expected:
+    """What the deals that were open on a day bring by the end of a period."""
+    assert period.end is not None
+    amount = variance = Decimal(0)
+    shared: dict[str, Decimal] = {}
+    for life in known.lives:
+        deal = life.at(day)
+        worth = known.worth(deal, period, "open")
+        if not worth or deal is None:
+            continue
+        stage, chance, seen = curves.rests_on(life, day, (period.end - day).days)
+        lost = _ROUGH.multiply(chance, 1 - chance)
+        amount += _ROUGH.multiply(worth, chance)
+        variance += _ROUGH.multiply(worth * worth, lost)
+        shared[stage] = shared.get(stage, Decimal(0)) + _ROUGH.multiply(worth, _ROUGH.sqrt(_ROUGH.divide(
+            lost, Decimal(max(1, seen)))))
+    return _Expected(amount, variance, sum((one * one for one in shared.values()), Decimal(0)))
+
+
+def _dispersion(known: Known, curves: Curves, coming: Decimal, later: Decimal) -> Decimal:
+    """By how much earlier periods varied more than chance alone explains: the mean of (error squared / variance), and
+    never less than 1. Good and bad quarters are in it, which deals that are taken for independent know nothing of."""
+    ratios = []
+    for period in known.earlier:
+        day = known.same_day(period)
+        found = _expected(known, curves, day, period)
+        if variance := found.chance + found.estimate + later:
+            error = EXACT.subtract(_rest(known, period), EXACT.add(_cents(found.amount), coming))
+            ratios.append(_ROUGH.divide(error * error, variance))
+    return max(Decimal(1), _ROUGH.divide(sum(ratios, Decimal(0)), Decimal(len(ratios)))) if ratios else Decimal(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +210,7 @@ class Curves:
 
     stages: Mapping[str, Incidence] = field(default_factory=dict)
     pooled: Incidence | None = None
+    _known: dict[tuple[str, int, int], tuple[Decimal, int]] = field(default_factory=dict, compare=False)
 
     @classmethod
     def of(cls, lives: Sequence[Life], day: date) -> Curves:
@@ -185,12 +229,21 @@ class Curves:
 
     def chance(self, life: Life, day: date, within: int) -> Decimal:
         """The chance of an open deal to be won within so many days."""
-        entries = list(_entries(life))
+        return self.rests_on(life, day, within)[1]
+
+    def rests_on(self, life: Life, day: date, within: int) -> tuple[str, Decimal, int]:
+        """(stage, chance, how many deals it was seen on) of a deal that is open on a day; no stage where all stages
+        are taken together."""
+        entries = [(stage, entered) for stage, entered in _entries(life) if entered <= day]
         if not entries or self.pooled is None:
-            return Decimal(0)
+            return "", Decimal(0), 0
         stage, entered = entries[-1]
-        share = self.stages.get(stage, self.pooled).chance((day - entered).days, within)
-        return _ratio(share)
+        key = (stage if stage in self.stages else "", (day - entered).days, within)
+        found = self._known.get(key)
+        if found is None:
+            curve = self.stages.get(stage, self.pooled)
+            found = self._known[key] = _ratio(curve.chance(key[1], within)), curve.seen(key[1])
+        return key[0], *found
 
 
 def _entries(life: Life) -> list[tuple[str, date]]:

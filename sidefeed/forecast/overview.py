@@ -10,13 +10,14 @@ from typing import Any
 import pandas as pd
 
 from sidefeed.forecast.calls import calls, quotas, standing
+from sidefeed.forecast.columns import totals
 from sidefeed.forecast.frames import EXACT, Schema, deals_in, frame, plain, records
 from sidefeed.forecast.hierarchy import People
 from sidefeed.forecast.history import deals as deals_of
 from sidefeed.forecast.periods import Calendar, Period
 from sidefeed.forecast.rates import Rates, converted
 from sidefeed.forecast.rollup import by_columns, rollup
-from sidefeed.forecast.scope import NO_CURRENCY, Scope, totals
+from sidefeed.forecast.scope import NO_CURRENCY, Scope
 from sidefeed.forecast.systems import deal_systems, system_deals
 from sidefeed.forecast.trust import Stamp, stamp
 from sidefeed.forecast.view import View, local_day

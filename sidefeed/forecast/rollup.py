@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from sidefeed.forecast.branches import NOBODY, branches
+from sidefeed.forecast.columns import codes, in_period, owned
 from sidefeed.forecast.frames import EXACT, Deal, Schema, deals_in, exact_sums, frame, plain
 from sidefeed.forecast.hierarchy import EVERYONE, Hierarchy
 from sidefeed.forecast.scope import NO_CURRENCY, Scope
@@ -126,23 +127,16 @@ class Cells:
 
 def _by_column(deals: pd.DataFrame, scope: Scope) -> dict[tuple[str, str], list[Any]]:
     """The sums of `Cells` in one pass over each column."""
-    owners, owner_names = _codes(deals["owner_id"], "")
-    codes, code_names = _codes(deals["currency"], NO_CURRENCY)
-    statuses, status_names = _codes(deals["status"], "open")
-    categories, category_names = _codes(deals["category"], "pipeline")
+    owners, owner_names = codes(deals["owner_id"], "")
+    currencies, code_names = codes(deals["currency"], NO_CURRENCY)
+    statuses, status_names = codes(deals["status"], "open")
+    categories, category_names = codes(deals["category"], "pipeline")
     amounts = deals["amount"].tolist()
     bare = deals["amount"].isna().to_numpy()
-    counted = np.ones(len(deals), dtype=bool)
-    if scope.start is not None or scope.end is not None:
-        closes = deals["close_date"].to_numpy()
-        counted = ~np.isnat(closes)
-        counted &= True if scope.start is None else closes >= np.datetime64(scope.start)
-        counted &= True if scope.end is None else closes <= np.datetime64(scope.end)
-    if scope.owners is not None:
-        counted &= np.array([name in scope.owners for name in owner_names], dtype=bool)[owners]
+    counted = in_period(deals, scope) & owned(deals, scope)
     if not counted.any():
         return {}
-    cell = owners * len(code_names) + codes
+    cell = owners * len(code_names) + currencies
     column = np.array([[_PLACE[status if status != "open" else _category(category)] - 2 for category in category_names]
                        for status in status_names])[statuses, categories]
     size = len(owner_names) * len(code_names)
@@ -154,12 +148,6 @@ def _by_column(deals: pd.DataFrame, scope: Scope) -> dict[tuple[str, str], list[
     return {(owner_names[at // len(code_names)], code_names[at % len(code_names)]):
             [int(deals_of[at]), int(bare_of[at]), *sums[at * len(NUMBERS):(at + 1) * len(NUMBERS)]]
             for at in np.unique(cell[counted]).tolist()}
-
-
-def _codes(column: pd.Series, missing: str) -> tuple[np.ndarray, list[str]]:
-    """A column as numbers, and the text that each stands for."""
-    codes, names = pd.factorize(column)
-    return np.where(codes < 0, len(names), codes), [*names.tolist(), missing]
 
 
 def _category(category: str) -> str:

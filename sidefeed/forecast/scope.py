@@ -11,9 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 
-import pandas as pd
-
-from sidefeed.forecast.frames import EXACT, Deal, deals_in
+from sidefeed.forecast.frames import EXACT, Deal
 
 STATUSES = ("open", "won", "lost")
 CATEGORIES = ("omitted", "pipeline", "best_case", "commit", "closed")
@@ -83,14 +81,6 @@ class Scope:
 
     def with_owners(self, owners: Iterable[str] | None) -> Scope:
         return replace(self, owners=None if owners is None else frozenset(owners))
-
-
-def totals(table: pd.DataFrame, scope: Scope) -> dict[str, Decimal]:
-    """The exact total of a frame of deals in one scope, by currency."""
-    sums: dict[str, Decimal] = {}
-    for deal in deals_in(table):
-        add(sums, scope.contribution(deal))
-    return sums
 
 
 def add(sums: dict[str, Decimal], worth: tuple[str, Decimal] | None, sign: int = 1) -> None:

@@ -6,6 +6,7 @@ ends: leaving it out would make every stage look shorter than it is. Estimates a
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -62,6 +63,7 @@ class Incidence:
     ages: tuple[int, ...]
     reached: tuple[Fraction, ...]
     remaining: tuple[Fraction, ...]
+    at_risk: tuple[int, ...]
 
     def chance(self, age: int, within: int) -> Fraction:
         """The chance that what has lasted ``age`` days ends so within as many more.
@@ -72,16 +74,19 @@ class Incidence:
         alive = before[1]
         return (after[0] - before[0]) / alive if alive else Fraction(0)
 
-    def _at(self, age: int) -> tuple[Fraction, Fraction]:
-        from bisect import bisect_right
+    def seen(self, age: int) -> int:
+        """How many cases lasted longer than an age and ended, or were still going on, later: what a chance rests on."""
+        place = bisect_right(self.ages, age)
+        return self.at_risk[place] if place < len(self.ages) else 0
 
+    def _at(self, age: int) -> tuple[Fraction, Fraction]:
         place = bisect_right(self.ages, age)
         return (self.reached[place - 1], self.remaining[place - 1]) if place else (Fraction(0), Fraction(1))
 
 
 def incidence(cases: Sequence[Case], end: str) -> Incidence:
     """The cumulative incidence of one way to end."""
-    ages, reached, remaining = [], [], []
+    ages, reached, remaining, risks = [], [], [], []
     so_far, alive = Fraction(0), Fraction(1)
     for days, at_risk, ended in _table(cases):
         so_far += alive * Fraction(ended.get(end, 0), at_risk)
@@ -91,7 +96,8 @@ def incidence(cases: Sequence[Case], end: str) -> Incidence:
         ages.append(days)
         reached.append(so_far)
         remaining.append(alive)
-    return Incidence(tuple(ages), tuple(reached), tuple(remaining))
+        risks.append(at_risk)
+    return Incidence(tuple(ages), tuple(reached), tuple(remaining), tuple(risks))
 
 
 def _table(cases: Sequence[Case]) -> Iterable[tuple[int, int, dict[str, int]]]:
@@ -102,8 +108,6 @@ def _table(cases: Sequence[Case]) -> Iterable[tuple[int, int, dict[str, int]]]:
             at = ended.setdefault(case.days, {})
             at[case.end] = at.get(case.end, 0) + 1
     lasted = sorted(case.days for case in cases)
-    from bisect import bisect_left
-
     return [(days, len(lasted) - bisect_left(lasted, days), ended[days]) for days in sorted(ended)]
 
 

@@ -159,13 +159,15 @@ class _Reader:
             elif name in self.om and not in_sync(link, state, name):
                 spec = self.om.field(name)
                 stopped = "" in refused or any(key in refused for key in spec.lens.raw)
-                if spec.writes and not self.om.readonly and not stopped:
+                beyond = f"={name}" in refused
+                if spec.writes and not self.om.readonly and not stopped and not beyond:
                     why[f"why_{column}"] = "pending write"
                 elif self._decided(state, name):
                     notes.append(f"{name} was decided against this system's value")
                 else:
                     why[f"why_{column}"] = "stale copy"
                     notes.append(f"{self.om.system} refused {name}" if stopped else
+                                 f"the mapping cannot express {name} in {self.om.system}" if beyond else
                                  f"{name} is not written to {self.om.system}")
         return {**why, "note": "; ".join(dict.fromkeys(notes)) or None}
 

@@ -15,10 +15,11 @@ from typing import Any
 import pandas as pd
 import sqlalchemy as sa
 
+from sidefeed.forecast.columns import totals
 from sidefeed.forecast.disputes import Dispute, disputes, spread
 from sidefeed.forecast.frames import Schema, frame, plain, records
 from sidefeed.forecast.history import revision_at, states
-from sidefeed.forecast.scope import Scope, totals
+from sidefeed.forecast.scope import Scope
 from sidefeed.forecast.systems import deal_systems
 from sidefeed.mapping import Mapping as Mappings
 from sidefeed.workspace import Transaction
@@ -183,8 +184,8 @@ def _meetings(tx: Transaction, moment: datetime | None) -> tuple[int, int]:
     return filed, known
 
 
-def percent(count: int, of: int) -> Decimal | None:
-    """Whole percent, rounded down; None where there are fewer than `FEW`."""
-    if of < FEW:
+def percent(count: int, of: int, enough: int = FEW) -> Decimal | None:
+    """Whole percent, rounded down; None where there are too few."""
+    if of < enough:
         return None
     return Context(prec=30).divide(Decimal(count * 100), Decimal(of)).quantize(Decimal(1), ROUND_DOWN)

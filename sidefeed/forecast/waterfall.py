@@ -17,9 +17,11 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from sidefeed.forecast.bridge import DoesNotSum
+from sidefeed.forecast.columns import Mask, counted, places_of, same, sums, taken
 from sidefeed.forecast.frames import EXACT, Deal, Schema, deals_in, frame
 from sidefeed.forecast.scope import Scope, add
 
@@ -85,18 +87,35 @@ def waterfall(
     DoesNotSum rather than give steps that do not sum.
     """
     scope_after = scope_after or scope
-    first = {deal.record: deal for deal in deals_in(before)}
-    last = {deal.record: deal for deal in deals_in(after)}
+    counted_before, counted_after = counted(before, scope), counted(after, scope_after)
+    first, last = _moved(before, after, counted_before, counted_after, scope.convert is scope_after.convert)
     rows: list[dict[str, Any]] = []
-    start: dict[str, Decimal] = {}
-    end: dict[str, Decimal] = {}
     for record in sorted({*first, *last}, key=str):
         one, other = first.get(record), last.get(record)
-        add(start, scope.contribution(one) if one else None)
-        add(end, scope_after.contribution(other) if other else None)
         rows += (_row(move, one, other) for move in moves(one, other, scope, scope_after))
     rows.sort(key=lambda row: STEPS.index(row["step"]))
-    return Waterfall(steps_of(start, rows, end), frame(rows, WATERFALL_DEALS))
+    steps = steps_of(sums(before, scope, counted_before), rows, sums(after, scope_after, counted_after))
+    return Waterfall(steps, frame(rows, WATERFALL_DEALS))
+
+
+def _moved(
+    before: pd.DataFrame, after: pd.DataFrame, counted_before: Mask, counted_after: Mask, same_rates: bool
+) -> tuple[dict[str | None, Deal], dict[str | None, Deal]]:
+    """The deals that count on one of the days and are not the same on both, as they were and as they are."""
+    places = places_of(before["record"], after["record"])
+    both, of_both = places >= 0, places[places >= 0]
+    then, now = counted_before.copy(), counted_after.copy()
+    then[both] |= counted_after[of_both]
+    now[of_both] |= counted_before[both]
+    if same_rates and both.any():
+        stays = both & (counted_before == counted_after[np.maximum(places, 0)])
+        other = taken(after, places, Deal._fields)
+        for name in Deal._fields[2:]:
+            stays &= same(before[name], other[name])
+        then &= ~stays
+        now[places[stays]] = False
+    first, last = ({deal.record: deal for deal in deals_in(part)} for part in (before[then], after[now]))
+    return first, last
 
 
 def moves(before: Deal | None, after: Deal | None, scope: Scope, scope_after: Scope) -> list[Move]:

@@ -9,9 +9,9 @@ from fastapi import APIRouter, HTTPException
 from fastapi.responses import HTMLResponse
 
 from sidefeed.forecast.accuracy import Assessment, assess
-from sidefeed.forecast.backtest import ENOUGH
 from sidefeed.forecast.frames import plain
 from sidefeed.forecast.hierarchy import EVERYONE, Hierarchy
+from sidefeed.forecast.methods import ENOUGH
 from sidefeed.forecast.periods import Period
 from sidefeed.forecast.scope import Scope
 from sidefeed.forecast.view import View as ForecastView

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from random import Random
@@ -13,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sidefeed.forecast.bridge import STEPS, Bridge, bridge
-from sidefeed.forecast.frames import DEALS, EXACT, frame, records, to_bytes, total
-from sidefeed.forecast.scope import MEASURES, Scope, ScopeError, totals
+from sidefeed.forecast.columns import counted, totals
+from sidefeed.forecast.frames import DEALS, EXACT, deals_in, frame, records, to_bytes, total
+from sidefeed.forecast.scope import MEASURES, Scope, ScopeError, add
 from sidefeed.forecast.systems import SYSTEM_DEALS
 from tests.forecast import random_deals
 
@@ -28,7 +30,7 @@ def scopes() -> st.SearchStrategy[Scope]:
     return st.builds(Scope, st.sampled_from(MEASURES), days, ends, owners)
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(seed=st.integers(0, 10**9), scope=scopes(), number=st.integers(0, 8))
 def test_the_steps_sum_exactly(seed: int, scope: Scope, number: int) -> None:
     there, here = random_deals.frames(Random(seed), number)
@@ -51,7 +53,7 @@ def _the_deals_make_the_steps(found: Bridge) -> None:
             assert listed[row["step"], row["currency"]] == row["amount"]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 10**9))
 def test_the_order_of_rows_does_not_matter(seed: int) -> None:
     there, here = random_deals.frames(Random(seed), 6)
@@ -63,7 +65,7 @@ def test_the_order_of_rows_does_not_matter(seed: int) -> None:
 
 def test_the_random_frames_reach_every_step() -> None:
     reached: Counter[str] = Counter()
-    for seed in range(60):
+    for seed in range(30):
         there, here = random_deals.frames(Random(seed), 8)
         reached.update(bridge(there, here, Scope("pipeline")).deals["step"])
         reached.update(bridge(there, here, Q1.with_owners({"o1"})).deals["step"])
@@ -146,3 +148,17 @@ def test_the_frames_of_a_bridge_are_typed() -> None:
     assert isinstance(found.deals["amount"].iloc[0], Decimal)
     assert str(found.deals["at"].dtype) == "datetime64[ms, UTC]"
     assert isinstance(found.steps, pd.DataFrame)
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 10**9), scope=scopes(), number=st.integers(0, 8))
+def test_what_counts_is_the_same_column_by_column_and_deal_by_deal(seed: int, scope: Scope, number: int) -> None:
+    there, here = random_deals.frames(Random(seed), number)
+    for table in (there, here):
+        by_deal: dict[str, Decimal] = {}
+        for deal in deals_in(table):
+            add(by_deal, scope.contribution(deal))
+        assert counted(table, scope).tolist() == [scope.counts(deal) for deal in deals_in(table)]
+        assert totals(table, scope) == by_deal
+        converted = replace(scope, convert=lambda amount, _currency, _deal: ("GBP", amount * 2))
+        assert totals(table, converted).get("GBP", Decimal(0)) == 2 * total(by_deal.values())

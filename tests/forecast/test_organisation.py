@@ -11,10 +11,24 @@ import pytest
 
 from sandbox.hubspot import HubSpotServer
 from sandbox.salesforce import SalesforceServer
-from sidefeed.forecast import Period, Scope, deals_as_of, explain, forecast, reconcile, submit, to_bytes, totals, view
+from sidefeed.forecast import (
+    Bridge,
+    Period,
+    Scope,
+    deals_as_of,
+    explain,
+    forecast,
+    reconcile,
+    submit,
+    to_bytes,
+    totals,
+    view,
+)
+from sidefeed.forecast.bridge import STEPS
 from sidefeed.forecast.hierarchy import People, import_memberships
 from sidefeed.workspace import Store
-from tests.forecast.organisation import BIAS, QUARTER, TEAMS, Organisation, Planted, Round
+from tests.forecast.organisation import BIAS, QUARTER, TEAMS, Organisation, Round
+from tests.forecast.planting import Planted, plant
 
 pytestmark = pytest.mark.slow
 
@@ -28,7 +42,7 @@ class Lived:
     store: Store
     rounds: list[Round]
     planted: Planted
-    before: dict[str, list[tuple[str, Decimal]]]
+    before: dict[str, dict[str, Decimal]]
 
 
 @pytest.fixture(scope="module", params=[1, 2])
@@ -48,9 +62,10 @@ def lived(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
                 for team, people in TEAMS.items():
                     submit(tx, node=team, period=PERIOD, currency="USD", actor=team.lower(), measure="open",
                            amount=made.total(*people) * BIAS[team])
-        before = {system: differences(store, made, system) for system in ("salesforce", "hubspot")}
-        planted = made.plant()
-        yield Lived(made, store, rounds, planted, before)
+        lived = Lived(made, store, rounds, Planted(), {})
+        lived.before = {system: differences(bridged(lived, system, "open")) for system in ("salesforce", "hubspot")}
+        lived.planted = plant(made)
+        yield lived
         store.close()
         made.project.close()
 
@@ -61,10 +76,19 @@ def reorganise(store: Store, teams: dict[str, tuple[str, ...]]) -> None:
                                 for name in names], "ops")
 
 
-def differences(store: Store, made: Organisation, system: str) -> list[tuple[str, Decimal]]:
-    steps = reconcile(store, made.project.mappings(), OPEN, [system])[system].steps
-    return [(row["step"], row["amount"]) for row in steps.to_dict("records") if row["amount"]
-            and row["step"] not in (f"{system} total", "reconciled total")]
+def bridged(lived: Lived, system: str, number: str) -> Bridge:
+    owners = None
+    if number == "bob":
+        with lived.store.read() as tx:
+            owners = frozenset({str(People(tx).find("Bob Rep"))})
+    scope = Scope("commit" if number == "commit" else "open", *QUARTER, owners)
+    return reconcile(lived.store, lived.organisation.project.mappings(), scope, [system])[system]
+
+
+def differences(found: Bridge) -> dict[str, Decimal]:
+    """What each step adds to, or takes from, the number in dollars."""
+    return {row["step"]: row["amount"] for row in found.steps.to_dict("records")
+            if row["currency"] == "USD" and row["amount"] and row["step"] in STEPS}
 
 
 def test_the_reconciled_total_is_the_truth(lived: Lived) -> None:
@@ -85,13 +109,23 @@ def test_every_move_is_in_its_step(lived: Lived) -> None:
                 if row["amount"] and row["step"] not in ("start", "end")} == other.moved
 
 
-def test_systems_that_were_synchronised_agree_and_each_planted_difference_is_in_its_step(lived: Lived) -> None:
-    assert lived.before == {"salesforce": [], "hubspot": []}
-    for system, steps in lived.planted.steps.items():
-        assert dict(differences(lived.store, lived.organisation, system)) == steps
-    commit = reconcile(lived.store, lived.organisation.project.mappings(), Scope("commit", *QUARTER), ["hubspot"])
-    assert [(row["step"], row["amount"]) for row in commit["hubspot"].steps.to_dict("records") if row["amount"]] == [
-        ("stale copy", lived.planted.stale), ("reconciled total", lived.planted.stale)]
+def test_systems_that_were_synchronised_agree(lived: Lived) -> None:
+    assert lived.before == {"salesforce": {}, "hubspot": {}}
+
+
+def test_each_planted_difference_is_in_its_step_to_the_cent_and_nothing_else_is(lived: Lived) -> None:
+    told = set()
+    for (system, number), steps in lived.planted.steps.items():
+        assert differences(bridged(lived, system, number)) == steps, (system, number)
+        told |= steps.keys()
+    assert told == set(STEPS), "a step of the bridge that nothing was planted for"
+
+
+def test_each_step_lists_the_deals_that_were_planted_in_it(lived: Lived) -> None:
+    for step, names in lived.planted.deals.items():
+        number = {"category": "commit", "owner": "bob"}.get(step, "open")
+        listed = bridged(lived, "hubspot", number).deals
+        assert set(listed[listed["step"] == step]["name"]) == names, step
 
 
 def test_a_dispute_leaves_a_range_and_names_its_deal(lived: Lived) -> None:
@@ -100,7 +134,7 @@ def test_a_dispute_leaves_a_range_and_names_its_deal(lived: Lived) -> None:
     found = forecast(lived.store, lived.organisation.project.mappings(), about)
     row = found.stamp.range.iloc[0]
     assert (row["deals"], row["high"], row["high"] - row["low"]) == (1, lived.organisation.total(),
-                                                                    lived.planted.steps["hubspot"]["conflict"])
+                                                                    lived.planted.steps["hubspot", "open"]["conflict"])
 
 
 def test_submissions_stand_beside_the_truth_with_their_bias(lived: Lived) -> None:
