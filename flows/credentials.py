@@ -112,9 +112,22 @@ class CalDavCredentials(SystemCredentials):
     token: SecretStr | None = Field(default=None, description="A bearer token, instead of name and password.")
 
 
+class DominoCredentials(SystemCredentials):
+    """Who opens the mail files of one Domino server. The connector is experimental."""
+
+    _block_type_name = "Sidefeed Domino"
+    _block_type_slug = "sidefeed-domino"
+    _connector = "domino"
+
+    url: str | None = Field(default=None, description="https://mail.example.com")
+    username: str | None = Field(default=None, description="The service account, by its Notes or internet name.")
+    password: SecretStr | None = Field(default=None, description="Its internet password.")
+
+
 BLOCKS: dict[str, type[SystemCredentials]] = {
     block._connector: block for block in (
-        SalesforceCredentials, HubSpotCredentials, ExchangeCredentials, Microsoft365Credentials, CalDavCredentials)}
+        SalesforceCredentials, HubSpotCredentials, ExchangeCredentials, Microsoft365Credentials, CalDavCredentials,
+        DominoCredentials)}
 """Block types by the connector they belong to."""
 
 

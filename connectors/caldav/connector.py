@@ -36,7 +36,7 @@ from .writer import Writer
 log = logging.getLogger(__name__)
 
 _KINDS = {"calendar": "VEVENT", "contacts": "VCARD"}
-_MEETING = {
+MEETING = {
     "Key": "string", "UID": "string", "OriginalStart": "string", "Subject": "string", "Start": "datetime",
     "End": "datetime", "Zone": "string", "IsAllDay": "boolean", "Location": "string", "Body": "text",
     "Sensitivity": "choice", "Organizer": "email", "IsOrganizer": "boolean", "Attendees": "attendees",
@@ -128,7 +128,7 @@ class CalDavConnector:
                       for name in ("address", "name")}
         elif object == "calendar":
             fields = {name: FieldSchema(name, kind, createable=name in (*writing.WRITTEN, *writing.ON_CREATE),
-                                        updateable=name in writing.WRITTEN) for name, kind in _MEETING.items()}
+                                        updateable=name in writing.WRITTEN) for name, kind in MEETING.items()}
         else:
             fields = {name: FieldSchema(name, "set" if name == "Categories" else "string") for name in people.FIELDS}
         return ObjectSchema(object, object.capitalize(), fields)

@@ -50,6 +50,13 @@ mailboxes = []                    # ["ann.lee@example.com"]
 # calendar = "/{user}/calendar/"
 # mailboxes = ["ann.lee@example.com"]
 
+# [systems.domino]                # HCL Domino, experimental
+# url = "https://mail.example.com"
+# username = "Sidefeed Service"
+# password_file = "secrets/domino.password"
+# database = "mail/{user}.nsf"
+# mailboxes = ["ann.lee@example.com"]
+
 # What may leave the calendars; people may always choose less (`sidefeed my-calendar`).
 # [calendars]
 # privacy = "full"                # none | busy | title | full

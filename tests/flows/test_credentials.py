@@ -13,9 +13,10 @@ SECRET = "sesame-0123456789"
 
 
 def test_each_connector_has_a_block_type_of_its_own() -> None:
-    assert set(BLOCKS) == {"salesforce", "hubspot", "exchange", "caldav", "microsoft365"}
+    assert set(BLOCKS) == {"salesforce", "hubspot", "exchange", "caldav", "microsoft365", "domino"}
     assert {block.get_block_type_slug() for block in BLOCKS.values()} == {
-        "sidefeed-salesforce", "sidefeed-hubspot", "sidefeed-exchange", "sidefeed-caldav", "sidefeed-microsoft365"}
+        "sidefeed-salesforce", "sidefeed-hubspot", "sidefeed-exchange", "sidefeed-caldav", "sidefeed-microsoft365",
+        "sidefeed-domino"}
 
 
 def test_a_block_gives_only_what_was_filled_in() -> None:

@@ -46,7 +46,7 @@ def test_a_deployment_loads_validates_and_runs_one_at_a_time(declared: dict[str,
 def test_each_system_has_a_deployment_and_no_two_start_in_the_same_minute() -> None:
     systems = {one["parameters"]["system"]: one["schedules"][0]["cron"] for one in DECLARED
                if "system" in one["parameters"]}
-    assert set(systems) == {"salesforce", "hubspot", "exchange", "caldav", "microsoft365"}
+    assert set(systems) == {"salesforce", "hubspot", "exchange", "caldav", "microsoft365", "domino"}
     assert len({one["name"] for one in DECLARED}) == len(DECLARED)
     assert len(set(systems.values())) == len(systems)
 

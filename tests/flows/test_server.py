@@ -163,7 +163,7 @@ def test_up_brings_pool_blocks_deployments_and_a_locked_door(running: Running) -
     told = running.told
     assert told["started"] is True
     assert told["deployments"] == [
-        "caldav", "census", "daily", "everything", "exchange", "hubspot", "mapping", "microsoft365", "parked", "salesforce"]
+        "caldav", "census", "daily", "domino", "everything", "exchange", "hubspot", "mapping", "microsoft365", "parked", "salesforce"]
     assert told["paused"] == told["deployments"]
     assert "never been synced" in told["why_paused"]
     assert httpx.get(f"{told['api_url']}/work_pools/sidefeed", trust_env=False).status_code == 401
@@ -289,7 +289,7 @@ def test_schedules_of_a_synced_project_run_but_not_those_of_systems_it_lacks(run
 
     with running.prefect():
         settled = asyncio.run(settle())
-    lacking = ["caldav", "exchange", "microsoft365"]
+    lacking = ["caldav", "domino", "exchange", "microsoft365"]
     assert settled["paused"] == lacking
     found = {one["name"]: one["paused"] for one in running.ask("POST", "/deployments/filter")}
     assert sorted(name for name, paused in found.items() if paused) == lacking

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from connectors.caldav import CalDavConnector
+from connectors.domino import DominoConnector
 from connectors.exchange import ExchangeConnector
 from connectors.microsoft365 import Microsoft365Connector
 from sandbox.hubspot import HubSpotServer
@@ -87,5 +88,7 @@ def live() -> Iterator[dict[str, Connector]]:
         caldav = CalDavConnector.from_settings({"url": "https://127.0.0.1:1/", "mailboxes": ["a@b.eu"]})
         microsoft365 = Microsoft365Connector.from_settings(
             {"tenant_id": "t", "client_id": "c", "client_secret": "s", "mailboxes": ["a@b.eu"]})
+        domino = DominoConnector.from_settings(
+            {"url": "https://127.0.0.1:1", "username": "u", "password": "p", "mailboxes": ["a@b.eu"]})
         yield {"hubspot": hubspot.connector, "salesforce": salesforce.connector, "exchange": exchange,
-               "caldav": caldav, "microsoft365": microsoft365}
+               "caldav": caldav, "microsoft365": microsoft365, "domino": domino}

@@ -1,0 +1,235 @@
+"""The connector for HCL Domino."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from connectors.caldav.connector import MEETING, Problem
+from connectors.caldav.writing import ON_CREATE, WRITTEN
+from sidefeed.connector import (
+    Calls,
+    Capabilities,
+    CursorExpired,
+    FieldSchema,
+    Invalid,
+    ObjectSchema,
+    Outcome,
+    Page,
+    PermissionDenied,
+    Raw,
+    Remote,
+    Rights,
+    Stream,
+    Write,
+)
+
+from . import settings
+from .calendar import Calendar
+from .door import Door
+from .writer import Writer
+
+log = logging.getLogger(__name__)
+
+EXPERIMENTAL = ("The Domino connector is experimental: it was tested against a practice server, never against a real "
+                "Domino. Compare a few calendars with what `sidefeed my-calendar` shows before you rely on it.")
+_OBJECTS = ("mailboxes", "calendar")
+
+
+@dataclass(repr=False)
+class DominoConnector:
+    """Calendars in the mail files of a Domino server, through Domino Access Services. Experimental.
+
+    ========== =========== ==============================================================
+    object     partition   one record is
+    ========== =========== ==============================================================
+    mailboxes  none        a configured mailbox: ``address``, ``name`` (read only)
+    calendar   a mailbox   a meeting, or one occurrence of a series inside the window
+    ========== =========== ==============================================================
+
+    Contacts are not in the calendar service; ``sidefeed import vcf`` reads them from files.
+
+    Settings (``from_settings``):
+
+    ``url``
+        ``https://mail.example.com``: the server, without a path.
+    ``mailboxes``
+        Addresses, as texts or as tables with ``address``, ``name``, ``database``, ``username`` and ``password``.
+    ``username``, ``password``
+        Of a service account, or under ``credentials`` (address -> table).
+    ``database``
+        The mail file's folder and name, ``mail/{user}.nsf`` by default; ``{address}`` and ``{user}`` stand for whose.
+    ``write``
+        Whether meetings planned here may be put into calendars; false by default.
+    ``window_past_days``, ``window_future_days``
+        14 and 90: the days of a calendar that are read, in whole days UTC.
+    ``timezone``
+        Of floating times, and of new meetings if nothing says so; ``UTC`` by default.
+    ``ca_file``, ``timeout``
+        A certificate authority of one's own; seconds (60) to wait for a reply.
+    """
+
+    settings: settings.Settings
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    system: str = "domino"
+    calls: Calls = field(default_factory=Calls)
+    problems: list[Problem] = field(default_factory=list)
+    _doors: dict[str, Door] = field(default_factory=dict)
+
+    @classmethod
+    def from_settings(cls, table: Mapping[str, Any], *, clock: Callable[[], datetime] | None = None) -> DominoConnector:
+        """A connector that has called nobody yet. Raises Invalid, naming the setting that is wrong."""
+        parsed = settings.parse(table)
+        return cls(parsed) if clock is None else cls(parsed, clock)
+
+    def __repr__(self) -> str:
+        return f"DominoConnector({self.settings.host}, {len(self.settings.mailboxes)} mailboxes)"
+
+    def marker(self) -> str:
+        """The host (and port) of the server; each cursor is bound to its mail file besides."""
+        return self.settings.host
+
+    def streams(self, object: str) -> Sequence[Stream]:
+        """One stream of mailboxes; of calendars one per mailbox."""
+        self._known(object)
+        return [Stream(object)] if object == "mailboxes" else [
+            Stream(object, address) for address in self.settings.mailboxes]
+
+    def capabilities(self, object: str) -> Capabilities:
+        """No condition on writes; deletions are found by comparing; mailboxes are only read."""
+        self._known(object)
+        if object == "mailboxes":
+            return Capabilities(deletes=False, writable=False)
+        return Capabilities(deletes=True, write_batch=1, read_batch=1, writable=self.settings.write)
+
+    def describe(self, object: str) -> ObjectSchema:
+        """The raw fields, which are the same on every server."""
+        self._known(object)
+        if object == "mailboxes":
+            return ObjectSchema(object, "Mailbox", {name: FieldSchema(
+                name, "string", createable=False, updateable=False) for name in ("address", "name")})
+        return ObjectSchema(object, "Meeting (experimental)", {name: FieldSchema(
+            name, kind, createable=name in (*WRITTEN, *ON_CREATE), updateable=name in WRITTEN)
+            for name, kind in MEETING.items()})
+
+    def prepare(self, objects: Sequence[str], *, apply: bool) -> Sequence[str]:
+        """Nothing needs to be created."""
+        return ["Domino needs no preparation: a meeting made here has a UID that is made from its key.", EXPERIMENTAL]
+
+    def rights(
+        self, object: str, *, reads: Sequence[str], writes: Sequence[str], creates: bool, deletes: bool
+    ) -> Rights:
+        """What the access control list of each mail file must give. Whether it does only reading tells."""
+        if object == "mailboxes":
+            return Rights(())
+        needed = "Editor" if self.settings.write else "Reader"
+        return Rights((f"{needed} in the access control list of each mail file",
+                       "the service 'Calendar' of Domino Access Services, switched on for the server"))
+
+    @property
+    def own_credentials(self) -> bool:
+        """Whether each mailbox is opened with its own login, so that a wrong one concerns that mailbox alone."""
+        return len({each.username for each in self.settings.mailboxes.values()}) > 1
+
+    def close(self) -> None:
+        for door in self._doors.values():
+            door.close()
+        self._doors.clear()
+
+    # Reading
+
+    def changes(
+        self, stream: Stream, fields: Sequence[str], cursor: str | None, *, scope: Any = None
+    ) -> Iterator[Page]:
+        """Changes since a cursor. ``scope`` is left to the core."""
+        if stream.object == "mailboxes":
+            return self._mailbox_changes(fields, cursor)
+        return self._reader(stream).changes(fields, cursor)
+
+    def fetch(self, stream: Stream, fields: Sequence[str], ids: Sequence[str]) -> Iterable[Remote]:
+        """State by id; one answer per id."""
+        if stream.object == "mailboxes":
+            return [self._mailbox(each, fields) if each in self.settings.mailboxes else Remote(each, state="deleted")
+                    for each in dict.fromkeys(ids)]
+        return self._reader(stream).fetch(fields, ids) if ids else ()
+
+    def find(self, stream: Stream, keys: Sequence[str]) -> Mapping[str, Sequence[str]]:
+        """Meetings made for these keys, by the UID that a key leads to."""
+        if not keys or stream.object == "mailboxes":
+            return {key: [] for key in keys}
+        return self._writer(stream).find(list(dict.fromkeys(keys)))
+
+    def ids(self, stream: Stream) -> Iterator[tuple[str, str]]:
+        """Every live id with its stamp; of a calendar those in the window."""
+        if stream.object == "mailboxes":
+            return iter([(address, "") for address in self.settings.mailboxes])
+        return self._reader(stream).ids()
+
+    # Writing
+
+    def write(self, stream: Stream, writes: Sequence[Write]) -> Iterator[Outcome]:
+        """One request per write, after reading what it is about. Nobody is told unless the write says so."""
+        if stream.object == "mailboxes" or not self.settings.write:
+            error = PermissionDenied(
+                "Mailboxes are only read; an administrator makes them in Domino." if stream.object == "mailboxes" else
+                "Domino calendars are only read; `write = true` in the settings lets planned meetings in.")
+            return iter([Outcome(each.key, "refused", each.external_id, error=error) for each in writes])
+        return self._writer(stream).write(writes) if writes else iter(())
+
+    def overwritten(self, stream: Stream, outcomes: Mapping[str, Write]) -> Mapping[str, Raw]:
+        """Nothing: the service keeps no history."""
+        return {}
+
+    # Inside
+
+    def _known(self, object: str) -> None:
+        if object not in _OBJECTS:
+            raise Invalid(f"Domino has no object {object!r} here; it has {', '.join(_OBJECTS)}.", rule="object",
+                          owner="ops")
+
+    def _door(self, stream: Stream) -> Door:
+        self._known(stream.object)
+        mailbox = self.settings.mailboxes.get(stream.partition)
+        if mailbox is None:
+            raise Invalid(f"Mailbox {stream.partition!r} is not among the mailboxes in the settings.",
+                          field="mailboxes", rule="partition", owner="ops")
+        if not self._doors:
+            log.warning(EXPERIMENTAL)
+        if mailbox.address not in self._doors:
+            self._doors[mailbox.address] = Door(self.settings, mailbox, self.calls)
+        return self._doors[mailbox.address]
+
+    def _reader(self, stream: Stream) -> Calendar:
+        door = self._door(stream)
+        path = self.settings.mailboxes[stream.partition].path
+        place = hashlib.sha256(f"{self.settings.host}\n{stream.name}\n{path}".encode()).hexdigest()[:16]
+
+        def tell(id: str, why: str) -> None:
+            log.warning("%s of %s: %s cannot be read: %s", stream.object, stream.partition, id, why)
+            self.problems.append(Problem(stream.name, id, why))
+
+        return Calendar(door, stream.partition, place, self.settings.timezone, lambda: self.clock(),
+                        self.settings.past, self.settings.future, tell)
+
+    def _writer(self, stream: Stream) -> Writer:
+        return Writer(self._door(stream), self.settings.timezone, self._reader(stream).fetch, self.clock)
+
+    def _mailbox_changes(self, fields: Sequence[str], cursor: str | None) -> Iterator[Page]:
+        """All mailboxes when the list is another one, else none."""
+        listed = json.dumps({"mailboxes": hashlib.sha256(repr(
+            sorted((each.address, each.name) for each in self.settings.mailboxes.values())).encode()).hexdigest()[:16]})
+        if cursor is not None and not cursor.startswith("{"):
+            raise CursorExpired("The cursor of the mailboxes cannot be read.")
+        records = () if cursor == listed else tuple(
+            self._mailbox(address, fields) for address in self.settings.mailboxes)
+        yield Page(records, listed, last=True)
+
+    def _mailbox(self, address: str, fields: Sequence[str]) -> Remote:
+        values = {"address": address, "name": self.settings.mailboxes[address].name}
+        return Remote(address, {name: values[name] for name in fields if name in values and (
+            name == "address" or values[name] is not None)})

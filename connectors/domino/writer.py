@@ -1,0 +1,170 @@
+"""Writes to one calendar: one event per request, nobody told of it unless people are invited, never over a change
+unseen.
+
+The service knows no condition, so a write is decided on a read just before it; of a meeting with people ``SEQUENCE``
+makes the server refuse what is out of date. A whole series cannot be changed, only its occurrences (calapi.h,
+CalUpdateEntry).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote, unquote, urlsplit
+
+from connectors.caldav import events, writing
+from connectors.caldav.calendar import split
+from connectors.caldav.events import Broken
+from connectors.caldav.writer import Fetch, resource_name
+from sidefeed.connector import (
+    AuthenticationFailed,
+    Conflict,
+    ConnectorError,
+    Duplicate,
+    Gone,
+    Invalid,
+    Outcome,
+    PermissionDenied,
+    QuotaExhausted,
+    RateLimited,
+    Unavailable,
+    UnknownOutcome,
+    Write,
+)
+
+from . import zones
+from .door import Door
+from .rows import recurrence_path
+
+
+def uid_of(key: str) -> str:
+    """The UID of an event made for a key: the same however often it is asked; Domino keeps the UID that it is given."""
+    return f"{resource_name(key)}@sidefeed"
+
+
+class Writer:
+    """Writes to one calendar. ``fetch`` reads the state of ids."""
+
+    def __init__(self, door: Door, zone: str, fetch: Fetch, now: Callable[[], datetime]) -> None:
+        self._door = door
+        self._zone = zone
+        self._fetch = fetch
+        self._now = now
+
+    def write(self, writes: Sequence[Write]) -> Iterator[Outcome]:
+        """One outcome per write, in order. Raises AuthenticationFailed and stops."""
+        throttled: RateLimited | None = None
+        for each in writes:
+            if throttled is not None:
+                yield Outcome(each.key, "retry", each.external_id, error=throttled)
+                continue
+            outcome = self._one(each)
+            throttled = outcome.error if isinstance(outcome.error, RateLimited) else None
+            yield outcome
+
+    def find(self, keys: Sequence[str]) -> dict[str, list[str]]:
+        """Ids of events made for keys."""
+        return {key: [quote(uid_of(key), safe="@")] if self._there(uid_of(key)) else [] for key in keys}
+
+    def _there(self, uid: str) -> bool:
+        try:
+            return bool(self._door.event(quote(uid, safe="")))
+        except Gone:
+            return False
+
+    def _one(self, write: Write) -> Outcome:
+        try:
+            return {"create": self._create, "update": self._update, "delete": self._delete}[write.op](write)
+        except UnknownOutcome as error:
+            return Outcome(write.key, "unknown", write.external_id, error=error)
+        except Conflict as error:
+            return Outcome(write.key, "stale", write.external_id, error=error)
+        except (RateLimited, QuotaExhausted, Unavailable) as error:
+            return Outcome(write.key, "retry", write.external_id, error=error)
+        except (Invalid, Duplicate, Gone, PermissionDenied) as error:
+            return Outcome(write.key, "refused", write.external_id, error=error)
+        except AuthenticationFailed:
+            raise
+        except Broken as broken:
+            refused = Invalid(f"The meeting cannot be edited: {broken}.", rule="broken")
+            return Outcome(write.key, "refused", write.external_id, error=refused)
+        except ConnectorError as error:
+            refused = Invalid(error.message, rule=error.code, code=error.code, owner=error.owner)
+            return Outcome(write.key, "refused", write.external_id, error=refused)
+
+    def _create(self, write: Write) -> Outcome:
+        key = write.external_key or write.key
+        values = {"Zone": self._zone, **{name: value for name, value in write.values.items() if value is not None}}
+        if not write.mail:
+            values.pop("Attendees", None)
+        content = writing.new_event(values, uid_of(key), key, self._now())
+        try:
+            answer = self._door.write("POST", "/events", _workflow(write), content)
+        except Invalid:
+            if self._there(uid_of(key)):
+                raise Duplicate("There is a meeting made for this record already.", of=[
+                    quote(uid_of(key), safe="@")]) from None
+            raise
+        made = unquote(urlsplit(answer.headers.get("location", "")).path.rpartition("/")[2]) or uid_of(key)
+        return Outcome(write.key, "done", quote(made, safe="@"))
+
+    def _update(self, write: Write) -> Outcome:
+        name, original = split(write.external_id or "")
+        path = _path(name, original)
+        (calendar,) = events.parse(self._door.event(path))
+        found = [each for each in calendar.subcomponents if each.name == "VEVENT"]
+        if not found:
+            raise Broken("it holds no event")
+        if original is None and events.is_series(found[0]):
+            raise Invalid("Domino lets nobody change a whole series; change its occurrences.", rule="series")
+        self._hold(write)
+        event = found[0]
+        _edit(event, write.values, self._zone)
+        calendar.subcomponents = [each for each in calendar.subcomponents if each.name == "VTIMEZONE"] + [event]
+        calendar.add_missing_timezones()
+        literally = {"literally": "true"} if write.values.get("Body", "") is None else {}
+        self._door.write("PUT", f"/events/{path}", _workflow(write) | literally, bytes(calendar.to_ical(sorted=False)))
+        return Outcome(write.key, "done", write.external_id)
+
+    def _delete(self, write: Write) -> Outcome:
+        name, original = split(write.external_id or "")
+        if write.expected:
+            self._hold(write)
+        with suppress(Gone):  # what was wanted is so
+            self._door.write("DELETE", f"/events/{_path(name, original)}", _workflow(write))
+        return Outcome(write.key, "done", write.external_id)
+
+    def _hold(self, write: Write) -> None:
+        """Raises Conflict where the meeting is not the one that the write was decided on."""
+        (present,) = self._fetch(list(write.expected), [write.external_id or ""])
+        seen: Mapping[str, Any] = present.values or {}
+        if any(name in seen and seen[name] != value for name, value in write.expected.items()):
+            raise Conflict("The meeting changed since it was read.")
+
+
+def _edit(event: Any, values: Mapping[str, Any], own: str) -> None:
+    """As every calendar's events are edited; times stay in Domino's zone, under its name, unless another is told."""
+    import icalendar
+
+    start = event.get("DTSTART")
+    name = str(start.params.get("TZID", "")) if start is not None else ""
+    rules = start.dt.tzinfo if name else None
+    stays = rules is not None and values.get("Zone") in (None, zones.named(name, rules, start.dt.year, own))
+    writing.edit(event, {**values, "Zone": "UTC"} if stays and values.keys() & set(writing.TIMES) else values)
+    for prop in ("DTSTART", "DTEND") if stays else ():
+        if prop in event and isinstance(event[prop].dt, datetime):
+            moved = icalendar.vDDDTypes(event[prop].dt.astimezone(rules))
+            moved.params["TZID"] = name
+            event[prop] = moved
+
+
+def _path(name: str, original: str | None) -> str:
+    below = "" if original is None else f"/{recurrence_path(original)}"
+    return f"{quote(unquote(name), safe='')}{below}"
+
+
+def _workflow(write: Write) -> dict[str, str]:
+    """Whether Domino tells the people of a meeting what happened: without the switch it always does."""
+    return {"workflow": "true" if write.mail else "false"}
