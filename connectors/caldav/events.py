@@ -127,7 +127,8 @@ def series(calendar: Any, mailbox: str, fields: Iterable[str], zone: str) -> dic
     if private:
         return {"Key": values["Key"], "Sensitivity": values["Sensitivity"], RECURRENCE: None}
     try:
-        return {**values, RECURRENCE: _recurrence(master, events, zone)}
+        told = _recurrence(master, events, zone)
+        return {**values, RECURRENCE: told} if told["rule"] or told["dates"] else None
     except Exception as error:  # whatever a bad rule leads to: it is broken, and alone
         raise Broken(f"its rule cannot be read ({type(error).__name__})") from None
 
@@ -135,7 +136,8 @@ def series(calendar: Any, mailbox: str, fields: Iterable[str], zone: str) -> dic
 def _recurrence(master: Any, events: Sequence[Any], zone: str) -> dict[str, Any]:
     start, end, zone_id, all_day = when(master, zone)
     rules = master.get("RRULE") or []
-    rule = next((_rule(each, start, zone_id, zone) for each in (rules if isinstance(rules, list) else [rules])), None)
+    rule = next((_rule(each, start, zone_id, zone) for each in (rules if isinstance(rules, list) else [rules])
+                 if each.get("FREQ")), None)
     exceptions = {}
     for event in events:
         if event is not master:

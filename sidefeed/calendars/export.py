@@ -2,45 +2,113 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import UTC, date, datetime
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from sidefeed.calendars.identity import meeting_key
+from sidefeed.calendars.recurrence import on_day
 from sidefeed.workspace import RecordState
 
+WORDS = (("subject", "SUMMARY"), ("location", "LOCATION"), ("description", "DESCRIPTION"), ("join_url", "URL"))
 
-def meetings_file(meetings: Iterable[RecordState], now: datetime) -> bytes:
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """A series with those of its occurrences that are known as meetings, by original start; ``hidden`` are original
+    starts of which nothing may be told."""
+
+    state: RecordState
+    occurrences: Mapping[str, RecordState]
+    hidden: Collection[str] = ()
+
+
+def meetings_file(meetings: Iterable[RecordState], now: datetime, series: Iterable[Whole] = ()) -> bytes:
     """Meetings as one iCalendar file, without attendees: importing it anywhere invites nobody.
 
-    An occurrence carries the UID of its series and its place in it, so that a file read again is the same meetings.
+    A series is one object, with its rule, its exceptions and its deletions. An occurrence whose series is not known
+    carries its UID and its place in it. So a file read again is the same meetings.
     """
     import icalendar
 
     calendar = icalendar.Calendar()
     calendar.add("VERSION", "2.0")
     calendar.add("PRODID", "-//Sidefeed//EN")
+    for each in series:
+        for event in _series(each, now):
+            calendar.add_component(event)
     for state in meetings:
-        if state.values.get("when"):
-            calendar.add_component(_event(icalendar.Event(), state, now))
+        when = state.values.get("when")
+        if when:
+            uid, original = _identity(state, when["start"])
+            calendar.add_component(_event(uid, original, when, state.values, now))
     calendar.add_missing_timezones()
     return bytes(calendar.to_ical())
 
 
-def _event(event: Any, state: RecordState, now: datetime) -> Any:
-    values, when = state.values, state.values["when"]
-    zone = when.get("zone")
-    start = _moment(when["start"], zone)
-    uid, original = _identity(state, when["start"])
+def _series(whole: Whole, now: datetime) -> Iterator[Any]:
+    import icalendar
+
+    values, told = whole.state.values, whole.state.values["recurrence"]
+    uid, zone = str(values["uid"]), told["zone"]
+    event = _event(uid, None, told, values, now)
+    if told["rule"]:
+        event.add("RRULE", icalendar.vRecur.from_ical(told["rule"]))
+    for name, starts in (("RDATE", told["dates"]), ("EXDATE", {*told["deletions"], *whole.hidden})):
+        for start in sorted(starts):
+            event.add(name, _moment(start, zone))
+    yield event
+    length = _length(told)
+    for original in sorted({*told["exceptions"], *whole.occurrences} - {*told["deletions"], *whole.hidden}):
+        start, end = told["exceptions"].get(original) or (original, _later(original, length))
+        when = {"start": start, "end": end, "zone": zone}
+        meeting = whole.occurrences.get(original)
+        own = values if meeting is None else meeting.values
+        if meeting is not None and meeting.values.get("when"):
+            when = {**when, **{name: meeting.values["when"][name] for name in ("start", "end")}}
+        if original in told["exceptions"] or (when["start"], when["end"]) != (start, end) or (
+                any(own.get(name) != values.get(name) for name, _prop in WORDS) or own.get("status") == "cancelled"):
+            place = original if told["all_day"] or len(original) > 10 else on_day(original, told["start"], zone)
+            yield _event(uid, place, when, own, now)
+
+
+def occurrences_between(told: Mapping[str, Any], first: str, last: str) -> list[str]:
+    """The original starts that a recurrence has by its rule from a day before one start to a day after another."""
+    import icalendar
+    import recurring_ical_events
+
+    calendar, day = icalendar.Calendar(), timedelta(days=1)
+    event = _event("series", None, told, {}, datetime.now(UTC))
+    if told["rule"]:
+        event.add("RRULE", icalendar.vRecur.from_ical(told["rule"]))
+    for start in told["dates"]:
+        event.add("RDATE", _moment(start, told["zone"]))
+    calendar.add_component(event)
+    found = recurring_ical_events.of(calendar).between(_moment(first, None) - day, _moment(last, None) + day)
+    return sorted({_original(one["DTSTART"].dt) for one in found})
+
+
+def _original(moment: date | datetime) -> str:
+    if isinstance(moment, datetime):
+        return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return moment.isoformat()
+
+
+def _event(
+    uid: str, original: str | None, when: Mapping[str, Any], values: Mapping[str, Any], now: datetime
+) -> Any:
+    import icalendar
+
+    event, zone = icalendar.Event(), when.get("zone")
     event.add("UID", uid)
     event.add("DTSTAMP", now.astimezone(UTC))
-    event.add("DTSTART", start)
+    event.add("DTSTART", _moment(when["start"], zone))
     event.add("DTEND", _moment(when["end"], zone))
     if original is not None:
         event.add("RECURRENCE-ID", _moment(original, zone))
-    for name, prop in (("subject", "SUMMARY"), ("location", "LOCATION"), ("description", "DESCRIPTION"),
-                       ("join_url", "URL")):
+    for name, prop in WORDS:
         if values.get(name):
             event.add(prop, values[name])
     if values.get("status") == "cancelled":
@@ -48,9 +116,19 @@ def _event(event: Any, state: RecordState, now: datetime) -> Any:
     return event
 
 
+def _length(told: Mapping[str, Any]) -> timedelta:
+    """How long an occurrence lasts: by the clock that counts seconds, as Exchange and RFC 5545 agree for short ones."""
+    return datetime.fromisoformat(told["end"]) - datetime.fromisoformat(told["start"])
+
+
+def _later(start: str, length: timedelta) -> str:
+    until = datetime.fromisoformat(start) + length
+    return until.date().isoformat() if len(start) == 10 else until.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 def _identity(state: RecordState, start: str) -> tuple[str, str | None]:
-    """UID and, for an occurrence, its original start; a moved occurrence, whose original start is not known here, is
-    a meeting of its own."""
+    """UID and, for an occurrence, its original start; a moved occurrence whose series is not known is a meeting of its
+    own."""
     uid, key = state.values.get("uid"), state.values.get("key")
     if uid and key == meeting_key(uid, "single"):
         return str(uid), None

@@ -111,8 +111,12 @@ def export_ics(
     rep: Annotated[str | None, typer.Option("--as", metavar="REP", help="Only meetings of this person.")] = None,
     project: ProjectOption = Path(), json: JsonOption = False,
 ) -> None:
-    """Write meetings as a calendar file, without attendees: importing it anywhere invites nobody."""
+    """Write meetings as a calendar file, each series as one object with its rule, its exceptions and its deletions.
+
+    Attendees are left out: importing the file anywhere invites nobody.
+    """
     from sidefeed.calendars.export import meetings_file
+    from sidefeed.calendars.series import wholes
     from sidefeed.project import Project
 
     with errors(json):
@@ -123,8 +127,10 @@ def export_ics(
                       if rep is None or str(state.values.get("email") or "").casefold() == rep.casefold()}
             found = [state for state in tx.each_record("meeting") if not state.deleted
                      and not state.values.get("withdrawn") and (rep is None or state.values.get("owner") in owners)]
+            series, alone = wholes(tx, found)
         store.close()
-        _write(out, meetings_file(found, opened.now()), len(found), "meetings", json=json)
+        content = meetings_file(alone, opened.now(), series)
+        _write(out, content, len(found), "meetings", json=json, series=len(series))
 
 
 @export_app.command("vcf")
@@ -142,9 +148,11 @@ def export_vcf(out: OutOption, project: ProjectOption = Path(), json: JsonOption
         _write(out, contacts_file(found, companies), len(found), "contacts", json=json)
 
 
-def _write(out: Path, content: bytes, number: int, what: str, *, json: bool) -> None:
+def _write(out: Path, content: bytes, number: int, what: str, *, json: bool, series: int | None = None) -> None:
     out.write_bytes(content)
     if json:
-        output.print_json({"ok": True, "file": str(out), what: number})
+        output.print_json({"ok": True, "file": str(out), what: number} | (
+            {} if series is None else {"series": series}))
     else:
-        output.out.print(f"{number} {what} in {escape(str(out))}.")
+        of_series = f", {series} series among them" if series else ""
+        output.out.print(f"{number} {what}{of_series} in {escape(str(out))}.")

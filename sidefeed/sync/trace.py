@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sidefeed.calendars.policy import SECRET
+from sidefeed.calendars.recurrence import SERIES
 from sidefeed.calendars.redact import masked
 from sidefeed.connector import ConnectorError, Stream
 from sidefeed.mapping import ObjectMap
@@ -113,11 +114,12 @@ def _fields(
     read = {}
     for name, (om, image) in says.items():
         read[name] = om.read(image, refs.inward(tx, om, [image]))[0]
-    secret = SECRET if state.entity == "meeting" else ()
+    secret = SECRET if state.entity in ("meeting", SERIES) else ()
+    entity = engine.mappings.entities.get(state.entity)  # none for what no mapping maps, such as a series
     values = masked(state.values, secret)
     heads = tx.head_details({rev for name in state.values for rev in state.heads_of(name)})
     rows = []
-    for name, spec in engine.mappings.entities[state.entity].fields.items():
+    for name, spec in (entity.fields if entity else {}).items():
         told = {system: masked(mine, secret)[name] for system, mine in read.items() if name in mine}
         if name not in values and not told:
             continue
