@@ -231,6 +231,17 @@ def test_a_guard_parks_the_run_until_somebody_approves(running: Running) -> None
     with pytest.raises(RunFailed, match="Parked"):
         running.local.sync()
 
+    unknown = running.local.run("decide/parked", {"decision": "approve", "run": "no-such-run"})
+    assert unknown["state_type"] == "FAILED" and "no-such-run" in unknown["state"]["message"]
+    before = len(running.office.hubspot_deals())
+    decided = running.local.run("decide/parked", {"decision": "approve", "run": "latest"})
+    assert decided["state_type"] == "COMPLETED", decided["state"]["message"]
+    gone = {row["feed"]: row["deleted"] for row in json.loads(running.artifacts(decided)["approved"])}
+    assert before - len(running.office.hubspot_deals()) == gone["hubspot deals"] > 10
+    nothing = running.local.run("decide/parked", {"decision": "approve", "run": "latest"})
+    assert nothing["state_type"] == "FAILED" and "no run waits" in nothing["state"]["message"]
+
+    running.office.delete_deals(25)
     assert running.local.sync(approve=True).written["hubspot deals"]["delete"] > 0
 
 
