@@ -5,6 +5,7 @@ A mutant that survives means that the harness is blind there, which is worse tha
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -25,6 +26,7 @@ from sidefeed.sync.budget import Budget, Meter
 from sidefeed.sync.plan import content_digest
 from sidefeed.workspace import Draft, LeaseHeld, Store, store
 from sidefeed.workspace.store import Transaction
+from tests import nightly
 from tests.sync.test_engine import Office
 from tests.sync.test_histories import Histories, LateHistories, profile
 from tests.sync.test_kill_sweep import a_busy_morning, first_contact, sweep
@@ -750,6 +752,19 @@ def test_the_scenes_hold_while_every_safeguard_is_on(mutant: Mutant, tmp_path: P
 def test_eager_feeds_hold_while_every_safeguard_is_on() -> None:
     run_state_machine_as_test(EagerHistories, settings=settings(  # type: ignore[no-untyped-call]
         profile(6), phases=[Phase.generate]))
+
+
+@pytest.mark.slow
+def test_a_night_names_the_seed_and_the_steps_of_what_fails_and_goes_on(
+    monkeypatch: Patch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert nightly.main(["--histories", "2", "--steps", "3", "--kind", "Histories", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["failures"] == []
+    deletion_stays(monkeypatch)
+    assert nightly.main(["--histories", "6", "--seed", "7", "--kind", "Histories", "--json"]) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert told["histories"] >= 6 and "state.person_deletes(" in told["failures"][0]["steps"]
+    assert told["failures"][0]["seed"] == 7
 
 
 def test_the_table_of_mutants_is_current() -> None:
