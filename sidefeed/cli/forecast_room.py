@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,19 +102,6 @@ def files(
             export.write_workbook(sheets, xlsx, about)
     except OSError as error:
         raise EntryError(f"{error.filename or 'the output'} cannot be written: {error.strerror}.") from None
-
-
-def about_sheet(view: View, trust: str, problems: Sequence[str]) -> dict[str, str]:
-    days = f" ({view.period.start} to {view.period.end})" if view.period.start or view.period.end else ""
-    return {"What": f"Sidefeed forecast: {view.measure}", "Period": view.period.name + days, "Whose": view.node,
-            "Currency": view.into or "each deal's own", "Trust": trust, "To mend": "\n".join(problems) or "nothing",
-            "Definitions": "docs/forecast.md of Sidefeed; every amount is exact, and rounded nowhere"}
-
-
-def with_system(system: str, table: pd.DataFrame) -> pd.DataFrame:
-    table = table.copy()
-    table.insert(0, "system", system)
-    return table
 
 
 def print_steps(title: str, steps: pd.DataFrame, listed: pd.DataFrame) -> None:

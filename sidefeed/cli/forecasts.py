@@ -19,7 +19,6 @@ from sidefeed.cli.forecast_room import (
     PeriodOption,
     Teams,
     Xlsx,
-    about_sheet,
     files,
     money,
     opened,
@@ -27,7 +26,6 @@ from sidefeed.cli.forecast_room import (
     print_steps,
     print_table,
     signed,
-    with_system,
 )
 from sidefeed.cli.output import ATTENTION, USAGE
 from sidefeed.cli.shared import JsonOption, ProjectOption
@@ -73,6 +71,7 @@ def forecast(
             output.fail(f"put the options behind the word: sidefeed forecast {context.invoked_subcommand} --...", USAGE,
                         json=json)
         return
+    from sidefeed.forecast import workbook
     from sidefeed.forecast.overview import forecast_in, grouped
     from sidefeed.forecast.rollup import BY
 
@@ -83,10 +82,8 @@ def forecast(
         found = forecast_in(tx, one.mappings, one.view(tx, as_of, period, node, measure, currency, teams))
         table = grouped(found, tx, by, one.calendar) if by else None
         shown = found.nodes if table is None else table
-        files(shown, csv_file, parquet, xlsx, {
-            "Forecast": shown, "Sources": found.sources, "Currencies": found.rated, "Trust": found.stamp.sources,
-            "Disputes": found.stamp.range, "Capture": found.stamp.capture, "Deals": found.deals},
-            about_sheet(found.view, found.stamp.sentence(), found.problems))
+        files(shown, csv_file, parquet, xlsx, workbook.sheets(found, table),
+              workbook.about(found.view, found.stamp.sentence(), found.problems))
         if json:
             from sidefeed.forecast import records
 
@@ -127,19 +124,14 @@ def bridge(
     csv_file: Csv = None, parquet: Parquet = None, xlsx: Xlsx = None,
 ) -> None:
     """Why a system's own report shows another total, step by step to the cent, as of now. Each step lists its deals."""
-    import pandas as pd
-
-    from sidefeed.forecast import records
+    from sidefeed.forecast import records, workbook
     from sidefeed.forecast.reconcile import reconcile_in
 
     with opened(project, json) as one, one.store.read() as tx:
         about = one.view(tx, "", period, node, measure, currency)
         found = reconcile_in(tx, one.mappings, about.scope(tx), system)
-        all_steps, all_deals = (
-            pd.concat([with_system(name, getattr(made, part)) for name, made in found.items()], ignore_index=True)
-            if found else pd.DataFrame() for part in ("steps", "deals"))
-        files(all_deals, csv_file, parquet, xlsx, {"Bridge": all_steps, "Deals": all_deals},
-               about_sheet(about, "As of now", ()))
+        sheets = workbook.bridge_sheets(found)
+        files(sheets["Bridge deals"], csv_file, parquet, xlsx, sheets, workbook.about(about, "As of now", ()))
         if json:
             output.print_json({name: {"steps": records(made.steps), "deals": records(made.deals)}
                                for name, made in found.items()})
@@ -158,7 +150,7 @@ def waterfall(
     csv_file: Csv = None, parquet: Parquet = None, xlsx: Xlsx = None,
 ) -> None:
     """Why the number moved between two days: one reason for each deal, amounts apart, and who did it."""
-    from sidefeed.forecast import explain, records
+    from sidefeed.forecast import explain, records, workbook
     from sidefeed.forecast.view import parse_moment
 
     with opened(project, json) as one:
@@ -172,8 +164,7 @@ def waterfall(
             scopes = about.scopes(tx, start)
         found = explain(one.store, start, end, scopes)
         span = f"{start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC"
-        sheets = {"Waterfall": found.steps, "Deals": found.deals, "Gross": found.gross, "Moves": found.moves}
-        files(found.deals, csv_file, parquet, xlsx, sheets, about_sheet(about, span, ()))
+        files(found.deals, csv_file, parquet, xlsx, workbook.waterfall_sheets(found), workbook.about(about, span, ()))
         if json:
             output.print_json({"start": found.start.isoformat(), "end": found.end.isoformat(),
                                "steps": records(found.steps), "deals": records(found.deals),
@@ -192,7 +183,7 @@ def deals(
     csv_file: Csv = None, parquet: Parquet = None, xlsx: Xlsx = None,
 ) -> None:
     """The deals of a number, as they stood on any day, with both amounts where a currency is reported in."""
-    from sidefeed.forecast import converted, records
+    from sidefeed.forecast import converted, records, workbook
     from sidefeed.forecast.frames import deals_in
     from sidefeed.forecast.history import deals as deals_of
 
@@ -203,7 +194,7 @@ def deals(
         found = about.rates(tx)
         shown = converted(table, found) if found else table
         problems = found.problems() if found else []
-        files(shown, csv_file, parquet, xlsx, {"Deals": shown}, about_sheet(about, "", problems))
+        files(shown, csv_file, parquet, xlsx, {"Deals": shown}, workbook.about(about, "", problems))
         if json:
             output.print_json({"deals": records(shown), "problems": problems})
         elif csv_file != Path("-"):
@@ -228,7 +219,7 @@ def accuracy(
 ) -> None:
     """What each method says of the current period, and how far it was off in finished ones, beside "same as last
     period"."""
-    from sidefeed.forecast import records
+    from sidefeed.forecast import records, workbook
     from sidefeed.forecast.accuracy import assess
 
     if every not in ("year", "quarter", "month"):
@@ -238,7 +229,7 @@ def accuracy(
         found = assess(tx, about, one.calendar, kind=every)  # type: ignore[arg-type]
         tables = {"Predicted": found.predicted, "Accuracy": found.accuracy, "Calibration": found.calibration,
                   "Tests": found.tests}
-        files(found.accuracy, csv_file, parquet, xlsx, tables, about_sheet(about, f"for {found.period.name}", ()))
+        files(found.accuracy, csv_file, parquet, xlsx, tables, workbook.about(about, f"for {found.period.name}", ()))
         if json:
             output.print_json({"period": found.period.name, "tested": [one.name for one in found.tested],
                                **{name.lower(): records(table) for name, table in tables.items()}})
@@ -258,14 +249,14 @@ def measures(
 
     A person sees the own numbers, a team the medians of its people; nobody is ranked.
     """
-    from sidefeed.forecast import records
+    from sidefeed.forecast import records, workbook
     from sidefeed.forecast.measures import measured
 
     with opened(project, json) as one, one.store.read() as tx:
         about = one.view(tx, "", "all", node, "open", "own")
         tables = measured(tx, about, one.project.settings.forecast.qualification,
                           one.project.settings.forecast.reason_field)
-        files(next(iter(tables.values())), None, None, xlsx, tables, about_sheet(about, "As of now", ()))
+        files(next(iter(tables.values())), None, None, xlsx, tables, workbook.about(about, "As of now", ()))
         if json:
             output.print_json({name.lower().replace(" ", "_"): records(table) for name, table in tables.items()})
         else:
@@ -279,14 +270,14 @@ def coverage(
     node: Node = "", currency: Currency = "", csv_file: Csv = None, parquet: Parquet = None, xlsx: Xlsx = None,
 ) -> None:
     """What is missing to each quota, how much is open for it, and how much of the work is captured at all."""
-    from sidefeed.forecast import records
+    from sidefeed.forecast import records, workbook
     from sidefeed.forecast.overview import forecast_in
 
     with opened(project, json) as one, one.store.read() as tx:
         found = forecast_in(tx, one.mappings, one.view(tx, as_of, period, node, "committed", currency))
         table = found.nodes[["name", "kind", "level", "currency", "quota", "won", "gap", "open", "coverage"]]
         files(table, csv_file, parquet, xlsx, {"Coverage": table, "Capture": found.stamp.capture},
-               about_sheet(found.view, found.stamp.sentence(), found.problems))
+               workbook.about(found.view, found.stamp.sentence(), found.problems))
         if json:
             output.print_json({"nodes": records(table), "capture": records(found.stamp.capture)})
         elif csv_file != Path("-"):

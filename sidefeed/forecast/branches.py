@@ -9,10 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from sidefeed.forecast.hierarchy import EVERYONE, Hierarchy
-
-NOBODY = "nobody"
-"""The branch of deals without an owner."""
+from sidefeed.forecast.hierarchy import EVERYONE, NOBODY, Hierarchy
 
 
 @dataclass(slots=True)

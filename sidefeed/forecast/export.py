@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping
+from contextlib import nullcontext
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO, TextIO
 
 import pandas as pd
 
@@ -73,7 +74,7 @@ def _decimals(values: list[Any], pa: Any) -> Any:
     return pa.array(values, pa.decimal128(_DIGITS, places))
 
 
-def write_workbook(sheets: Mapping[str, pd.DataFrame], path: Path, about: Mapping[str, str]) -> None:
+def write_workbook(sheets: Mapping[str, pd.DataFrame], to: Path | BinaryIO, about: Mapping[str, str]) -> None:
     """Frames as a workbook: one sheet each, with formats, a frozen header and a filter, after one that says what it is.
 
     ``about``: lines of the first sheet, such as the day, the period and the trust stamp.
@@ -82,7 +83,7 @@ def write_workbook(sheets: Mapping[str, pd.DataFrame], path: Path, about: Mappin
 
     options = {"strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False,
                "constant_memory": True, "remove_timezone": True}
-    with path.open("wb") as out, xlsxwriter.Workbook(out, options) as book:
+    with to.open("wb") if isinstance(to, Path) else nullcontext(to) as out, xlsxwriter.Workbook(out, options) as book:
         formats = {"header": book.add_format({"bold": True, "bottom": 1, "text_wrap": True, "valign": "top"}),
                    "money": book.add_format({"num_format": "#,##0.00;[Red]-#,##0.00"}),
                    "date": book.add_format({"num_format": "yyyy-mm-dd"}),

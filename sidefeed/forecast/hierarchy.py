@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 EVERYONE = "everyone"
 """The root: every owner, also those in no team, and deals without an owner."""
 
+NOBODY = "nobody"
+"""The node of deals without an owner."""
+
 COLUMNS = ("team", "member", "kind", "role", "from", "to")
 """The columns of a CSV file of memberships; all but the first two may be missing."""
 
@@ -62,9 +65,17 @@ class Hierarchy:
         """Everybody whose deals count to a node; None for the root, which is everybody there is."""
         if node == EVERYONE:
             return None
+        if node == NOBODY:
+            return frozenset(("",))
         if node not in self.teams:
             return frozenset({node})
         return frozenset(person for person in self.people if node in self.path(person))
+
+    def within(self, owners: frozenset[str]) -> Hierarchy:
+        """What of the tree belongs to these people: they, and the teams above them."""
+        kept = {node for person in self.people & owners for node in self.path(person)}
+        return Hierarchy({child: parent for child, parent in self.parent.items() if child in kept},
+                         self.people & owners, self.leads)
 
 
 class Led(Protocol):

@@ -86,22 +86,31 @@ def forecast(store: Store, mappings: Mappings, view: View | None = None) -> Fore
 def forecast_in(tx: Transaction, mappings: Mappings, view: View | None = None) -> Forecast:
     """As `forecast`, inside a transaction."""
     view = view or View(local_day(tx.store.now(), "UTC"), Period("all", None, None))
-    tree, deals = view.tree(tx), deals_of(tx, view.as_of)
+    tree, deals = view.tree(tx), seen(deals_of(tx, view.as_of), view)
     scope = view.scope(tx, tree)
     people = People(tx, view.as_of)
     names = {id: people.name(id) for id in {*tree.people, *(one for one in plain(deals["owner_id"]) if one)}}
-    everybody = replace(scope, owners=tree.owners(view.node))
-    nodes = rollup(deals, everybody, tree, node=view.node, names=names,
-                   said=standing(calls(tx, view.as_of), view.period), quota=quotas(tx, view.period, view.as_of))
-    found = stamp(tx, mappings, deals, scope, view.as_of)
+    said, quota = standing(calls(tx, view.as_of), view.period), quotas(tx, view.period, view.as_of)
+    told = view.told(tx, {key[0] for key in (*said, *quota)})
+    nodes = rollup(deals, scope, tree, node=view.node, names=names,
+                   said={key: one for key, one in said.items() if key[0] in told},
+                   quota={key: one for key, one in quota.items() if key[0] in told})
+    found = stamp(tx, mappings, deals, scope, view.as_of, view.seen)
     rates = view.rates(tx)
     rated = frame([], RATED) if rates is None else _rated(deals, scope, rates)
     sources = {"workspace": deals}
     if view.as_of is None:
-        sources |= {system: system_deals(tx, mappings, system) for system in deal_systems(mappings)}
+        sources |= {system: seen(system_deals(tx, mappings, system), view) for system in deal_systems(mappings)}
     problems = [*(rates.problems() if rates else []), *_gaps(deals, scope)]
     return Forecast(view, totals(deals, scope), nodes, compare(sources, replace(scope, convert=None)), rated, found,
                     tuple(problems), deals)
+
+
+def seen(deals: pd.DataFrame, view: View) -> pd.DataFrame:
+    """Of a frame of deals those that the reader may see."""
+    if view.seen is None:
+        return deals
+    return deals[deals["owner_id"].fillna("").isin(view.seen)].reset_index(drop=True)
 
 
 def _rated(deals: pd.DataFrame, scope: Scope, rates: Rates) -> pd.DataFrame:

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sidefeed.forecast.branches import NOBODY, branches
+from sidefeed.forecast.branches import branches
 from sidefeed.forecast.columns import codes, in_period, owned
 from sidefeed.forecast.frames import EXACT, Deal, Schema, deals_in, exact_sums, frame, plain
-from sidefeed.forecast.hierarchy import EVERYONE, Hierarchy
+from sidefeed.forecast.hierarchy import EVERYONE, NOBODY, Hierarchy
 from sidefeed.forecast.scope import NO_CURRENCY, Scope
 
 NUMBERS = ("won", "commit", "best_case", "pipeline", "omitted", "lost")

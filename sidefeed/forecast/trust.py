@@ -94,11 +94,13 @@ def _read(row: Mapping[str, Any]) -> str:
 
 
 def stamp(
-    tx: Transaction, mappings: Mappings, deals: pd.DataFrame, scope: Scope, moment: datetime | None = None
+    tx: Transaction, mappings: Mappings, deals: pd.DataFrame, scope: Scope, moment: datetime | None = None,
+    owners: frozenset[str] | None = None,
 ) -> Stamp:
-    """The stamp of a number: of ``deals`` counted by ``scope``, as of a moment (None: now)."""
+    """The stamp of a number: of ``deals`` counted by ``scope``, as of a moment (None: now); ``owners`` as `capture`
+    takes them."""
     return stamp_of(tx, mappings, totals(deals, scope), disputes(tx, deals, moment), scope, moment,
-                    captured=capture(tx, mappings, deals, moment))
+                    captured=capture(tx, mappings, deals, moment, owners))
 
 
 def stamp_of(
@@ -151,8 +153,12 @@ def _last_change(tx: Transaction, system: str, upto: int | None) -> str | None:
     return utc_text(datetime.fromtimestamp(int(found[:13]) / 1000, UTC)) if found else None
 
 
-def capture(tx: Transaction, mappings: Mappings, deals: pd.DataFrame, moment: datetime | None = None) -> pd.DataFrame:
-    """How much of the work is captured, with the columns of `CAPTURE`."""
+def capture(
+    tx: Transaction, mappings: Mappings, deals: pd.DataFrame, moment: datetime | None = None,
+    owners: frozenset[str] | None = None,
+) -> pd.DataFrame:
+    """How much of the work is captured, with the columns of `CAPTURE`: of these deals, and of the meetings of these
+    owners (None: of everybody)."""
     status = plain(deals["status"])
     live = {id for id, one in zip(plain(deals["record"]), status, strict=True) if one != "lost"}
     rows = []
@@ -166,11 +172,11 @@ def capture(tx: Transaction, mappings: Mappings, deals: pd.DataFrame, moment: da
         held = [value not in (None, "") for value in plain(deals[column])]
         rows.append((f"open deals with {what}", sum(a and b for a, b in zip(held, is_open, strict=True)),
                      sum(is_open)))
-    rows.append(("meetings of the last 30 days filed with a deal or an account", *_meetings(tx, moment)))
+    rows.append(("meetings of the last 30 days filed with a deal or an account", *_meetings(tx, moment, owners)))
     return frame(([what, count, of, percent(count, of)] for what, count, of in rows), CAPTURE)
 
 
-def _meetings(tx: Transaction, moment: datetime | None) -> tuple[int, int]:
+def _meetings(tx: Transaction, moment: datetime | None, owners: frozenset[str] | None) -> tuple[int, int]:
     """(filed, all) meetings with outside people whose start lies in the last thirty days."""
     end = moment or tx.store.now()
     start, until = utc_text(end - RECENT)[:10], utc_text(end)[:10]
@@ -178,6 +184,8 @@ def _meetings(tx: Transaction, moment: datetime | None) -> tuple[int, int]:
     for state in states(tx, "meeting", moment):
         begins = str((state.values.get("when") or {}).get("start") or "")[:10]
         if state.deleted or not start <= begins <= until or state.values.get("status") == "cancelled":
+            continue
+        if owners is not None and (state.values.get("owner") or "") not in owners:
             continue
         known += 1
         filed += bool(state.values.get("about"))

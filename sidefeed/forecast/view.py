@@ -4,7 +4,7 @@ people use at the command line, on the page and in a notebook."""
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Literal
@@ -42,9 +42,22 @@ class View:
     zone: str = "UTC"
     led: Mapping[str, Led] = field(default_factory=dict, compare=False)
     """Who leads whom where no team was entered: `hierarchy.led` of ``[people]``."""
+    seen: frozenset[str] | None = None
+    """The owners whose deals the reader may see (``""``: nobody's); None is everybody. Nothing of others is told."""
 
     def tree(self, tx: Transaction) -> Hierarchy:
-        """The teams that the report is rolled up by."""
+        """The teams that the report is rolled up by; of those that the reader sees, where not everybody is seen."""
+        found = self._tree(tx)
+        return found if self.seen is None else found.within(self.seen)
+
+    def told(self, tx: Transaction, nodes: Iterable[str]) -> set[str]:
+        """Those of the nodes of which the reader sees everybody, so that what was said of them may be told."""
+        if self.seen is None:
+            return set(nodes)
+        tree = self._tree(tx)
+        return {node for node in nodes if (owners := tree.owners(node)) is not None and owners <= self.seen}
+
+    def _tree(self, tx: Transaction) -> Hierarchy:
         if self.teams == "now":
             return hierarchy(tx, local_day(tx.store.now(), self.zone), led=self.led)
         return hierarchy(tx, self.today, self.as_of, led=self.led)
@@ -54,8 +67,13 @@ class View:
 
     def scope(self, tx: Transaction, tree: Hierarchy | None = None) -> Scope:
         """Which deals the report counts, and how."""
-        owners = (tree or self.tree(tx)).owners(self.node)
+        owners = self.owners(tree or self.tree(tx))
         return Scope(self.measure, self.period.start, self.period.end, owners, self.rates(tx))
+
+    def owners(self, tree: Hierarchy) -> frozenset[str] | None:
+        """Whose deals count: those of the node that the reader sees; None for everybody's."""
+        found = tree.owners(self.node)
+        return found if self.seen is None else self.seen if found is None else found & self.seen
 
     def at(self, moment: datetime) -> View:
         """The same report as of another moment."""
@@ -67,7 +85,8 @@ class View:
         first = self.at(start)
         found: list[tuple[datetime, Scope]] = [(start, first.scope(tx))]
         for moment in self._turns(tx, first.today, start, end):
-            owners = self.at(moment).tree(tx).owners(self.node)
+            then = self.at(moment)
+            owners = then.owners(then.tree(tx))
             if owners != found[-1][1].owners:
                 found.append((moment, replace(found[-1][1], owners=owners)))
         if self.into:

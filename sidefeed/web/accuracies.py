@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 from fastapi import APIRouter, HTTPException
@@ -10,14 +10,9 @@ from fastapi.responses import HTMLResponse
 
 from sidefeed.forecast.accuracy import Assessment, assess
 from sidefeed.forecast.frames import plain
-from sidefeed.forecast.hierarchy import EVERYONE, Hierarchy
 from sidefeed.forecast.methods import ENOUGH
-from sidefeed.forecast.periods import Period
-from sidefeed.forecast.scope import Scope
-from sidefeed.forecast.view import View as ForecastView
 from sidefeed.web.desk import SignedIn
-from sidefeed.web.view import View, view_of
-from sidefeed.workspace import Transaction
+from sidefeed.web.view import ALL, View, view_of
 
 router = APIRouter(include_in_schema=False)
 
@@ -25,41 +20,34 @@ WORDS = {"last period": "The same as last quarter", "category": "Won and committ
          "pace": "The usual pace", "survival": "Deals like these before"}
 
 
-@dataclass(frozen=True, slots=True)
-class _Seen(ForecastView):
-    """A view that counts the deals of these owners: those of the chosen node that the visitor may see."""
-
-    owners: frozenset[str] | None = None
-
-    def scope(self, tx: Transaction, tree: Hierarchy | None = None) -> Scope:
-        return Scope(self.measure, self.period.start, self.period.end, self.owners)
-
-
 @router.get("/accuracy")
 def accuracy(visitor: SignedIn) -> HTMLResponse:
     if not visitor.person.sees_amounts:
         raise HTTPException(403, "How far forecasts were off is told in amounts, and your role sees none.")
     view = view_of(visitor)
-    found, fresh = visitor.desk.board.figure(
+    made, fresh = visitor.desk.board.figure(
         f"accuracy {view.node.key} {view.owners}", visitor.snapshot.rev, lambda: _assessed(view))
-    if found is None:
+    if made is None:
         return visitor.render("accuracy.html", view=view, found=None, fresh=False, period=None)
+    found, submitted = made
     return visitor.render(
         "accuracy.html", view=view, found=found, fresh=fresh, period=found.period.name, words=WORDS, enough=ENOUGH,
-        predicted=_of(found.predicted, view.currency), tested=_of(found.accuracy, view.currency),
+        predicted=_of(found.predicted, view.currency, submitted=submitted),
+        tested=_of(found.accuracy, view.currency, submitted=submitted),
         calibration=_dicts(found.calibration), periods=[one.name for one in found.tested])
 
 
-def _assessed(view: View) -> Assessment:
-    seen = _Seen(view.visitor.now.date(), Period("all", None, None), None,
-                 EVERYONE if view.node is view.root and view.owners is None else view.node.key, "won",
-                 owners=view.owners)
+def _assessed(view: View) -> tuple[Assessment, bool]:
+    """What each method says and was off by, and whether what was submitted may be told with it."""
     with view.visitor.desk.store.read() as tx:
-        return assess(tx, seen, view.visitor.desk.board.quarters.calendar)
+        report = replace(view.report, period=ALL, measure="won")
+        return (assess(tx, report, view.visitor.desk.board.quarters.calendar),
+                view.visitor.owners is None or bool(report.told(tx, [report.node])))
 
 
-def _of(table: Any, currency: str) -> list[dict[str, Any]]:
-    return [row for row in _dicts(table) if row["currency"] == currency]
+def _of(table: Any, currency: str, *, submitted: bool) -> list[dict[str, Any]]:
+    return [row for row in _dicts(table) if row["currency"] == currency and (
+        submitted or row["method"] != "submission")]
 
 
 def _dicts(table: Any) -> list[dict[str, Any]]:

@@ -12,17 +12,17 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
+from datetime import date
 from decimal import Decimal
-from itertools import product
 from typing import Any, NamedTuple, TypeVar
 
 import pandas as pd
 import sqlalchemy as sa
 
-from sidefeed.forecast import DEALS, Bridge, Scope, bridge, frame, system_deals
+from sidefeed.forecast import DEALS, Bridge, Dispute, Scope, bridge, dispute, frame, system_deals
 from sidefeed.forecast.frames import Deal as ForecastDeal
 from sidefeed.forecast.frames import deals_in
-from sidefeed.forecast.history import CATEGORY_OF_STAGE
+from sidefeed.forecast.history import deal_of
 from sidefeed.forecast.periods import Calendar
 from sidefeed.forecast.reconcile import with_origin
 from sidefeed.mapping import Mapping as Mappings
@@ -31,8 +31,6 @@ from sidefeed.workspace import RecordState, Store, Transaction
 from sidefeed.workspace import tables as t
 from sidefeed.workspace.clock import utc_text
 
-_DECIDING = ("money", "stage", "forecast_category", "close_date")
-"""Fields that decide whether and how much of a deal counts."""
 REST = 10
 """A figure that took a second to make is not made again for as many seconds: busy days must not slow the pages."""
 FEW = 2000
@@ -45,8 +43,8 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class Deal:
-    """One live deal. ``owner`` is empty where nobody owns it; ``could_be`` holds every way it would count if its
-    conflicts ended otherwise."""
+    """One live deal. ``owner`` is empty where nobody owns it; ``close`` is what stands there, ``day`` the date that it
+    is, where it is one; ``dispute`` holds every way in which it could count otherwise."""
 
     id: str
     name: str
@@ -54,11 +52,12 @@ class Deal:
     owner_name: str
     stage: str
     close: str | None
+    day: date | None
     next_step: str
     rev: int
     line: Line
     conflicts: tuple[str, ...] = ()
-    could_be: tuple[Line, ...] = ()
+    dispute: Dispute | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,10 +226,10 @@ class Board:
         return next((run.id for run in runs if any((run.counts or {}).get(what) for what in (
             "captured", "written", "recovered", "undone", "refused"))), runs[-1].id if runs else "")
 
-    def sides(self, snapshot: Snapshot) -> tuple[Sides | None, bool]:
+    def sides(self, snapshot: Snapshot, patience: float = PATIENCE) -> tuple[Sides | None, bool]:
         """Every system beside the workspace, and whether that is of this snapshot's revision."""
         run = self.last_run()
-        return self.figure("sides", (snapshot.rev, run), lambda: self._read_sides(self.now(), run))
+        return self.figure("sides", (snapshot.rev, run), lambda: self._read_sides(self.now(), run), patience)
 
     def _read_sides(self, snapshot: Snapshot, run: str) -> Sides:
         known = self._known.get("sides")
@@ -252,10 +251,11 @@ class Board:
         return Sides(snapshot, run, ours, frames, deals,
                      {system: Cube.of_deals(listed, self.quarters) for system, listed in deals.items()}, complete)
 
-    def bridge(self, sides: Sides, system: str, scope: Scope) -> tuple[tuple[Sides, Bridge] | None, bool]:
+    def bridge(self, sides: Sides, system: str, scope: Scope, patience: float = PATIENCE) -> tuple[
+            tuple[Sides, Bridge] | None, bool]:
         """The bridge from one system's total to ours, with the sides that it was made from."""
         return self.figure(f"bridge {system} {scope}", (sides.snapshot.rev, sides.run),
-                           lambda: (sides, self._make_bridge(sides, system, scope)))
+                           lambda: (sides, self._make_bridge(sides, system, scope)), patience)
 
     def _make_bridge(self, sides: Sides, system: str, scope: Scope) -> Bridge:
         kept, here = bridge_parts(sides.deals[system], sides.ours, scope)
@@ -286,29 +286,13 @@ def _user(state: RecordState) -> tuple[str, str]:
 def _deal(state: RecordState, users: Mapping[str, tuple[str, str]], quarters: Quarters) -> Deal:
     values = state.values
     owner = values.get("owner") or ""
-    return Deal(state.id, str(values.get("name") or "without a name"), owner,
-                users[owner][0] if owner in users else "nobody", str(values.get("stage") or ""),
-                values.get("close_date"), str(values.get("next_step") or ""), state.rev,
-                line_of(values, quarters), tuple(state.conflicts), _could_be(state, quarters))
-
-
-def line_of(values: Mapping[str, Any], quarters: Quarters) -> Line:
-    """How a deal with these values counts: what is won is closed and what is lost is omitted, whatever was said."""
-    money = values.get("money") or {}
-    amount = money.get("amount")
-    stage = values.get("stage") or ""
-    return Line(None if amount is None else Decimal(str(amount)), money.get("currency"),
-                CATEGORY_OF_STAGE.get(stage) or values.get("forecast_category") or "pipeline",
-                stage if stage in CATEGORY_OF_STAGE else "open", quarters.of(values.get("close_date")))
-
-
-def _could_be(state: RecordState, quarters: Quarters) -> tuple[Line, ...]:
-    fields = [name for name in _DECIDING if name in state.conflicts]
-    if not fields:
-        return ()
-    sides = [list({repr(head.value): head.value for head in state.conflicts[name]}.values()) for name in fields]
-    return tuple({line_of({**state.values, **dict(zip(fields, chosen, strict=True))}, quarters): None
-                  for chosen in product(*sides)})
+    names = {owner: users[owner][0] if owner in users else "nobody"}
+    found = deal_of(state.id, values, names)
+    line = Line(found.amount, found.currency, found.category, found.status, quarters.of(found.close_date))
+    return Deal(state.id, str(values.get("name") or "without a name"), owner, names[owner],
+                str(values.get("stage") or ""), values.get("close_date"), found.close_date,
+                str(values.get("next_step") or ""), state.rev, line, tuple(state.conflicts),
+                dispute(state, names) if state.conflicts else None)
 
 
 def owner_ids(snapshot: Snapshot, emails: Collection[str] | None) -> frozenset[str] | None:

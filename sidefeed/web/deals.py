@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import pandas as pd
 from fastapi import APIRouter, HTTPException
 from fastapi.responses import HTMLResponse, Response
 
+from sidefeed.forecast.export import write_csv
+from sidefeed.forecast.frames import Schema, frame
 from sidefeed.sync import refs
 from sidefeed.web import wording
 from sidefeed.web.board import ORDERS, Deal, label
@@ -23,6 +25,13 @@ router = APIRouter(include_in_schema=False)
 
 ROWS = 50
 TIMELINE = 100
+
+SHEET: Schema = {
+    "Deal": ("text", "name"), "Owner": ("text", "name"), "Stage": ("text", "stage"), "Category": ("text", "category"),
+    "Status": ("text", "status"), "Quarter": ("text", "of the close date"), "Close date": ("date", "close date"),
+    "Amount": ("decimal", "amount"), "Currency": ("text", "ISO 4217"), "Next step": ("text", "next step"),
+    "In conflict": ("text", "fields"), "Record": ("text", "id")}
+"""The columns of the deals in a file."""
 
 COLUMNS = (("name", "Deal", "name"), ("owner", "Owner", "owner"), ("stage", "Stage", "stage"),
            ("category", "Category", "forecast_category"), ("close", "Close date", "close_date"),
@@ -92,23 +101,17 @@ def deals_csv(visitor: SignedIn) -> Response:
     """The selected deals for a spreadsheet: all of them, amounts as plain decimals."""
     sort, descending = order(visitor)
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\r\n")
-    amounts = visitor.person.sees_amounts
-    writer.writerow(["Deal", "Owner", "Stage", "Category", "Status", "Quarter", "Close date",
-                     *(("Amount", "Currency") if amounts else ()), "Next step", "In conflict", "Record"])
-    for deal in select(visitor.snapshot, selection(visitor), sort, descending=descending):
-        line = deal.line
-        writer.writerow([*map(_harmless, (deal.name, deal.owner_name, deal.stage)), line.category, line.status,
-                         line.quarter, deal.close or "",
-                         *(("" if line.amount is None else f"{line.amount:f}", line.currency or "") if amounts else ()),
-                         _harmless(deal.next_step), " ".join(deal.conflicts), deal.id])
+    write_csv(table(visitor, select(visitor.snapshot, selection(visitor), sort, descending=descending)), text)
     return Response("\ufeff" + text.getvalue(), media_type="text/csv; charset=utf-8",
                     headers={"content-disposition": 'attachment; filename="sidefeed-deals.csv"'})
 
 
-def _harmless(text: str) -> str:
-    """Text that a spreadsheet would take for a formula is marked as text (CSV injection, OWASP)."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+def table(visitor: Visitor, found: Iterable[Deal]) -> pd.DataFrame:
+    """Deals with the columns of `SHEET`; without those of amounts for a role that sees none."""
+    made = frame(((deal.name, deal.owner_name, deal.stage, deal.line.category, deal.line.status, deal.line.quarter,
+                   deal.day, deal.line.amount, deal.line.currency, deal.next_step, " ".join(deal.conflicts), deal.id)
+                  for deal in found), SHEET)
+    return made if visitor.person.sees_amounts else made.drop(columns=["Amount", "Currency"])
 
 
 # -- one record -----------------------------------------------------------------------------------------------------

@@ -20,7 +20,6 @@ from sidefeed.web.sums import (
     CATEGORIES,
     COMMITTED,
     Sum,
-    committed_range,
     in_scope,
     page_number,
     pages,
@@ -46,17 +45,18 @@ def forecast(visitor: SignedIn) -> HTMLResponse:
     sides, fresh = visitor.desk.board.sides(snapshot)
     own = snapshot.cube.by_owner(view.owners, view.quarter, view.currency)
     total = together(own.values())
-    low, high, moving = committed_range(snapshot, view.selection, view.currency)
-    said = promises.said(view)
+    with visitor.desk.store.read() as tx:
+        stamp = trust.stamp(tx, view, total.committed)
+        said = promises.said(tx, view)
     told = said.get(view.node.key, {})
     undated = together(snapshot.cube.by_owner(view.owners, "no date", view.currency).values()).deals
     return visitor.render(
-        "forecast.html", view=view, total=total, low=EXACT.add(total.committed, low),
-        high=EXACT.add(total.committed, high), moving=moving, fresh=fresh, undated=undated if view.quarter else 0,
-        stamp=trust.stamp(visitor, view.owners, sides, moving), quarters=quarters(visitor), any_time=ANY_TIME,
+        "forecast.html", view=view, total=total, between=trust.between(stamp, view.currency), fresh=fresh,
+        undated=undated if view.quarter else 0, stamp=trust.marks(view, stamp), captured=trust.captured(view),
+        quarters=quarters(visitor), any_time=ANY_TIME,
         currencies=snapshot.cube.currencies(visitor.owners), rows=_rows(view, own, sides, said),
         systems=[{"system": name, "name": visitor.source(name)} for name in visitor.desk.board.systems],
-        categories=CATEGORIES, since=SINCE, chosen=_chosen(visitor), mix=_mix(total),
+        categories=CATEGORIES, since=SINCE, chosen=chosen(visitor), mix=_mix(total),
         told=told, adjusted=promises.adjusted(total.committed, told), entries=promises.entries(view),
         may=promises.may(view))
 
@@ -79,7 +79,7 @@ def _rows(
     for node in nodes:
         total = together(own[owner] for owner in node.owners if owner in own)
         top = max(top, total.of(*CATEGORIES[:4]))
-        rows.append({"node": node, "depth": node.depth - view.node.depth, "total": total,
+        rows.append({"node": node, "depth": node.level - view.node.level, "total": total,
                      "said": said.get(node.key, {}), "systems": {
             system: together(sums[owner] for owner in node.owners if owner in sums).committed
             for system, sums in there.items()}})
@@ -160,7 +160,8 @@ def _total(amounts: Any) -> Decimal:
 # -- why it moved ---------------------------------------------------------------------------------------------------
 
 
-def _chosen(visitor: Visitor) -> str:
+def chosen(visitor: Visitor) -> str:
+    """The day that the address compares with, by a key of `SINCE`."""
     wanted = visitor.request.query_params.get("since", "week")
     return wanted if wanted in SINCE else "week"
 
@@ -169,21 +170,21 @@ def _chosen(visitor: Visitor) -> str:
 def moves_card(visitor: SignedIn) -> HTMLResponse:
     """A part of the page: what made the number move since another day."""
     view = view_of(visitor)
-    chosen = _chosen(visitor)
-    start, told = _start(view, chosen)
+    since = chosen(visitor)
+    start, told = start_of(view, since)
     if start is None:
-        return visitor.render("parts/moves.html", view=view, told=told, found=None, fresh=True, chosen=chosen)
+        return visitor.render("parts/moves.html", view=view, told=told, found=None, fresh=True, chosen=since)
     found, fresh = _moves(view, start)
     if found is None:
         return visitor.render("parts/waiting.html", view=view, again=visitor.request.url.path,
-                              query={**view.query, "since": chosen}, what="Rebuilding the deals of that day")
+                              query={**view.query, "since": since}, what="Rebuilding the deals of that day")
     steps = _steps(found.steps, view.currency)
     moved = [one for one in steps[1:-1] if one["deals"]]
     bars = charts.steps((f"{start:%-d %b, %H:%M}", steps[0]["amount"]),
                         [(one["step"], one["step"], one["amount"]) for one in moved], ("now", steps[-1]["amount"]))
     return visitor.render("parts/moves.html", view=view, told=told, found=found, bars=bars, moves=moved, start=start,
-                          fresh=fresh, chosen=chosen, end=steps[-1],
-                          address=lambda step: url(f"/forecast/moves/{step}", since=chosen, **view.query),
+                          fresh=fresh, chosen=since, end=steps[-1],
+                          address=lambda step: url(f"/forecast/moves/{step}", since=since, **view.query),
                           gross=sum(one["moves"] for one in _dicts(found.gross) if one["currency"] == view.currency))
 
 
@@ -191,26 +192,26 @@ def moves_card(visitor: SignedIn) -> HTMLResponse:
 def moved_deals(visitor: SignedIn, step: str, page: str = "1") -> HTMLResponse:
     """The deals of one step of the waterfall: what they were, what they are, and who did it."""
     view = view_of(visitor)
-    start, told = _start(view, _chosen(visitor))
+    start, told = start_of(view, chosen(visitor))
     found, _fresh = _moves(view, start) if start is not None else (None, True)
     rows = [] if found is None else [
         row for row in _dicts(found.deals[found.deals["step"] == step]) if row["currency"] in (view.currency, None)]
     shown, number, last = pages(rows, page_number(page), ROWS)
     return visitor.render("moved_deals.html", view=view, step=step, rows=None if found is None else shown, start=start,
-                          told=told, found=len(rows), page=number, last=last, size=ROWS, chosen=_chosen(visitor),
+                          told=told, found=len(rows), page=number, last=last, size=ROWS, chosen=chosen(visitor),
                           sum=_total(row["amount"] for row in rows))
 
 
 def _moves(view: View, start: datetime) -> tuple[Explained | None, bool]:
     """Why the number moved, and whether that is of this moment."""
     board, store = view.visitor.desk.board, view.visitor.desk.store
-    scope = in_scope(view.period, view.owners)
-    rev = view.visitor.snapshot.rev
-    return board.figure(f"moves {utc_text(start)} {scope}", rev,
-                        lambda: explain(store, start, max(start, store.now()), scope))
+    with store.read() as tx:
+        scopes = view.report.scopes(tx, start)
+    return board.figure(f"moves {utc_text(start)} {[(utc_text(at), scope) for at, scope in scopes]}",
+                        view.visitor.snapshot.rev, lambda: explain(store, start, max(start, store.now()), scopes))
 
 
-def _start(view: View, chosen: str) -> tuple[datetime | None, str]:
+def start_of(view: View, chosen: str) -> tuple[datetime | None, str]:
     """The moment to compare with, and what to tell about it where it is not the one asked for."""
     now = view.visitor.now
     first = _first_reading(view)

@@ -18,6 +18,7 @@ from sidefeed.web.desk import Posted, SignedIn, Visitor, url
 from sidefeed.web.sums import together
 from sidefeed.web.typed import NotUnderstood, amount_of
 from sidefeed.web.view import View, view_of
+from sidefeed.workspace import Transaction
 
 router = APIRouter(include_in_schema=False)
 
@@ -36,13 +37,12 @@ def may(view: View) -> dict[str, bool]:
             for kind in KINDS}
 
 
-def said(view: View) -> dict[str, dict[str, Any]]:
-    """Node -> what was entered for it: kind -> entry, and ``quota``; of this period and currency."""
+def said(tx: Transaction, view: View) -> dict[str, dict[str, Any]]:
+    """Node -> what was entered for it: kind -> entry, and ``quota``; of this period and currency, and of nodes of which
+    the visitor sees everybody."""
     if view.period is None:
         return {}
-    with view.visitor.desk.store.read() as tx:
-        stands = standing(calls(tx), view.period)
-        quota = quotas(tx, view.period)
+    stands, quota = standing(calls(tx), view.period), quotas(tx, view.period)
     found: dict[str, dict[str, Any]] = {}
     for (node, kind, currency), row in stands.items():
         if currency == view.currency:
@@ -50,7 +50,8 @@ def said(view: View) -> dict[str, dict[str, Any]]:
     for (node, currency), amount in quota.items():
         if currency == view.currency:
             found.setdefault(node, {})["quota"] = amount
-    return found
+    told = view.report.told(tx, found)
+    return {node: one for node, one in found.items() if node in told}
 
 
 def entries(view: View) -> list[dict[str, Any]]:
@@ -58,6 +59,8 @@ def entries(view: View) -> list[dict[str, Any]]:
     if view.period is None:
         return []
     with view.visitor.desk.store.read() as tx:
+        if not view.report.told(tx, [view.node.key]):
+            return []
         table = calls(tx)
     columns = [plain(table[name]) for name in table.columns]
     rows = [dict(zip(table.columns, row, strict=True)) for row in zip(*columns, strict=True)]

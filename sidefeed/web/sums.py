@@ -206,30 +206,6 @@ def select(snapshot: Snapshot, selection: Selection, order: str = "name", *, des
     return [deal for deal in (reversed(deals) if descending else deals) if selection.takes(deal)]
 
 
-def committed_range(
-    snapshot: Snapshot, selection: Selection, currency: str
-) -> tuple[Decimal, Decimal, list[Deal]]:
-    """By how much less and more is committed if every conflict ends lowest, or highest, and the deals that decide."""
-    low = high = Decimal(0)
-    moving = []
-    for id in snapshot.disputed:
-        deal = snapshot.deals.get(id)
-        if deal is None or not deal.could_be or not selection.takes_record(deal):
-            continue
-        shown = _counts(deal.line, selection, currency)
-        ways = [_counts(line, selection, currency) for line in deal.could_be]
-        if min(ways) != max(ways):
-            moving.append(deal)
-        low = EXACT.add(low, EXACT.subtract(min(ways), shown))
-        high = EXACT.add(high, EXACT.subtract(max(ways), shown))
-    return low, high, moving
-
-
-def _counts(line: Line, selection: Selection, currency: str) -> Decimal:
-    counted = line.category in COMMITTED and line.currency == currency and selection.takes_line(line)
-    return line.amount or Decimal(0) if counted else Decimal(0)
-
-
 def page_number(text: str) -> int:
     """The page that an address asks for; the first for what is none."""
     return int(text) if text.isascii() and text.isdigit() and len(text) < 9 else 1
@@ -248,12 +224,8 @@ def pages(items: Sequence[_T], number: int, size: int) -> tuple[Sequence[_T], in
 def forecast_deal(deal: Deal) -> ForecastDeal:
     """A deal as `sidefeed.forecast` takes it."""
     line = deal.line
-    try:
-        close = date.fromisoformat(deal.close[:10]) if deal.close else None
-    except ValueError:
-        close = None
     return ForecastDeal(deal.id, deal.name, deal.owner or None, deal.owner_name, deal.stage or None, line.status,
-                        line.category, close, line.currency, line.amount)
+                        line.category, deal.day, line.currency, line.amount)
 
 
 def bridge_parts(
@@ -285,4 +257,4 @@ def in_scope(period: Period | None, owners: frozenset[str] | None, measure: str 
 
 
 __all__ = ["CATEGORIES", "COMMITTED", "NO_DATE", "Cube", "Line", "Quarters", "Selection", "Sum", "bridge_parts",
-           "committed_range", "forecast_deal", "in_scope", "page_number", "pages", "select", "together"]
+           "forecast_deal", "in_scope", "page_number", "pages", "select", "together"]

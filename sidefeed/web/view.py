@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from sidefeed.forecast.branches import Branch, branches
+from sidefeed.forecast.hierarchy import EVERYONE, NOBODY, Hierarchy
 from sidefeed.forecast.periods import Period
+from sidefeed.forecast.view import View as Report
 from sidefeed.web.desk import Visitor
-from sidefeed.web.sums import Selection
-from sidefeed.web.teams import Node, teams, tree
 
 ANY_TIME = "all"
+ALL = Period(ANY_TIME, None, None)
 
 
 @dataclass(slots=True)
@@ -20,8 +22,8 @@ class View:
     quarter: str
     """Empty for any time."""
     currency: str
-    root: Node
-    node: Node
+    root: Branch
+    node: Branch
 
     @property
     def owners(self) -> frozenset[str] | None:
@@ -29,13 +31,14 @@ class View:
         return self.visitor.owners if self.node is self.root else self.node.owners
 
     @property
-    def selection(self) -> Selection:
-        return Selection(self.owners, quarter=self.quarter)
-
-    @property
     def period(self) -> Period | None:
         """None for any time: nobody promises a number without a last day."""
         return self.visitor.desk.board.quarters.period(self.quarter)
+
+    @property
+    def report(self) -> Report:
+        """The same question, as `sidefeed.forecast` is asked it: of what the visitor may see, and nothing else."""
+        return replace(_report(self.visitor), period=self.period or ALL, node=self.node.key)
 
     @property
     def query(self) -> dict[str, str]:
@@ -46,14 +49,30 @@ def view_of(visitor: Visitor) -> View:
     """The view that the address asks for; what it names and nobody has becomes the nearest that there is."""
     query, cube = visitor.request.query_params, visitor.snapshot.cube
     with visitor.desk.store.read() as tx:
-        root = tree(teams(tx, visitor.desk.people, visitor.snapshot, visitor.now.date()), visitor.snapshot,
-                    visitor.owners)
+        root = tree(_report(visitor).tree(tx), visitor)
     node = next((one for one in root.walk() if one.key == query.get("who")), root)
     currencies = cube.currencies(visitor.owners)
     currency = query.get("currency", "")
     wanted = query.get("quarter", "")
     quarter = "" if wanted == ANY_TIME else wanted if wanted in quarters(visitor) else this_quarter(visitor)
     return View(visitor, quarter, currency if currency in currencies else (currencies or [""])[0], root, node)
+
+
+def _report(visitor: Visitor) -> Report:
+    return Report(visitor.now.date(), ALL, led=visitor.desk.people, seen=visitor.owners)
+
+
+def tree(found: Hierarchy, visitor: Visitor) -> Branch:
+    """Everybody whose deals a visitor may see. Where all of them are one team, that team is the root."""
+    owning = {owner for owner, _quarter, _money in visitor.snapshot.cube.cells}
+    names = {id: name for id, (name, _email) in visitor.snapshot.users.items()} | {
+        NOBODY: "Nobody's deals", EVERYONE: "Everybody" if visitor.owners is None else "All you see"}
+    root = branches(found, owning, names, visible=visitor.owners)
+    if visitor.owners is not None and len(root.children) == 1 and root.children[0].kind == "team":
+        root = root.children[0]
+        for one in root.walk():
+            one.level -= 1
+    return root
 
 
 def this_quarter(visitor: Visitor) -> str:

@@ -1,0 +1,82 @@
+"""The forecast and the deals as a workbook, with what the signed-in person sees, and nothing of anybody else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from io import BytesIO
+from threading import Lock
+
+import pandas as pd
+from fastapi import APIRouter, HTTPException
+from fastapi.responses import Response
+
+from sidefeed.forecast import workbook
+from sidefeed.forecast.bridge import Bridge
+from sidefeed.forecast.export import write_workbook
+from sidefeed.forecast.moves import explain
+from sidefeed.forecast.overview import forecast_in
+from sidefeed.web.deals import order, selection, table
+from sidefeed.web.desk import SignedIn
+from sidefeed.web.forecasts import SINCE, chosen, start_of
+from sidefeed.web.sums import in_scope, select
+from sidefeed.web.view import View, view_of
+
+router = APIRouter(include_in_schema=False)
+
+EXCEL = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+LONG = 60.0
+"""Seconds that a file waits for what a page would show later."""
+_ONE = Lock()
+"""One workbook at a time: it holds every deal, and two would take the pages' memory and processor from everybody."""
+
+
+@router.get("/forecast.xlsx")
+def forecast(visitor: SignedIn) -> Response:
+    """The roll-up, each system's bridge, the waterfall, the trust stamp and the deals, as the page shows them."""
+    if not visitor.person.sees_amounts:
+        raise HTTPException(403, "A forecast in a workbook is amounts, and your role sees none. The deals without them "
+                                 "are on the page Deals.")
+    view = view_of(visitor)
+    since = chosen(visitor)
+    start, told = start_of(view, since)
+    with _ONE:
+        with visitor.desk.store.read() as tx:
+            found = forecast_in(tx, visitor.desk.mappings, view.report)
+            scopes = [] if start is None else view.report.scopes(tx, start)
+        bridges, as_of = _bridges(view)
+        sheets = {**workbook.sheets(found), **workbook.bridge_sheets(bridges)}
+        if start is not None:
+            end = max(start, visitor.desk.store.now())
+            sheets |= workbook.waterfall_sheets(explain(visitor.desk.store, start, end, scopes))
+        about = workbook.about(found.view, found.stamp.sentence(), found.problems, view.node.name)
+        about |= {"Bridge": f"as of {as_of}", "Waterfall": told or f"since {SINCE[since]}",
+                  "Made for": f"{visitor.person.name}; it holds what this person may see"}
+        return _file(sheets, about, f"forecast-{view.quarter or 'any-time'}")
+
+
+def _bridges(view: View) -> tuple[dict[str, Bridge], str]:
+    """The bridges that the page shows, and as of when."""
+    board = view.visitor.desk.board
+    sides, _fresh = board.sides(view.visitor.snapshot, LONG)
+    if sides is None:
+        return {}, ""
+    scope = in_scope(view.period, view.owners)
+    made = {system: board.bridge(sides, system, scope, LONG)[0] for system in board.systems}
+    return {system: one[1] for system, one in made.items() if one is not None}, sides.snapshot.as_of
+
+
+@router.get("/deals.xlsx")
+def deals(visitor: SignedIn) -> Response:
+    """The selected deals, all of them; without amounts for a role that sees none."""
+    sort, descending = order(visitor)
+    with _ONE:
+        found = table(visitor, select(visitor.snapshot, selection(visitor), sort, descending=descending))
+        return _file({"Deals": found}, {"What": "Sidefeed deals", "As of": visitor.snapshot.as_of,
+                                        "Made for": visitor.person.name}, "deals")
+
+
+def _file(sheets: Mapping[str, pd.DataFrame], about: Mapping[str, str], name: str) -> Response:
+    out = BytesIO()
+    write_workbook(sheets, out, about)
+    return Response(out.getvalue(), media_type=EXCEL,
+                    headers={"content-disposition": f'attachment; filename="sidefeed-{name}.xlsx"'})
