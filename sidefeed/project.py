@@ -319,7 +319,7 @@ class Project:
         try:
             names = [name for name in (systems or self.systems) if mappings.for_system(name)]
             yield Engine(store, mappings, {name: self.connector(name) for name in names}, self.limits(), progress,
-                         self.settings.calendars.policy(), self.budgets())
+                         self.settings.calendars.policy(), self.budgets(), looks=True)
         finally:
             store.close()
 

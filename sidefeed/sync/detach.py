@@ -25,4 +25,4 @@ def forget(tx: Transaction, system: str) -> None:
     run(sa.delete(t.question).where(t.question.c.system == system, t.question.c.answer.is_(None)))
     run(sa.delete(t.system).where(t.system.c.name == system))
     run(sa.delete(t.setting).where(sa.or_(*(
-        t.setting.c.name.startswith(f"{kind}:{system}:", autoescape=True) for kind in ("mapping", "schema")))))
+        t.setting.c.name.startswith(f"{kind}:{system}:", autoescape=True) for kind in ("mapping", "schema", "seen")))))

@@ -24,7 +24,7 @@ from sidefeed.connector import Connector, ConnectorError, Stream
 from sidefeed.errors import Codes
 from sidefeed.mapping import Mapping as Mappings
 from sidefeed.mapping import ObjectMap
-from sidefeed.sync import quarantine
+from sidefeed.sync import quarantine, schemas
 from sidefeed.sync.absorb import absorb, look_up
 from sidefeed.sync.apply import apply, recover
 from sidefeed.sync.approval import parked
@@ -79,6 +79,8 @@ class Engine:
     progress: Progress | None = None
     calendars: CalendarPolicy = field(default_factory=CalendarPolicy)
     budgets: Mapping[str, Budget] = field(default_factory=dict)
+    looks: bool = False
+    """Whether the day's first run keeps a copy of each live schema, against which `sidefeed check` tells drift."""
     codes: Codes = field(default_factory=Codes, init=False)
     meter: Meter = field(init=False)
     held: list[str] = field(default_factory=list, init=False)
@@ -185,6 +187,8 @@ class Engine:
                 if before_writing is not None:
                     before_writing(live, report)
                 self._write(live, report, approve=approve if writing is None else writing, narrow=narrow)
+                if self.looks:
+                    self._look(live, report)
             state = "done" if report.ok else "incomplete"
         except GuardTripped as tripped:
             report.parked = [trip.message for trip in tripped.trips]
@@ -457,6 +461,21 @@ class Engine:
             trips += check_plan(tx, plan, self.limits, SoFar(written, mailed))
             mailed += people_mailed(plan)
         report.approved += [key for key in refuse(approve, trips) if key not in report.approved]
+
+    def _look(self, live: list[str], report: Report) -> None:
+        """Describe what nobody described today. It comes last: what it costs or how it fails holds back no record."""
+        with self.store.read() as tx:
+            wanted = [(system, object) for system, object in schemas.unseen_today(tx, self.mappings, live)
+                      if system not in report.failed and self.meter.standing(system).left != 0]
+        found = {}
+        for system, object in wanted:
+            try:
+                found[system, object] = self.connectors[system].describe(object)
+            except ConnectorError:
+                continue  # `sidefeed check` tells of it; the next run looks again
+        if found:
+            with self.store.write() as tx:
+                report.count("drift", schemas.keep_seen(tx, self.mappings, found, report.run))
 
     def _spent(self, om: ObjectMap, stream: Stream, report: Report, waiting: int = 0) -> None:
         """The share of the day's calls is used: say so once, and leave the work for the next run."""

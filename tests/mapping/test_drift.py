@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,8 @@ from sidefeed.connector import FieldSchema, ObjectSchema
 from sidefeed.mapping import Mapping, load
 from sidefeed.mapping.drift import Drift, compact, drift, expanded, without_notes
 from sidefeed.mapping.edits import Edit, NotApplied, apply
+from sidefeed.project import Project
+from sidefeed.sync import Report
 from tests.test_command_line import Desk, desk  # noqa: F401  a fixture
 
 ENTITIES = """
@@ -181,3 +186,44 @@ def test_the_command_follows_safe_changes_and_keeps_comments(desk: Desk) -> None
         desk.folder / "mappings" / "salesforce.yaml").read_text()
     assert desk("check")[1]["findings"] == []
 
+
+
+def _in(days: int) -> datetime:
+    return datetime.now(UTC) + timedelta(days=days)
+
+
+def described(desk: Desk) -> int:  # noqa: F811
+    """How many requests for schemas the two servers got."""
+    labels = [(server, label) for server in (desk.salesforce, desk.hubspot) for label in server.counters.endpoints
+              if "describe" in label or "/properties/" in label or "/pipelines/" in label]
+    return sum(server.counters.calls_to(label) for server, label in labels)
+
+
+@pytest.mark.slow
+def test_each_run_keeps_the_schema_it_saw_and_asks_for_it_once_a_day(desk: Desk) -> None:  # noqa: F811
+    asked, calls, runs = [0], list[tuple[int, int]](), list[Report]()
+    for days in (0, 0, 1, 1, 2):
+        if days == 2:
+            desk.hubspot.call(desk.hubspot.load_schema, {"pipelines": {"deals": [
+                {"label": "More", "displayOrder": 1, "stages": [
+                    {"stageId": "r1", "label": "Renewing", "displayOrder": 0, "metadata": {"probability": "0.5"}}]}]}})
+        project = Project.load(desk.folder, now=partial(_in, days))
+        with project.engine() as engine:
+            report = engine.sync()
+            runs.append(report)
+            calls.append((sum(one.calls.used for one in engine.connectors.values()),
+                          sum(one.calls.minimum for one in engine.connectors.values())))
+            used = {name: one.calls.used for name, one in engine.connectors.items()}
+            if not asked[-1]:
+                with engine.store.read() as tx:
+                    assert {name: tx.calls_today(name) for name in used} == used, "the budget counts them"
+        project.close()
+        asked.append(described(desk))
+    objects = 6 + 5 + 1  # each of Salesforce, each of HubSpot but owners, and the pipelines of deals
+    assert [after - before for before, after in pairwise(asked)] == [objects, 0, objects, 0, objects]
+    assert calls[2][0] - calls[3][0] == calls[2][1] - calls[3][1] == objects, "what it costs is in the least it needs"
+    assert [one.counts.get("drift") for one in runs] == [None, None, None, None, 1]
+    code, told = desk("check")
+    (drifted,) = [one for one in told["findings"] if one["code"] == "drift-value-added"]
+    assert code == 0
+    assert f"Run {runs[-1].run} saw it first" in drifted["message"], "though nobody had run a check before"
