@@ -37,6 +37,11 @@ CATEGORIES = {"Omitted": "omitted", "Pipeline": "pipeline", "Best Case": "best_c
 STAGES_BACK = {"prospecting": "Prospecting", "qualification": "Qualification", "needs_analysis": "Needs Analysis",
                "proposal": "Proposal/Price Quote", "negotiation": "Negotiation/Review", "won": "Closed Won",
                "lost": "Closed Lost"}
+ROLES = {"Business User": "business_user", "Decision Maker": "decision_maker", "Economic Buyer": "economic_buyer",
+         "Economic Decision Maker": "economic_decision_maker", "Evaluator": "evaluator",
+         "Executive Sponsor": "executive_sponsor", "Influencer": "influencer", "Technical Buyer": "technical_buyer",
+         "Other": "other"}
+ROLES_BACK = {ours: theirs for theirs, ours in ROLES.items()}
 CATEGORIES_BACK = {ours: theirs for theirs, ours in CATEGORIES.items()}
 
 
@@ -48,7 +53,7 @@ def deals() -> list[dict[str, Any]]:
         "CloseDate": f"2027-{number % 12 + 1:02d}-15", "StageName": stages[number % len(stages)],
         "NextStep": "Send the quote" if number % 2 else None, "ForecastCategoryName": categories[number % 5],
         "Probability": str(number % 100), "Description": "Two pumps.\nDelivery in May.", "AccountId": f"001{number}",
-        "OwnerId": f"005{number % 7}", "ContactIds": [f"003{number}", f"003{number + 1}"],
+        "OwnerId": f"005{number % 7}", "ContactRoles": [f"003{number}", f"Decision Maker:003{number + 1}"],
     } for number in range(RECORDS)]
 
 
@@ -71,6 +76,15 @@ def _number(raw: Any) -> str | None:
     return written.rstrip("0").rstrip(".") if "." in written else written
 
 
+def _people(raw: list[str], roles: dict[str, str], lookup: Callable[[str, str], str | None]) -> list[str]:
+    """People in their roles, under the ids and role names of the other side, each listed once."""
+    people = set()
+    for each in raw:
+        role, _, person = each.rpartition(":")
+        people.add(f"{roles[role]}:{lookup('contact', person)}" if role else str(lookup("contact", person)))
+    return sorted(people - {each.rpartition(":")[2] for each in people if ":" in each})
+
+
 def read_by_hand(raw: dict[str, Any]) -> dict[str, Any]:
     """A Salesforce opportunity as the workspace holds it."""
     amount, stage = _number(raw["Amount"]), raw["StageName"]
@@ -80,7 +94,7 @@ def read_by_hand(raw: dict[str, Any]) -> dict[str, Any]:
         "next_step": _line(raw["NextStep"]), "forecast_category": CATEGORIES[raw["ForecastCategoryName"]],
         "probability": _number(raw["Probability"]), "description": _text(raw["Description"]),
         "account": REFS.record("account", raw["AccountId"]), "owner": REFS.record("user", raw["OwnerId"]),
-        "contacts": sorted({REFS.record("contact", each) for each in raw["ContactIds"]}) or None,  # type: ignore[type-var]
+        "contacts": _people(raw["ContactRoles"], ROLES, REFS.record) or None,
     }
 
 
@@ -101,7 +115,7 @@ def write_by_hand(values: dict[str, Any]) -> dict[str, Any]:
         "NextStep": step, "ForecastCategoryName": CATEGORIES_BACK[values["forecast_category"]],
         "Description": description, "AccountId": REFS.external("account", values["account"]),
         "OwnerId": REFS.external("user", values["owner"]),
-        "ContactIds": [REFS.external("contact", each) for each in values["contacts"] or ()],
+        "ContactRoles": _people(values["contacts"] or [], ROLES_BACK, REFS.external),
     }
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
-from .lenses import Lens, Owner, Refs, Writer
+from .lenses import Filler, Lens, Owner, Reader, Refs, Writer, filler_of, reader_of
 from .values import UNKNOWN, LensError, Unresolved, Value
 
 Direction = Literal["both", "read", "write"]
@@ -156,11 +156,11 @@ class ObjectMap:
         return tuple(each for each in self.writers if not each.on_create_only)
 
     @cached_property
-    def _readers(self) -> tuple[tuple[str, Callable[[Map[str, Any], Refs], Any]], ...]:
-        return tuple((each.name, each.lens.read) for each in self.fields if each.reads)
+    def _readers(self) -> tuple[tuple[str, Reader], ...]:
+        return tuple((each.name, reader_of(each.lens)) for each in self.fields if each.reads)
 
     @cached_property
-    def _matchers(self) -> tuple[tuple[str, Callable[[Map[str, Any], Refs], Any]], ...]:
+    def _matchers(self) -> tuple[tuple[str, Reader], ...]:
         needed = {name for names in self.match for name in names}
         return tuple((name, read) for name, read in self._readers if name in needed)
 
@@ -175,8 +175,8 @@ class ObjectMap:
         return tuple(each for each in self.fields if each.writes)
 
     @cached_property
-    def _changed(self) -> tuple[tuple[str, Callable[[Value, Refs], dict[str, Any]], Any], ...]:
-        return tuple((each.name, each.lens.write, each.when) for each in self._written)
+    def _changed(self) -> tuple[tuple[str, Filler, Any], ...]:
+        return tuple((each.name, filler_of(each.lens), each.when) for each in self._written)
 
     @cached_property
     def _partial(self) -> tuple[Lens, ...]:
@@ -230,11 +230,11 @@ class ObjectMap:
         problems: list[Problem] = []
         wanted = set(names)
         told = self._with_stand_ins(values, wanted) if create else values
-        for name, write, when in self._changed:
+        for name, fill, when in self._changed:
             if name not in wanted or name not in told or (when is not None and not when(values)):
                 continue
             try:
-                raw.update(write(told[name], refs))
+                fill(told[name], refs, raw)
             except (LensError, Unresolved) as error:
                 problems.append(_problem(name, error))
         for lens in self._partial if held else ():

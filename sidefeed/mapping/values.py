@@ -72,7 +72,6 @@ _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 _NEWLINES = re.compile("\r\n?|[\u2028\u2029]")
 _LINE_BREAK = re.compile(r"[ \t]*\n\s*")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
-_USUAL = re.compile(r"(0|[1-9][0-9]{0,17})(?:\.([0-9]{1,18}))?")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _INSTANT = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})[T ]([0-9]{2}:[0-9]{2})(:[0-9]{2})?(?:[.,][0-9]+)?(Z|[+-][0-9]{2}(?::?[0-9]{2})?)?"
@@ -133,12 +132,25 @@ def plain(number: Decimal) -> str:
 
 def number(raw: Any) -> str | None:
     """The canonical text of a number."""
-    if type(raw) is str and (usual := _USUAL.fullmatch(raw)):
-        # Nearly every number: no exponent, no sign or space to tidy. `Decimal` costs ten times as much.
-        fraction = usual[2].rstrip("0") if usual[2] else ""
-        return f"{usual[1]}.{fraction}" if fraction else usual[1]
+    if (usual := usual_number(raw)) is not None:
+        return usual
     found = decimal(raw)
     return None if found is None else plain(found)
+
+
+def usual_number(raw: Any) -> str | None:
+    """The canonical text of nearly every number: digits and at most a point. None for anything else."""
+    if type(raw) is not str or not raw.isascii():
+        return None
+    whole, point, fraction = raw.partition(".")
+    if not whole.isdigit() or (whole[0] == "0" and whole != "0") or len(raw) > _DIGITS:
+        return None
+    if not point:
+        return whole
+    if not fraction.isdigit():
+        return None
+    fraction = fraction.rstrip("0")
+    return f"{whole}.{fraction}" if fraction else whole
 
 
 def day(raw: Any) -> str | None:
@@ -147,11 +159,12 @@ def day(raw: Any) -> str | None:
         return None
     if not isinstance(raw, str):
         raise LensError("not-a-date", f"{shown(raw)} is not a date")
-    return _day(raw)
+    return usual_day(raw)
 
 
 @lru_cache(maxsize=8192)
-def _day(raw: str) -> str | None:
+def usual_day(raw: str) -> str | None:
+    """`day` of a text that is not empty."""
     written = raw.strip()
     if _DATE.fullmatch(written):
         try:

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from sidefeed.mapping import UNKNOWN, FieldSpec, Lens, LensError
 from sidefeed.mapping import values as canonical
-from sidefeed.mapping.lenses import BUILT_IN, SameIds, library
+from sidefeed.mapping.lenses import BUILT_IN, SameIds, filler_of, library, reader_of
 from sidefeed.mapping.lenses.regions import countries, country_code, state_code, states
 
 REFS = SameIds()
@@ -499,6 +499,24 @@ def test_a_write_keeps_what_the_lens_cannot_show_of_a_system(case: Case, data: s
     except LensError:
         return
     assert case.lens.settled(held, {**back, **case.lens.onto(back, held)})
+
+
+def outcome(of: Callable[[], Any]) -> Any:
+    try:
+        return of()
+    except LensError as error:
+        return (error.code, error.message)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@CHECKS
+@given(data=st.data())
+def test_the_short_way_gives_what_the_long_one_gives(case: Case, data: st.DataObject) -> None:
+    raw, value = data.draw(case.raws), data.draw(case.values)
+    assert outcome(lambda: reader_of(case.lens)(raw, REFS)) == outcome(lambda: case.lens.read(raw, REFS))
+    filled: dict[str, Any] = {}
+    assert outcome(lambda: filler_of(case.lens)(value, REFS, filled) or filled) == outcome(
+        lambda: case.lens.write(value, REFS))
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Final
 
-from .base import Lens, OneField, Options, Raw, Refs, SameIds, Scalar
+from .base import Filler, Lens, OneField, Options, Raw, Reader, Refs, SameIds, Scalar
 from .choices import Boolean, Choice, Lookup, Set
 from .numbers import Money, Number
 from .owners import Owner
@@ -16,8 +16,8 @@ from .times import Date, DateTime, When
 from .writers import Writer, WriterOptions
 
 __all__ = [
-    "BUILT_IN", "DEFAULT", "Choice", "Lens", "OneField", "Options", "Owner", "Raw", "References", "Refs", "SameIds",
-    "Scalar", "Set", "Writer", "WriterOptions", "library",
+    "BUILT_IN", "DEFAULT", "Choice", "Filler", "Lens", "OneField", "Options", "Owner", "Raw", "Reader", "References",
+    "Refs", "SameIds", "Scalar", "Set", "Writer", "WriterOptions", "filler_of", "library", "reader_of",
 ]  # fmt: skip
 
 BUILT_IN: Final[tuple[type[Lens], ...]] = (
@@ -32,6 +32,16 @@ DEFAULT: Final[dict[str, str]] = {
     "address": "address",
 }  # fmt: skip
 """Workspace type -> the lens taken where a field names none."""
+
+
+def reader_of(lens: Lens) -> Reader:
+    """The quickest way to read through a lens."""
+    return lens.reader() if "reader" in vars(type(lens)) else lens.read
+
+
+def filler_of(lens: Lens) -> Filler:
+    """The quickest way to write through a lens, into raw values at hand."""
+    return lens.filler() if "filler" in vars(type(lens)) else Lens.filler(lens)
 
 
 @cache

@@ -19,7 +19,7 @@ Lenses are built once from the mapping file and immutable. Third parties add one
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -47,6 +47,10 @@ class Refs(Protocol):
     def value(self, entity: str, record: str, field: str) -> Value:
         """What a field of another record holds; None where that is not known."""
         ...
+
+
+Reader = Callable[[Raw, Refs], Value | Unknown]
+Filler = Callable[[Value, Refs, dict[str, Any]], None]
 
 
 class SameIds:
@@ -124,6 +128,22 @@ class Lens:
     def write(self, value: Value, refs: Refs) -> dict[str, Any]:
         """Raw values by raw field, None to clear. Raises LensError, Unresolved."""
         raise LensError("one-way", f"{self.name} only reads")
+
+    def reader(self) -> Reader:
+        """`read`, made once for a mapping: ordinary values go the shortest way, and all others through `read`.
+
+        A subclass that changes `read` and does not know of this is read through `read`: it is never inherited.
+        """
+        return self.read
+
+    def filler(self) -> Filler:
+        """`write` into raw values at hand, made once for a mapping in the same way."""
+        write = self.write
+
+        def fill(value: Value, refs: Refs, raw: dict[str, Any]) -> None:
+            raw.update(write(value, refs))
+
+        return fill
 
     def image(self, value: Value) -> Value:
         """What of a value this system can hold."""

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field, model_validator
 
 from .. import values as canonical
-from ..values import UNKNOWN, LensError, Value, shown
-from .base import OneField, Raw, Refs, Scalar
+from ..values import UNKNOWN, LensError, Unknown, Value, shown
+from .base import MISSING, Filler, OneField, Raw, Reader, Refs, Scalar
 
 if TYPE_CHECKING:
     from ..model import FieldSpec
@@ -61,6 +61,27 @@ class Choice(Scalar):
         self.outward = {key: (each[0] if isinstance(each, list) else each) for key, each in table.items()}
         self.inward = {raw: key for key, each in table.items() for raw in _listed(each)}
         self.unknown = options.unknown or "refuse"
+
+    def reader(self) -> Reader:
+        field, inward, slow = self.field, self.inward, self.read
+
+        def read(raw: Raw, refs: Refs) -> Value | Unknown:
+            told = raw.get(field, MISSING)
+            found = inward.get(told) if type(told) is str else None
+            return slow(raw, refs) if found is None else found
+
+        return read
+
+    def filler(self) -> Filler:
+        field, outward, slow = self.field, self.outward, self.write
+
+        def fill(value: Value, refs: Refs, raw: dict[str, Any]) -> None:
+            if type(value) is str and value in outward:
+                raw[field] = outward[value]
+            else:
+                raw.update(slow(value, refs))
+
+        return fill
 
     def pairs(self) -> dict[str, list[str]]:
         written = {key: [_key(raw)] for key, raw in self.outward.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, Context, Decimal
 from typing import TYPE_CHECKING, Any, Literal
@@ -10,7 +11,7 @@ from pydantic import Field, model_validator
 
 from .. import values as canonical
 from ..values import UNKNOWN, LensError, Unknown, Value, shown
-from .base import MISSING, Lens, OneField, Options, Raw, Refs, Scalar
+from .base import MISSING, Filler, Lens, OneField, Options, Raw, Reader, Refs, Scalar
 
 if TYPE_CHECKING:
     from ..model import FieldSpec
@@ -88,6 +89,16 @@ class Number(Scalar):
             yield f"{self.field} holds the fraction: 0.2 there is 20 here."
         if writes:
             yield from _precision(self.field, self.options.scale, self.options.too_precise)
+
+    def reader(self) -> Reader:
+        if self.options.percent:
+            return self.read
+        field, slow, usual = self.field, self.read, canonical.usual_number
+
+        def read(raw: Raw, refs: Refs) -> Value | Unknown:
+            return usual(raw.get(field, "")) or slow(raw, refs)
+
+        return read
 
     def _in(self, raw: Any) -> Any:
         if not self.options.percent:
@@ -195,6 +206,34 @@ class Money(Lens):
                 f"{self.default}, or map the system's currency field",
             )
         return {self.amount: amount}
+
+    def reader(self) -> Reader:
+        amount, currency, slow, usual = self.amount, self.default, self.read, canonical.usual_number
+        if self.currency is not None:
+            return slow
+
+        def read(raw: Raw, refs: Refs) -> Value | Unknown:
+            number = usual(raw.get(amount, ""))
+            return {"amount": number, "currency": currency} if number else slow(raw, refs)
+
+        return read
+
+    def filler(self) -> Filler:
+        amount, currency, default, slow = self.amount, self.currency, self.default, self.write
+        scale = sys.maxsize if self.options.scale is None else self.options.scale
+
+        def fill(value: Value, refs: Refs, raw: dict[str, Any]) -> None:
+            if type(value) is dict and _canonical(number := value["amount"]) and (
+                    len(number.partition(".")[2]) <= scale):
+                if currency is not None:
+                    raw[amount], raw[currency] = number, value["currency"]
+                    return
+                if value["currency"] == default:
+                    raw[amount] = number
+                    return
+            raw.update(slow(value, refs))
+
+        return fill
 
     def image(self, value: Value) -> Value:
         if not isinstance(value, dict) or self.options.too_precise == "refuse":

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from .. import values as canonical
 from ..values import UNKNOWN, LensError, Unknown, Unresolved, Value, shown
-from .base import Lens, OneField, Options, Raw, Refs, Scalar
+from .base import MISSING, Filler, Lens, OneField, Options, Raw, Reader, Refs, Scalar
 
 if TYPE_CHECKING:
     from ..model import FieldSpec
@@ -77,6 +77,30 @@ class Reference(Scalar):
         if external is None:
             raise Unresolved(self.entity, str(value))
         return {self.field: external}
+
+    def reader(self) -> Reader:
+        field, entity, prefix, slow = self.field, self.entity, self.prefix, self.read
+
+        def read(raw: Raw, refs: Refs) -> Value | Unknown:
+            told = raw.get(field, MISSING)
+            if type(told) is str and told and told.startswith(prefix):
+                record = refs.record(entity, told)
+                if record is not None:
+                    return record
+            return slow(raw, refs)
+
+        return read
+
+    def filler(self) -> Filler:
+        field, entity, slow = self.field, self.entity, self.write
+
+        def fill(value: Value, refs: Refs, raw: dict[str, Any]) -> None:
+            if type(value) is str and (external := refs.external(entity, value)) is not None:
+                raw[field] = external
+            else:
+                raw.update(slow(value, refs))
+
+        return fill
 
     def references_in(self, raw: Raw) -> Iterable[tuple[str, str]]:
         found = self._theirs(raw.get(self.field))
@@ -154,6 +178,46 @@ class References(Reference):
                 raise Unresolved(self.entity, external)
             members.append(self._seen(role, record))
         return canonical.references(members)
+
+    def reader(self) -> Reader:
+        field, entity, prefix, inward, slow = self.field, self.entity, self.prefix, self.inward, self.read
+
+        def read(raw: Raw, refs: Refs) -> Value | Unknown:
+            held = raw.get(field)
+            if type(held) is not list or prefix:
+                return slow(raw, refs)
+            record_of, members, alone = refs.record, set(), True
+            for each in held:
+                if type(each) is not str or not each:
+                    return slow(raw, refs)
+                role, colon, external = each.rpartition(":")
+                ours = inward.get(role) if colon else None
+                record = record_of(entity, external)
+                if record is None or (colon and ours is None):
+                    return slow(raw, refs)
+                members.add(f"{ours}:{record}" if colon else record)
+                alone = alone and not colon
+            return (sorted(members) or None) if alone else canonical.references(members)
+
+        return read
+
+    def filler(self) -> Filler:
+        field, entity, outward, slow = self.field, self.entity, self.outward, self.write
+
+        def fill(value: Value, refs: Refs, raw: dict[str, Any]) -> None:
+            external_of, written, alone = refs.external, [], True
+            for each in value if type(value) is list else ():
+                role, colon, record = each.rpartition(":")
+                theirs = outward.get(role) if colon else None
+                external = external_of(entity, record)
+                if external is None or (colon and theirs is None):
+                    raw.update(slow(value, refs))
+                    return
+                written.append(f"{theirs}:{external}" if colon else external)
+                alone = alone and not colon
+            raw[field] = sorted(written) if alone else canonical.references(written)
+
+        return fill
 
     def _seen(self, role: str, record: str) -> str:
         ours = self.inward.get(role)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
@@ -13,7 +14,7 @@ from pydantic import Field
 
 from .. import values as canonical
 from ..values import UNKNOWN, LensError, Unknown, Value, shown
-from .base import Lens, OneField, Options, Raw, Refs, Scalar
+from .base import MISSING, Filler, Lens, OneField, Options, Raw, Reader, Refs, Scalar
 
 if TYPE_CHECKING:
     from ..model import FieldSpec
@@ -66,6 +67,40 @@ class Text(Scalar):
         if written == self.blank_as:
             raise LensError("stands-for-blank", f"{shown(written)} stands for a blank in {self.field}")
         return {self.field: written}
+
+    def reader(self) -> Reader:
+        field, blank_as, slow, plain = self.field, self.blank_as, self.read, self._plain()
+
+        def read(raw: Raw, refs: Refs) -> Value | Unknown:
+            text = raw.get(field, MISSING)
+            if text is None:
+                return None
+            if type(text) is str and plain(text):
+                text = text.strip()
+                return None if not text or text == blank_as else text
+            return slow(raw, refs)
+
+        return read
+
+    def filler(self) -> Filler:
+        field, blank_as, slow, plain = self.field, self.blank_as, self.write, self._plain()
+        limit = sys.maxsize if self.options.max_length is None else self.options.max_length
+
+        def fill(value: Value, refs: Refs, raw: dict[str, Any]) -> None:
+            if type(value) is str and len(value) <= limit and plain(value):
+                text = value.strip()
+                if text and text != blank_as:
+                    raw[field] = text
+                    return
+            raw.update(slow(value, refs))
+
+        return fill
+
+    def _plain(self) -> Callable[[str], bool]:
+        """Whether a text has nothing to tidy but space at its ends."""
+        if self.lines == "one":
+            return str.isprintable
+        return lambda text: text.isprintable() or text.replace("\n", "").isprintable()
 
     def _cut(self, text: str, limit: int) -> str:
         if len(text) <= limit:

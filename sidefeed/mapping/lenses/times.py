@@ -11,7 +11,7 @@ from pydantic import ConfigDict, Field, field_validator
 
 from .. import values as canonical
 from ..values import UNKNOWN, LensError, Unknown, Value, shown
-from .base import Lens, OneField, Options, Raw, Refs, Scalar
+from .base import MISSING, Filler, Lens, OneField, Options, Raw, Reader, Refs, Scalar
 
 if TYPE_CHECKING:
     from ..model import FieldSpec
@@ -101,6 +101,27 @@ class Date(Scalar):
         super().__init__(options, spec)
         self.zone = _zone(options.zone)
         self.at = time.fromisoformat(options.at)
+
+    def reader(self) -> Reader:
+        if self.options.stored == "datetime":
+            return self.read
+        field, day, slow = self.field, canonical.usual_day, self.read
+
+        def read(raw: Raw, refs: Refs) -> Value | Unknown:
+            told = raw.get(field, MISSING)
+            return day(told) if type(told) is str and told else slow(raw, refs)
+
+        return read
+
+    def filler(self) -> Filler:
+        if self.options.stored == "datetime":
+            return super().filler()
+        field, day = self.field, canonical.day
+
+        def fill(value: Value, refs: Refs, raw: dict[str, Any]) -> None:
+            raw[field] = day(value)
+
+        return fill
 
     def says(self, *, reads: bool, writes: bool) -> Iterator[str]:
         if self.options.stored == "datetime":
