@@ -40,6 +40,21 @@ class Outcome:
     refused: str | None = None
     """Settings, mapping or credentials that cannot be used."""
 
+    def add(self, part: str, other: Any) -> None:
+        """Take in what became of one part of the work; ``other`` is what ended its task, if it has no outcome."""
+        if not isinstance(other, Outcome):
+            assert self.report is not None
+            self.report.failed[f"part {part}"] = f"it ended without a report ({type(other).__name__})"
+            return
+        self.trips = (*self.trips, *other.trips)
+        self.busy, self.refused = self.busy or other.busy, self.refused or other.refused
+        for system, more in other.calls.items():
+            mine = self.calls.setdefault(system, dict.fromkeys(more, 0))
+            for what, number in more.items():
+                mine[what] += number
+        if self.report is not None and other.report is not None:
+            self.report.add(other.report)
+
     def state(self, how_to_approve: str) -> State[Any]:
         """The final state of the flow run."""
         if self.trips:

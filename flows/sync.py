@@ -1,6 +1,7 @@
 """The flows that keep systems and workspace the same: ``sync`` for one system, ``sync-all`` for all of them.
 
-A run is one task, because the engine is restartable as a whole and holds the lease; its batches show as log lines. What
+A run is one task, because the engine is restartable as a whole and holds the lease; its batches show as log lines. A
+system that is read mailbox by mailbox can be split into parts, which are tasks side by side. What
 cannot be reached is told in the report and tried again at the next tick, so a task retries only when the workspace's
 own database is away.
 """
@@ -29,6 +30,7 @@ from sidefeed.mapping import MappingErrors
 from sidefeed.project import Project, ProjectError
 from sidefeed.sync import GuardTripped
 from sidefeed.sync.approval import parked, skip, waiting_runs
+from sidefeed.sync.shards import Shard, head, leading, mailboxes_of, split
 from sidefeed.workspace import LeaseHeld, Store, StoreError
 from sidefeed.workspace.report import FLOW_RUN
 
@@ -36,12 +38,17 @@ PROJECT_VARIABLE = "SIDEFEED_PROJECT"
 LOG_LINES = 150
 """Lines of progress sent to the API in one run; each costs the server about as much as a state change."""
 
+MOST_SHARDS = 16
+"""Parts of one run: each is a task, a thread and a connection to the workspace, whose writes wait for one another."""
+
+
 @flow(name="sync", flow_run_name="sync-{system}", persist_result=False)
 def sync(
     system: Annotated[str, Field(min_length=1)],
     project: str | None = None,
     approve: bool = False,
     confirm_mapping: bool = False,
+    shards: Annotated[int, Field(ge=1, le=MOST_SHARDS)] = 1,
 ) -> State[Any]:
     """Bring one system and the workspace to agreement: read, merge, plan, guard, write.
 
@@ -50,7 +57,10 @@ def sync(
         project: The project folder as the worker sees it; SIDEFEED_PROJECT or the worker's own folder if empty.
         approve: Let a run pass that a guard stopped. Look at what it would do first.
         confirm_mapping: Accept that the mapping changed since the last run.
+        shards: In how many parts to sync a system's mailboxes side by side; one that has none is never split.
     """
+    if shards > 1:
+        return run_in_parts(system, project, shards, approve=approve, confirm_mapping=confirm_mapping)
     return run([system], project, approve=approve, confirm_mapping=confirm_mapping)
 
 
@@ -126,6 +136,35 @@ def run(systems: Sequence[str] | None, project: str | None, *, approve: bool, co
     return outcome.state(f"prefect deployment run {deployment} -p approve=true, or sidefeed sync --approve.")
 
 
+def run_in_parts(system: str, project: str | None, number: int, *, approve: bool, confirm_mapping: bool) -> State[Any]:
+    """One sync of one system in parts: first what belongs to no mailbox, then the mailboxes, all parts at once."""
+    folder = project_folder(project)
+    outcome = Outcome()
+    try:
+        opened = open_project(folder)
+        store = opened.store()
+        try:
+            with leading(store, system) as lead:
+                parts = split(mailboxes_of(opened.mappings(), system, opened.connector(system)), number, lead)
+                outcome = synchronise(folder, [system], approve=approve, confirm_mapping=confirm_mapping,
+                                      shard=head(lead))
+                if outcome.report is not None and system not in outcome.report.failed:
+                    running = [synchronise.with_options(name=f"sync {part.name}").submit(
+                        folder, [system], approve=approve, confirm_mapping=confirm_mapping, shard=part)
+                        for part in parts]
+                    for part, future in zip(parts, running, strict=True):
+                        outcome.add(part.name, future.result(raise_on_failure=False))
+        finally:
+            store.close()
+            opened.close()
+    except LeaseHeld as held:
+        outcome = Outcome(busy=str(held))
+    except (ConnectorError, ProjectError, MappingErrors, StoreError) as error:
+        outcome = Outcome(refused=str(error))
+    outcome.publish(f"sync-{system}".replace("_", "-").lower())
+    return outcome.state(f"prefect deployment run sync/{system} -p approve=true, or sidefeed sync --approve.")
+
+
 def worth_retrying(_task: Any, _run: Any, state: State[Any]) -> bool:
     """Whether a task failed because the workspace's database was away or locked."""
     try:
@@ -140,15 +179,17 @@ def worth_retrying(_task: Any, _run: Any, state: State[Any]) -> bool:
 @task(name="sync", cache_policy=NO_CACHE, persist_result=False, retries=3, retry_condition_fn=worth_retrying,
       retry_delay_seconds=exponential_backoff(backoff_factor=5), retry_jitter_factor=0.5)
 def synchronise(
-    folder: Path, systems: Sequence[str] | None, *, approve: bool, confirm_mapping: bool, approved: str | None = None
+    folder: Path, systems: Sequence[str] | None, *, approve: bool, confirm_mapping: bool, approved: str | None = None,
+    shard: Shard | None = None,
 ) -> Outcome:
-    """The whole of one sync, exactly as the command line does it; of a parked run where a person ``approved`` one."""
+    """The whole of one sync, exactly as the command line does it; of a parked run where a person ``approved`` one; of
+    one part of the mailboxes where a ``shard`` is named."""
     logger = get_run_logger()
     narrator = Narrator(logger.info)
     try:
         opened = open_project(folder)
         try:
-            with opened.engine(systems, progress=narrator) as engine:
+            with opened.engine(systems, progress=narrator, shard=shard) as engine:
                 report = engine.approve(approved) if approved else engine.sync(
                     systems, approve=approve, confirm_mapping=confirm_mapping)
                 _leave_address(engine.store, report.run)

@@ -28,6 +28,7 @@ from sidefeed.sync import Engine, Limit, Limits
 from sidefeed.sync.budget import Budget
 from sidefeed.sync.capture import Progress
 from sidefeed.sync.match import natural_keys
+from sidefeed.sync.shards import Shard
 from sidefeed.workspace import Store
 from sidefeed.workspace.clock import Now, system_now
 
@@ -312,14 +313,16 @@ class Project:
         return {name: Budget(one.share, one.daily_calls) for name, one in self.settings.budget.items()}
 
     @contextmanager
-    def engine(self, systems: Sequence[str] | None = None, *, progress: Progress | None = None) -> Iterator[Engine]:
+    def engine(
+        self, systems: Sequence[str] | None = None, *, progress: Progress | None = None, shard: Shard | None = None,
+    ) -> Iterator[Engine]:
         """The engine over this project's workspace and connectors; closes the workspace at the end."""
         mappings = self.mappings()
         store = self.store()
         try:
             names = [name for name in (systems or self.systems) if mappings.for_system(name)]
             yield Engine(store, mappings, {name: self.connector(name) for name in names}, self.limits(), progress,
-                         self.settings.calendars.policy(), self.budgets(), looks=True)
+                         self.settings.calendars.policy(), self.budgets(), looks=True, shard=shard)
         finally:
             store.close()
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from sidefeed.sync.capture import swept
 from sidefeed.sync.scope import OUT
+from sidefeed.sync.shards import PART
 from sidefeed.workspace import StoreError, Transaction
 
 SKIPPED = "skipped"
@@ -66,7 +67,8 @@ def waiting_runs(tx: Transaction) -> list[dict[str, Any]]:
     seen: set[str] = set()
     found = []
     for run in tx.runs(500):
-        if run["state"] == "parked" and run["what"] not in seen:
+        whole = run["what"].partition(PART)[0]  # a later run of all its mailboxes is one of this part too
+        if run["state"] == "parked" and not seen & {run["what"], whole}:
             found.append(run)
         if run["state"] != "running":
             seen.add(run["what"])

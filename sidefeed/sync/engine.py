@@ -52,6 +52,7 @@ from sidefeed.sync.report import Report
 from sidefeed.sync.restored import older_than_the_world
 from sidefeed.sync.reunite import reunite, strangers
 from sidefeed.sync.saved import SavedPlan, WorldMoved
+from sidefeed.sync.shards import HEAD, PART, Shard
 from sidefeed.sync.trace import Trace, trace
 from sidefeed.sync.undo import Undone, undo
 from sidefeed.workspace import Store, Transaction
@@ -81,6 +82,8 @@ class Engine:
     budgets: Mapping[str, Budget] = field(default_factory=dict)
     looks: bool = False
     """Whether the day's first run keeps a copy of each live schema, against which `sidefeed check` tells drift."""
+    shard: Shard | None = None
+    """Of which part of a system's mailboxes this is the sync; of all of them if None."""
     codes: Codes = field(default_factory=Codes, init=False)
     meter: Meter = field(init=False)
     held: list[str] = field(default_factory=list, init=False)
@@ -172,16 +175,17 @@ class Engine:
     ) -> Report:
         names = list(systems or self.connectors)
         with self.store.write() as tx:
-            run = tx.begin_run(" ".join([what, *names]))
+            part = f"{PART}{self.shard.name}" if self.shard is not None and self.shard.name != HEAD else ""
+            run = tx.begin_run(" ".join([what, *names]) + part)
         self.store.run = run
         report = Report(run, codes=self.codes)
         state = "failed"
         trips: list[dict[str, Any]] = []
         try:
             with ExitStack() as leases:
-                for name in names:
-                    leases.enter_context(self.store.lease(f"sync:{name}", run))
-                self.held = [f"sync:{name}" for name in names]
+                self.held = [f"sync:{name}" if self.shard is None else self.shard.lease(name) for name in names]
+                for lease in self.held:
+                    leases.enter_context(self.store.lease(lease, run))
                 live = self._identify(names, report, confirm_mapping=confirm_mapping, skip_changed=skip_changed)
                 self._read(live, report, approve=approve)
                 if before_writing is not None:
@@ -329,6 +333,8 @@ class Engine:
         for om in self.mappings.objects:
             if om.system in names and om.system in self.connectors and f"{om.system} {om.object}" not in report.skipped:
                 for stream in self.connectors[om.system].streams(om.object):
+                    if self.shard is not None and not self.shard.holds(stream):
+                        continue
                     if om.system not in report.failed and f"{om.system} {stream.name}" not in report.failed:
                         yield om, stream
 
@@ -495,6 +501,8 @@ class Engine:
 
         if self.store.run is not None:
             self.store.keep_leases(self.held, self.store.run)
+            if self.shard is not None:
+                self.store.keep_leases([f"sync:{om.system}"], self.shard.lead)
         try:
             yield
         except (PermissionDenied, Invalid, Gone) as error:

@@ -67,6 +67,24 @@ class Report:
         self.problems.append(Problem(
             system, object, record, field, code, message, owner or self.codes.explain(code).owner))
 
+    def add(self, other: Report) -> None:
+        """Take in what another part of the same work did; the run stays this one."""
+        for what, number in other.counts.items():
+            self.count(what, number)
+        for feed, ops in other.written.items():
+            mine = self.written.setdefault(feed, {})
+            for op, number in ops.items():
+                mine[op] = mine.get(op, 0) + number
+        for mine, theirs in ((self.changes, other.changes), (self.introduced, other.introduced)):
+            for key, number in theirs.items():
+                mine[key] = mine.get(key, 0) + number
+        for told, more in ((self.failed, other.failed), (self.waiting, other.waiting), (self.skipped, other.skipped)):
+            told |= {key: text for key, text in more.items() if key not in told}
+        for listed, more_of in ((self.parked, other.parked), (self.approved, other.approved)):
+            listed += more_of
+        self.problems += [problem for problem in other.problems if problem not in self.problems]
+        self.matches += other.matches
+
     @property
     def ok(self) -> bool:
         return not self.failed and not self.parked

@@ -24,10 +24,12 @@ from typer.testing import CliRunner, Result
 
 from flows.credentials import SalesforceCredentials
 from flows.serve import settle_deployments
-from sidefeed.cli.project_files import write_project
+from sandbox.domino import DominoServer
+from sidefeed.cli.project_files import settings_text, write_project
 from sidefeed.cli.server import STATE, LocalServer, Process, RunFailed, ServerError, down, up
 from sidefeed.project import Project
 from sidefeed.workspace.report import FLOW_RUN
+from tests.connectors.domino_office import NOW, meeting, with_people
 from tests.flows.office import Office
 
 commands = typer.Typer()
@@ -243,6 +245,35 @@ def test_a_guard_parks_the_run_until_somebody_approves(running: Running) -> None
 
     running.office.delete_deals(25)
     assert running.local.sync(approve=True).written["hubspot deals"]["delete"] > 0
+
+
+@pytest.mark.slow
+def test_a_calendar_system_is_synced_in_parts_each_a_task_and_one_mailbox_holds_back_no_other(
+    running: Running, tmp_path: Path
+) -> None:
+    with DominoServer() as domino:
+        domino.clock.fix(NOW)
+        people = [f"rep{number}@corp.example" for number in range(5)]
+        for person in people:
+            domino.add_mail_file(person)
+            domino.save(person, {**meeting("Everybody"), **with_people(people[0], *people[1:], "zoe@acme.example"),
+                                 "id": "everybody@corp.example"})
+        domino.condition("access_denied", mailbox=people[3])
+        info = domino.connection_info()
+        write_project(tmp_path / "calendars", settings=settings_text({"domino": {
+            "url": domino.url, "username": info["username"], "password": info["password"], "mailboxes": people,
+            "window_future_days": 365}}))
+        run = running.local.run("sync/domino", {"project": str(tmp_path / "calendars"), "shards": 3})
+        tasks = running.ask("POST", "/task_runs/filter", task_runs={"flow_run_id": {"any_": [run["id"]]}})
+    assert sorted(task["name"].partition("-")[0] for task in tasks) == ["sync", "sync 1/3", "sync 2/3", "sync 3/3"]
+    assert run["state_type"] == "FAILED" and f"domino calendar/{people[3]}" in run["state"]["message"]
+    assert "Everything else was synced" in run["state"]["message"]
+    store = Project.load(tmp_path / "calendars").store()
+    with store.read() as tx:
+        read = [person for person in people if tx.cursor("domino", f"calendar/{person}").position]
+        assert tx.lease_ends("sync:domino") is None
+    store.close()
+    assert read == [person for person in people if person != people[3]]
 
 
 @pytest.mark.slow
