@@ -5,7 +5,6 @@ XML is parsed with entities off. A read is repeated when the server fails in pas
 
 from __future__ import annotations
 
-import ssl
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -14,9 +13,9 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import unquote, urljoin, urlsplit
 
-import httpx
 from lxml import etree
 
+from connectors.http import httpx, verify
 from sidefeed.connector import (
     AuthenticationFailed,
     Calls,
@@ -72,8 +71,8 @@ class Dav:
         self._sleep = sleep
         auth = httpx.BasicAuth(login.username, login.password) if login.username else None
         headers = {"User-Agent": "Sidefeed"} | ({"Authorization": f"Bearer {login.token}"} if login.token else {})
-        verify = ssl.create_default_context(cafile=settings.ca_file)
-        self._http = httpx.Client(auth=auth, headers=headers, verify=verify, timeout=settings.timeout)
+        self._http = httpx.Client(auth=auth, headers=headers, verify=verify(settings.url, settings.ca_file),
+                                  timeout=settings.timeout)
         self.server_time: datetime | None = None
 
     def close(self) -> None:

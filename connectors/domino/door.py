@@ -6,7 +6,6 @@ message are told: ``data`` holds a stack trace.
 
 from __future__ import annotations
 
-import ssl
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -14,8 +13,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-import httpx
-
+from connectors.http import httpx, verify
 from sidefeed.connector import (
     AuthenticationFailed,
     Calls,
@@ -46,7 +44,7 @@ class Door:
         self._sleep = sleep
         self._http = httpx.Client(
             base_url=f"{settings.url}/{mailbox.path}/api/calendar", auth=(mailbox.username, mailbox.password),
-            headers={"User-Agent": "Sidefeed"}, verify=ssl.create_default_context(cafile=settings.ca_file),
+            headers={"User-Agent": "Sidefeed"}, verify=verify(settings.url, settings.ca_file),
             timeout=settings.timeout)
         self._host = settings.host
         self.server_time: datetime | None = None

@@ -255,7 +255,7 @@ class Door:
         raise error_for(answer.status_code, told, dict(answer.headers), mailbox, effect=effect)
 
     def _raw(self, method: str, url: str, headers: Mapping[str, str], body: Any, mailbox: str) -> httpx.Response:
-        import httpx
+        from connectors.http import httpx
 
         content = None if body is None else orjson.dumps(body)
         self._calls.used += 1
@@ -294,7 +294,7 @@ class Door:
 
     def _client(self) -> httpx.Client:
         if self._http is None:
-            import httpx
+            from connectors.http import httpx
 
             context: Any = True
             if self._settings.ca_file:
@@ -358,7 +358,7 @@ class _LoginClient:
         return self._send("POST", url, params=params, headers=headers, data=form)
 
     def _send(self, method: str, url: str, **more: Any) -> Any:
-        import httpx
+        from connectors.http import httpx
 
         if self._base.startswith("http:"):
             url = url.replace(LOGIN, self._base, 1)
