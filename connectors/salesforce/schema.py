@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -18,10 +19,11 @@ _ACTIVITIES = ("Event", "Task")
 """Their custom fields are made on Activity, which has no unique and no external-id fields."""
 
 
-class _Option(msgspec.Struct):
+class _Option(msgspec.Struct, rename="camel"):
     value: str | None = None
     active: bool = True
     label: str | None = None
+    valid_for: str | None = None
 
 
 class _RecordType(msgspec.Struct, rename="camel"):
@@ -45,6 +47,7 @@ class _Field(msgspec.Struct, rename="camel"):
     restricted_picklist: bool = False
     picklist_values: list[_Option] | None = None
     reference_to: list[str] | None = None
+    controller_name: str | None = None
 
 
 class Described(msgspec.Struct, rename="camel"):
@@ -64,7 +67,8 @@ decode_described = msgspec.json.Decoder(Described).decode
 
 def object_schema(described: Described, rows: Mapping[str, Described] | None = None) -> ObjectSchema:
     """``rows`` describes the objects whose rows say in which role somebody is listed."""
-    fields = {each.name: _field_schema(each) for each in described.fields}
+    known = {each.name: each for each in described.fields}
+    fields = {each.name: _field_schema(each, known.get(each.controller_name or "")) for each in described.fields}
     for junction in JUNCTIONS.get(described.name, ()):
         fields[junction.field] = _list_schema(junction, (rows or {}).get(junction.object))
     types = tuple(each.developer_name for each in described.record_type_infos or () if not each.master)
@@ -96,7 +100,18 @@ def rights_of(
     return Rights(tuple(table), tuple(right for right, granted in table.items() if not granted))
 
 
-def _field_schema(each: _Field) -> FieldSchema:
+def _goes_with(option: _Option, controlling: _Field) -> tuple[str, ...]:
+    """The values of the controlling field that a dependent value goes with: ``validFor`` has a bit for each of them in
+    the order of the describe answer, the first one highest (Object Reference, "PicklistEntry"); a checkbox counts as
+    false, true. Values that are no more active have their bits, too."""
+    values = ["false", "true"] if controlling.type == "boolean" else [
+        each.value or "" for each in controlling.picklist_values or ()]
+    bits = base64.b64decode(option.valid_for or "")
+    return tuple(value for place, value in enumerate(values)
+                 if place >> 3 < len(bits) and bits[place >> 3] & (0x80 >> place % 8))
+
+
+def _field_schema(each: _Field, controlling: _Field | None = None) -> FieldSchema:
     options = [option for option in each.picklist_values or () if option.active and option.value]
     return FieldSchema(
         each.name, each.type, label=each.label, length=each.length or None,
@@ -107,6 +122,8 @@ def _field_schema(each: _Field) -> FieldSchema:
         options=tuple(str(option.value) for option in options),
         labels=tuple(option.label or str(option.value) for option in options),
         restricted=each.restricted_picklist, references=tuple(each.reference_to or ()),
+        controller=controlling.name if controlling is not None else "",
+        valid_for={str(option.value): _goes_with(option, controlling) for option in options} if controlling else {},
     )  # fmt: skip
 
 

@@ -455,6 +455,7 @@ class Records:
             if name in sobject.fields:
                 row[name] = value
         self._check_unique(sobject, row)
+        self._check_dependent(sobject, row, given)
         self._check_validation(sobject, row)
         self._check_duplicates(sobject, row, old, actor)
         self.store.put(sobject.name, row)
@@ -488,6 +489,19 @@ class Records:
                         f"duplicate value found: {f.name} duplicates value on record with id: {other['Id'][:15]}",
                         [],
                     )
+
+    def _check_dependent(self, sobject: SObject, row: Row, given: Mapping[str, Any]) -> None:
+        """A restricted dependent picklist takes only what goes with its controller's value; an unrestricted one is not
+        held to it by the API."""
+        for f in sobject.fields.values():
+            if f.controller is None or not f.restricted_picklist or not {f.name, f.controller} & given.keys():
+                continue
+            value, controlling = row.get(f.name), row.get(f.controller)
+            shown = str(controlling).lower() if isinstance(controlling, bool) else controlling
+            found = next((each for each in f.values if each.value == value), None)
+            if found is not None and shown not in found.valid_for:
+                raise Failure(400, "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST",
+                              f"{f.label}: bad value for restricted picklist field: {value}", [f.name])
 
     def _check_validation(self, sobject: SObject, row: Row) -> None:
         for rule in self.rules.validation:

@@ -6,6 +6,7 @@ with `Schema.load`, in the form described there.
 
 from __future__ import annotations
 
+import base64
 import copy
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -47,12 +48,13 @@ class SchemaError(ValueError):
 
 @dataclass(slots=True)
 class PicklistValue:
-    """One choice of a picklist."""
+    """One choice of a picklist. In a dependent one `valid_for` names the values of its controller that it goes with."""
 
     value: str
     label: str
     active: bool = True
     default: bool = False
+    valid_for: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -109,8 +111,8 @@ class Field:
         """Whether a create without it is refused (Object Reference: createable, not nillable, not defaulted)."""
         return self.createable and not self.nillable and not self.defaulted_on_create and self.type != "boolean"
 
-    def describe(self) -> dict[str, Any]:
-        """The field as an element of `fields` in a describe answer."""
+    def describe(self, controlling: Field | None = None) -> dict[str, Any]:
+        """The field as an element of `fields` in a describe answer; `controlling` is the field it depends on."""
         return {
             "aggregatable": self.aggregatable,
             "aiPredictionField": False,
@@ -152,7 +154,8 @@ class Field:
             "nillable": self.nillable,
             "permissionable": self.permissionable,
             "picklistValues": [
-                {"active": v.active, "defaultValue": v.default, "label": v.label, "validFor": None, "value": v.value}
+                {"active": v.active, "defaultValue": v.default, "label": v.label,
+                 "validFor": _bitmap(v.valid_for, controlling) if controlling else None, "value": v.value}
                 for v in self.values
             ],
             "polymorphicForeignKey": self.polymorphic,
@@ -173,6 +176,17 @@ class Field:
             "updateable": self.updateable,
             "writeRequiresMasterRead": False,
         }
+
+
+def _bitmap(valid_for: Iterable[str], controlling: Field) -> str:
+    """`validFor`: a bit for each value of the controller in its order, the first one highest (Object Reference,
+    "PicklistEntry"); a checkbox counts as false, true."""
+    values = ["false", "true"] if controlling.type == "boolean" else [each.value for each in controlling.values]
+    bits = bytearray(-(-len(values) // 8))
+    for value in valid_for:
+        place = values.index(value)
+        bits[place >> 3] |= 0x80 >> place % 8
+    return base64.b64encode(bytes(bits)).decode()
 
 
 @dataclass(slots=True)
@@ -306,9 +320,10 @@ class Schema:
         "unique": true}}}, "Project__c": {"label": ..., "plural": ..., "prefix": ..., "fields": {...}}}}`.
         A field takes the property names of a describe answer (`type`, `length`, `precision`, `scale`, `digits`,
         `externalId`, `unique`, `caseSensitive`, `nillable`, `createable`, `updateable`, `filterable`,
-        `restrictedPicklist`, `referenceTo`, `relationshipName`, `defaultValue`, `label`, `picklistValues`), and as
-        short forms `required` (not nillable), `values` (list of texts or {value, label}), `restricted`,
-        `childRelationshipName`, `cascadeDelete`, `autoNumber` ("A-{0000}"). `fields` may also be the list of a
+        `restrictedPicklist`, `referenceTo`, `relationshipName`, `defaultValue`, `label`, `picklistValues`,
+        `controllerName`, with the controller's values in each choice's `validFor`), and as short forms `required` (not
+        nillable), `values` (list of texts or {value, label, validFor}), `restricted`, `childRelationshipName`,
+        `cascadeDelete`, `autoNumber` ("A-{0000}"). `fields` may also be the list of a
         describe answer, and the whole declaration one describe answer. Raises SchemaError.
         """
         if "fields" in declaration and "name" in declaration:
@@ -463,6 +478,7 @@ def _choice(one: str | Mapping[str, Any]) -> PicklistValue:
         str(one.get("label", one["value"])),
         bool(one.get("active", True)),
         bool(one.get("defaultValue", one.get("default", False))),
+        tuple(map(str, one.get("validFor") or ())) if not isinstance(one.get("validFor"), str) else (),
     )
 
 
@@ -479,6 +495,7 @@ def _adjust(owner: SObject, known: Field, details: Mapping[str, Any]) -> None:
         "default",
         "type",
         "length",
+        "controllerName",
     }
     if wrong := set(details) - allowed:
         raise SchemaError(f"{owner.name}.{known.name} is a standard field; cannot set {', '.join(sorted(wrong))}")
@@ -609,7 +626,7 @@ def describe_object(
         "defaultImplementation": None,
         "extendedBy": None,
         "extendsInterfaces": None,
-        "fields": [f.describe() for f in one.fields.values() if f.name not in hidden],
+        "fields": [f.describe(one.fields.get(f.controller or "")) for f in one.fields.values() if f.name not in hidden],
         "implementedBy": None,
         "implementsInterfaces": None,
         "listviewable": None,

@@ -53,7 +53,7 @@ class SalesforceStage:
                 if spec is None:
                     continue
                 if name.endswith("__c"):
-                    body[name] = _custom(spec, rules=rules)
+                    body[name] = _custom(spec, fields[object], rules=rules)
                 elif standard is not None and standard.field(name) is not None:
                     body[name] = _standard(spec, rules=rules)
                 elif spec.type != "references":
@@ -84,7 +84,7 @@ _PLAIN = frozenset({"string", "textarea", "phone", "url", "email", "picklist", "
                     "date", "datetime", "time", "double", "currency", "percent", "int", "reference"})
 
 
-def _custom(spec: FieldSchema, *, rules: bool) -> dict[str, Any]:
+def _custom(spec: FieldSchema, declared: Collection[str], *, rules: bool) -> dict[str, Any]:
     told: dict[str, Any] = {"type": spec.type if spec.type in _PLAIN else "string", "label": spec.label or spec.name}
     if spec.length:
         told["length"] = spec.length
@@ -96,6 +96,9 @@ def _custom(spec: FieldSchema, *, rules: bool) -> dict[str, Any]:
         told["values"] = _labelled(spec)
     if spec.unique:
         told |= {"unique": True, "externalId": True}
+    if rules and spec.controller in declared:
+        told |= {"controllerName": spec.controller, "values": [
+            {**each, "validFor": spec.valid_for.get(each["value"], ())} for each in _labelled(spec)]}
     if rules:
         told |= {"restricted": spec.restricted, "required": spec.required, "createable": spec.createable,
                  "updateable": spec.updateable}

@@ -33,6 +33,8 @@ scope-value-missing         the scope names a value that is not in the system's 
 record-type-missing         the scope names a record type that the object has not
 value-of-other-pipeline     a value is written that belongs to another pipeline than the one written
 pipeline-not-written        there are several pipelines, and nothing says into which new records go
+value-never-accepted        a value goes with no value that is written to the field it depends on
+values-apart                records hold two values that the system does not let go together
 currency-missing            the default currency is none of the system's
 constant-unfit              a constant is of another kind than its field, or too long for it
 unique-not-matched          a field is unique in the system, and records are not matched by it

@@ -32,6 +32,7 @@ def findings(mapping: Mappings, schemas: Schemas) -> Iterator[Finding]:
             yield from _object_rights(om, schema)
             yield from _scope(om, schema)
             yield from _pipelines(om, schema)
+            yield from _dependent(om, schema)
             for each in om.fields:
                 yield from _field(om, each, schema)
             for writer in om.writers:
@@ -190,8 +191,32 @@ def _pipelines(om: ObjectMap, schema: ObjectSchema) -> Iterator[Finding]:
             yield _finding(
                 om, "pipeline-not-written", ("fields", each.name),
                 f"{raw!r} has values of {len(homes)} {told.controller}s, and nothing writes {told.controller!r}: the "
-                "system chooses.", f"Add `{told.controller}: {{constant: ...}}` under `writes`, or map it.",
+                "system chooses, or refuses the value.",
+                f"Add `{told.controller}: {{constant: ...}}` under `writes`, or map it.",
                 severity="warning", field=each.name)
+
+
+def _dependent(om: ObjectMap, schema: ObjectSchema) -> Iterator[Finding]:
+    """Values that go with no value that is ever written to the field they depend on."""
+    written = {each.lens.raw[0]: {_told(value) for value in each.lens.outward.values()}
+               for each in om.fields if each.writes and isinstance(each.lens, Choice)}
+    for each in om.fields:
+        told = schema.fields.get(each.lens.raw[0]) if each.lens.raw else None
+        if told is None or not isinstance(each.lens, Choice) or not each.writes or told.controller not in written:
+            continue
+        for value in dict.fromkeys(str(raw) for raw in each.lens.outward.values()):
+            goes_with = told.valid_for.get(value)
+            if goes_with is not None and not written[told.controller] & set(goes_with):
+                yield _finding(
+                    om, "value-never-accepted", ("fields", each.name),
+                    f"{value!r} of {told.name!r} goes with {told.controller} {' or '.join(goes_with) or 'nothing'}, "
+                    "and none of these is ever written.",
+                    f"Map a value that goes with what {told.controller!r} is given.", value=value, field=each.name,
+                    severity="error" if told.restricted else "warning")
+
+
+def _told(raw: object) -> str:
+    return str(raw).lower() if isinstance(raw, bool) else str(raw)
 
 
 # --- one field -------------------------------------------------------------------------------------------------------

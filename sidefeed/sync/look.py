@@ -16,6 +16,7 @@ from sidefeed.mapping.finding import Finding
 from sidefeed.mapping.rights import Need
 from sidefeed.sync import schemas
 from sidefeed.sync.coverage import owner_findings
+from sidefeed.sync.pairs import pair_findings
 from sidefeed.workspace import Store, Transaction
 from sidefeed.workspace.clock import utc_text
 
@@ -49,6 +50,7 @@ def look(
         with store.write() as tx:
             drifted = schemas.look(tx, linked, seen, accept=accept)
             found += owner_findings(tx, linked)
+            found += pair_findings(tx, linked, seen)
     looked = Looked(in_order([*found, *map(said, drifted)]), drifted)
     if store is not None:
         with store.write() as tx:

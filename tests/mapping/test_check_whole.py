@@ -11,6 +11,7 @@ import pytest
 from sidefeed.connector import FieldSchema, ObjectSchema, Rights
 from sidefeed.mapping import Mapping
 from sidefeed.mapping.check import check
+from sidefeed.project import Project
 from tests.test_command_line import Desk, desk  # noqa: F401  a fixture
 
 ENTITIES = """
@@ -87,7 +88,8 @@ def world() -> dict[str, ObjectSchema]:
             field("pipeline", "enumeration", options=("main", "side"), restricted=True), field("amount", "number"),
             field("cur", "enumeration", options=("EUR", "USD")), field("note", length=20),
             field("kind", "enumeration", options=("house", "road")),
-            field("rank", "enumeration", options=("low", "high"), restricted=True)),
+            field("rank", "enumeration", options=("low", "high"), restricted=True, controller="stage",
+                  valid_for={"low": ("x9",), "high": ("w1",)})),
     }  # fmt: skip
 
 
@@ -120,6 +122,8 @@ MISTAKES: list[tuple[str, str, tuple[str, str] | Callable[[World], None], str, s
      "'n1' belongs to pipeline side"),
     ("value-of-other-pipeline", "error", ("constant: main", "constant: side"), "n1, won", "'n1' belongs to pipeline main"),
     ("pipeline-not-written", "warning", ("      pipeline: {constant: main}\n", ""), "stage: {field: stage", "2 pipelines"),
+    ("value-never-accepted", "error", ("create_as: low", "lens: choice, values: {a: low, b: high}"), "low, b: high",
+     "'low' of 'rank' goes with stage x9"),
     ("currency-missing", "error", ("default_currency: EUR", "default_currency: EUX"), "EUX}", "EUX is no currency of crm"),
     ("constant-unfit", "error", ("from sidefeed", "from sidefeed, the tool"), "note: {cons", "is too long for 'note'"),
     ("constant-unfit", "error", change("deals", "note", type="boolean"), "note: {cons", "is no yes or no for 'note'"),
@@ -242,3 +246,43 @@ def test_owners_who_are_not_known_in_a_system_are_counted(desk: Desk) -> None:  
               "owner: {lens: owner, field: hubspot_owner_id, fallback: \"1\"}\n"
               "      contacts:\n        # Association")
     assert "owner-uncovered" not in {one["code"] for one in desk("check")[1]["findings"]}
+
+
+@pytest.mark.slow
+def test_a_pair_of_values_that_the_organisation_refuses_is_found_before_it_fails(desk: Desk) -> None:  # noqa: F811
+    reason = {"type": "picklist", "restricted": True, "label": "Reason", "controllerName": "StageName", "values": [
+        {"value": "Price", "validFor": ["Closed Lost"]},
+        {"value": "Quality", "validFor": ["Closed Won", "Prospecting"]},
+        {"value": "Luck", "validFor": ["Id. Decision Makers"]}]}
+    desk.salesforce.call(desk.salesforce.load_schema, {"objects": {"Opportunity": {"fields": {"Reason__c": reason}}}})
+    desk.property("deals", name="reason", label="Reason")
+    desk.edit("entities.yaml", "      next_step: text\n", "      next_step: text\n      reason: text\n")
+    desk.edit("hubspot.yaml", "      next_step: hs_next_step\n", "      next_step: hs_next_step\n      reason: reason\n")
+    desk.edit("salesforce.yaml", "      next_step: {field: NextStep", "      reason: {lens: choice, field: Reason__c, "
+              "values: {price: Price, quality: Quality}}\n      next_step: {field: NextStep")
+    assert {one["code"] for one in desk("check")[1]["findings"]} == {"value-unmapped"}, "Luck"
+    deals = (("Lost", "Closed Lost", "price"), ("Won", "Closed Won", "price"), ("New", "Prospecting", "quality"))
+    for name, stage, _said in deals:
+        desk.sf("Opportunity", Name=name, StageName=stage, CloseDate="2027-01-15")
+    desk("sync")
+    ids = {row["properties"]["dealname"]: row["id"] for row in desk.hubspot.call(desk.hubspot.records, "deals")}
+    for name, _stage, said in deals:
+        desk.hubspot.call(desk.hubspot.update, "deals", ids[name], reason=said)
+    with Project.load(desk.folder).engine(["hubspot"]) as engine:
+        engine.sync(["hubspot"])
+    code, told = desk("check")
+    (found,) = [one for one in told["findings"] if one["code"] == "values-apart"]
+    assert (code, found["severity"], found["field"]) == (2, "error", "reason")
+    assert "1 records hold a 'Reason__c' that salesforce refuses beside their 'StageName': Price with Closed Won (1)" in (
+        found["message"])
+    code, report = desk("sync")
+    refused = [one for one in report["problems"] if one["code"] == "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST"]
+    assert (code, [one["field"] for one in refused]) == (1, ["Reason__c"]), "as was foretold"
+    held = {row["Name"]: row["Reason__c"] for row in desk.salesforce.call(desk.salesforce.rows, "Opportunity")}
+    assert held == {"Lost": "Price", "Won": None, "New": "Quality"}
+    desk.edit("salesforce.yaml", "quality: Quality}", "quality: Quality, luck: Luck}")
+    desk.edit("salesforce.yaml", "needs_analysis: [Needs Analysis, Value Proposition, Id. Decision Makers, "
+              "Perception Analysis]", "needs_analysis: Needs Analysis")
+    told = desk("check")[1]
+    (found,) = [one for one in told["findings"] if one["code"] == "value-never-accepted"]
+    assert "'Luck' of 'Reason__c' goes with StageName Id. Decision Makers" in found["message"]
