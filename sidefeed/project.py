@@ -125,6 +125,10 @@ class ForecastSettings(BaseModel):
     """Fields of a deal that make it qualified; each is counted among the measures."""
     reason_field: str = ""
     """The field of a deal that says why it was won or lost."""
+    fit: list[str] = Field(default_factory=list)
+    """Fields of an account, or of a deal, by which won and lost deals are told apart."""
+    exit_criteria: dict[str, list[str]] = Field(default_factory=dict)
+    """Stage -> the fields of a deal that should be filled when it is left."""
 
 
 class OidcSettings(BaseModel):

@@ -104,6 +104,11 @@ def files(
         raise EntryError(f"{error.filename or 'the output'} cannot be written: {error.strerror}.") from None
 
 
+def moment_of(view: View) -> str:
+    """When a report is of, in words."""
+    return "As of now" if view.as_of is None else f"As of {view.as_of:%Y-%m-%d %H:%M} UTC"
+
+
 def print_steps(title: str, steps: pd.DataFrame, listed: pd.DataFrame) -> None:
     output.table(title, ("", "amount", "deals", ""), [
         (row["step"], money(row["amount"]) if row["deals"] is None else signed(row["amount"]), row["deals"],

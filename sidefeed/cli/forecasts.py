@@ -20,6 +20,7 @@ from sidefeed.cli.forecast_room import (
     Teams,
     Xlsx,
     files,
+    moment_of,
     money,
     opened,
     plain_rows,
@@ -118,26 +119,29 @@ def _print_forecast(found: Any, table: pd.DataFrame | None) -> None:
 
 @app.command()
 def bridge(
-    project: ProjectOption = Path(), json: JsonOption = False, period: PeriodOption = "all", node: Node = "",
-    measure: Measure = "open", currency: Currency = "",
+    project: ProjectOption = Path(), json: JsonOption = False, as_of: AsOf = "", period: PeriodOption = "all",
+    node: Node = "", measure: Measure = "open", currency: Currency = "", teams: Teams = "then",
     system: Annotated[list[str] | None, typer.Option("--system", help="This system only. May be repeated.")] = None,
     csv_file: Csv = None, parquet: Parquet = None, xlsx: Xlsx = None,
 ) -> None:
-    """Why a system's own report shows another total, step by step to the cent, as of now. Each step lists its deals."""
+    """Why a system's own report shows another total, step by step to the cent. Each step lists its deals.
+
+    With `--as-of`, as it stood on a past day, from the change log: what each system was known to hold by then.
+    """
     from sidefeed.forecast import records, workbook
     from sidefeed.forecast.reconcile import reconcile_in
 
     with opened(project, json) as one, one.store.read() as tx:
-        about = one.view(tx, "", period, node, measure, currency)
-        found = reconcile_in(tx, one.mappings, about.scope(tx), system)
+        about = one.view(tx, as_of, period, node, measure, currency, teams)
+        found = reconcile_in(tx, one.mappings, about.scope(tx), system, about.as_of)
         sheets = workbook.bridge_sheets(found)
-        files(sheets["Bridge deals"], csv_file, parquet, xlsx, sheets, workbook.about(about, "As of now", ()))
+        files(sheets["Bridge deals"], csv_file, parquet, xlsx, sheets, workbook.about(about, moment_of(about), ()))
         if json:
             output.print_json({name: {"steps": records(made.steps), "deals": records(made.deals)}
                                for name, made in found.items()})
         elif csv_file != Path("-"):
             for name, made in found.items():
-                print_steps(f"{name}: {about.measure}, {about.period.name}", made.steps, made.deals)
+                print_steps(f"{name}: {about.measure}, {about.period.name}. {moment_of(about)}", made.steps, made.deals)
 
 
 @app.command()
@@ -245,23 +249,29 @@ def accuracy(
 def measures(
     project: ProjectOption = Path(), json: JsonOption = False, node: Node = "", xlsx: Xlsx = None,
 ) -> None:
-    """How long deals stay in each stage, which were pushed, next steps, time to won and to no, typing saved.
+    """How long deals stay in each stage and leave it for a reason, pushes, next steps, time to won and to no, fit, cost
+    of sale, typing saved.
 
-    A person sees the own numbers, a team the medians of its people; nobody is ranked.
+    A person sees the own numbers, a team the medians of its people; nobody is ranked. What is not known is said, with
+    what it would need.
     """
     from sidefeed.forecast import records, workbook
-    from sidefeed.forecast.measures import measured
+    from sidefeed.forecast.measures import measured, not_known
 
     with opened(project, json) as one, one.store.read() as tx:
         about = one.view(tx, "", "all", node, "open", "own")
-        tables = measured(tx, about, one.project.settings.forecast.qualification,
-                          one.project.settings.forecast.reason_field)
-        files(next(iter(tables.values())), None, None, xlsx, tables, workbook.about(about, "As of now", ()))
+        tables = measured(tx, about, one.mappings, one.project.settings.forecast)
+        missing = not_known(tables)
+        files(next(iter(tables.values())), None, None, xlsx, tables,
+              workbook.about(about, moment_of(about), missing))
         if json:
-            output.print_json({name.lower().replace(" ", "_"): records(table) for name, table in tables.items()})
+            output.print_json({**{name.lower().replace(" ", "_"): records(table) for name, table in tables.items()},
+                               "not_known": missing})
         else:
             for name, table in tables.items():
                 print_table(name, table.drop(columns=[column for column in table.columns if column == "record"]))
+            for sentence in missing:
+                output.out.print(escape(sentence))
 
 
 @app.command()

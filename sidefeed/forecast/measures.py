@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import date, timedelta
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import sqlalchemy as sa
@@ -18,11 +18,16 @@ import sqlalchemy as sa
 from sidefeed.forecast.frames import Schema, frame, plain
 from sidefeed.forecast.history import deals as deals_of
 from sidefeed.forecast.lives import Life, lives
+from sidefeed.forecast.selling import check, cost_of_sale, exits, fit
 from sidefeed.forecast.survival import Case, median
 from sidefeed.forecast.trust import FEW, percent
 from sidefeed.forecast.view import View
+from sidefeed.mapping import Mapping as Mappings
 from sidefeed.workspace import Transaction
 from sidefeed.workspace import tables as t
+
+if TYPE_CHECKING:
+    from sidefeed.project import ForecastSettings
 
 STALE_STEP = timedelta(days=14)
 """A next step that nobody touched for two weeks is no plan any more."""
@@ -226,22 +231,39 @@ def of_people(
                         "people": ("count", "how many have a value")})
 
 
-def measured(
-    tx: Transaction, view: View, qualification: Sequence[str] = (), reason_field: str = ""
-) -> dict[str, pd.DataFrame]:
-    """Every measure of a person, or of a team as medians over its people where it has some."""
+def measured(tx: Transaction, view: View, mappings: Mappings, own: ForecastSettings) -> dict[str, pd.DataFrame]:
+    """Every measure of a person, or of a team as medians over its people where it has some; ``own`` are the project's
+    settings. Raises ScopeError for a field there that does not exist."""
+    check(mappings, own.qualification, ("opportunity",), "qualification")
+    check(mappings, [own.reason_field] if own.reason_field else [], ("opportunity",), "reason_field")
     found, owners = lives(tx, zone=view.zone), view.tree(tx).owners(view.node)
     deals = deals_of(tx)
     people = sorted(owners) if owners is not None else sorted({one for one in plain(deals["owner_id"]) if one})
 
-    def own(of: frozenset[str] | None) -> pd.DataFrame:
-        return quality(tx, found, deals, view.today, of, qualification=qualification)
+    def habits(of: frozenset[str] | None) -> pd.DataFrame:
+        return quality(tx, found, deals, view.today, of, qualification=own.qualification)
 
     alone = owners is not None and len(owners) == 1
-    tables = {"Habits": own(owners) if alone else of_people(people, own, "value", "measure"),
-              "Stages": stage_ages(found, view.today, owners), "Pushed": pushes(found, owners)}
+    tables = {"Habits": habits(owners) if alone else of_people(people, habits, "value", "measure"),
+              "Stages": stage_ages(found, view.today, owners), "Pushed": pushes(found, owners),
+              "Exit criteria": exits(tx, mappings, own.exit_criteria, owners),
+              "Fit": fit(tx, mappings, found, own.fit, owners),
+              "Cost of sale": cost_of_sale(tx, found, tx.store.now(), owners)}
     if owners is None:
         tables["Typing"] = frame([typing_saved(tx)], QUALITY)
-    if reason_field:
-        tables["Reasons"] = reasons(tx, found, reason_field, owners)
+    if own.reason_field:
+        tables["Reasons"] = reasons(tx, found, own.reason_field, owners)
     return tables
+
+
+def not_known(tables: dict[str, pd.DataFrame]) -> list[str]:
+    """What cannot be said yet, and what it would need, in sentences."""
+    told = {"Exit criteria": "Stage exit criteria: not known. Name the fields that each stage needs under "
+                             "[forecast.exit_criteria] in sidefeed.toml.",
+            "Fit": "Fit: not known. Name the fields that tell customers apart, such as fit = [\"industry\"], under "
+                   "[forecast] in sidefeed.toml."}
+    found = [sentence for name, sentence in told.items() if name in tables and tables[name].empty]
+    cost = tables["Cost of sale"]
+    if not cost["met"].sum():
+        found.append("Cost of sale: not known. No meeting is filed with a deal.")
+    return found

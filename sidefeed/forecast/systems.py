@@ -21,6 +21,10 @@ FIELDS = {"stage": "stage", "category": "forecast_category", "close_date": "clos
           "amount": "money", "owner_id": "owner"}
 """Column of a frame -> the workspace field it comes from, for everything that decides where a deal counts."""
 
+COLUMNS = {"stage": ("stage", "status"), "category": ("category",), "close_date": ("close_date",),
+           "currency": ("currency",), "amount": ("amount",), "owner_id": ("owner_id",)}
+"""Column of `FIELDS` -> the columns that tell whether it differs."""
+
 SYSTEM_DEALS: Schema = {
     "external_id": ("text", "the deal's id in the system"),
     "role": ("text", "`primary`; `duplicate` (a second copy of a deal that has its primary); `unmatched` (not yet "
@@ -48,7 +52,7 @@ SYSTEM_DEALS: Schema = {
 _NEVER_KEPT = {"note": "its values were never kept; the next reading of the system brings them", "status": "open",
                "category": "pipeline", "owner": "nobody", "said": ""}
 
-_VALUES = ("name", "account", "owner_id", "owner", "stage", "status", "category", "said_category", "close_date",
+VALUES = ("name", "account", "owner_id", "owner", "stage", "status", "category", "said_category", "close_date",
            "currency", "amount")
 
 
@@ -135,7 +139,7 @@ class _Reader:
         found = {}
         for key, image in images.items():
             values, problems = self.om.read(image, batch_refs)
-            row: dict[str, Any] = dict(zip(("record", *_VALUES), values_row(key, values, self.names), strict=True))
+            row: dict[str, Any] = dict(zip(("record", *VALUES), values_row(key, values, self.names), strict=True))
             del row["record"]
             unread = {problem.field: problem.message for problem in problems}
             if "stage" in unread:

@@ -262,7 +262,7 @@ class Board:
         there = sides.frames[system].iloc[kept].reset_index(drop=True)
         found = bridge(there, frame(here, {name: DEALS[name] for name in ForecastDeal._fields}), scope, system=system)
         with self.store.read() as tx:
-            return with_origin(tx, found, self.store.now())
+            return with_origin(tx, found)
 
 
 def _patched(old: Any, newer: Any, changed: set[str]) -> Any:

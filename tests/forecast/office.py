@@ -13,7 +13,7 @@ from tests.sync.world import FakeSystem, World
 ENTITIES = """
 entities:
   opportunity:
-    deletes: unlink
+    deletes: %s
     fields:
       name: text
       money: {type: money, policy: ask}
@@ -41,9 +41,9 @@ objects:
 class Office:
     """System ``a`` is written; ``b`` is written too unless it is said to be ``readonly``."""
 
-    def __init__(self, folder: Path, *, readonly_b: bool = False) -> None:
+    def __init__(self, folder: Path, *, readonly_b: bool = False, deletes: str = "unlink") -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "entities.yaml").write_text(ENTITIES)
+        (folder / "entities.yaml").write_text(ENTITIES % deletes)
         (folder / "a.yaml").write_text(SYSTEM % ("a", "creates: true"))
         (folder / "b.yaml").write_text(SYSTEM % ("b", "readonly: true" if readonly_b else "creates: true"))
         self.mappings = load(folder)

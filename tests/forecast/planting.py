@@ -101,7 +101,7 @@ def _unknown_stage(made: Organisation, planted: Planted) -> None:
 
 def _too_fine(made: Organisation, planted: Planted) -> None:
     """An amount with a tenth of a cent, which the mapping of Salesforce cannot express: it keeps the older one."""
-    deal = _deal(made, home="hubspot")
+    deal = _deal(made)
     made.sync()
     made.learn_ids()
     old, deal.amount = deal.amount, Decimal("512.347")

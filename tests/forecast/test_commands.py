@@ -95,6 +95,9 @@ def test_the_bridge_runs_from_each_system(desk: Desk) -> None:
     steps = {row["step"]: row["amount"] for row in found["hubspot"]["steps"]}
     assert (steps["hubspot total"], steps["only here"], steps["reconciled total"]) == ("0", "170.10", "170.10")
     assert "choose from hubspot, salesforce" in desk.json("bridge", "--system", "exchange", code=2)["error"]
+    past = desk.json("bridge", "--system", "hubspot", "--measure", "all", "--as-of", "2026-01-06")
+    assert {row["step"]: row["amount"] for row in past["hubspot"]["steps"]}["reconciled total"] == "150.10"
+    assert "As of 2026-01-06" in desk.run("bridge", "--as-of", "2026-01-06").stdout
     assert "only here" in desk.run("bridge", "--measure", "all").stdout
 
 
@@ -136,7 +139,17 @@ def test_measures_are_shown_for_a_person_and_for_everybody(desk: Desk) -> None:
     assert everybody["habits"] == [], "two people with one deal each say nothing of a team"
     assert "typing" not in mine and everybody["typing"][0]["value"] == "0.0"
     assert everybody["stages"][0]["stays"] == 2
-    assert "Stages" in desk.run("measures").stdout
+    assert "Stages" in (told := desk.run("measures").stdout)
+    assert "Fit: not known." in told and "Cost of sale: not known. No meeting is filed with a deal." in told
+    settings = desk.folder / "sidefeed.toml"
+    settings.write_text(SYSTEMS + 'fit = ["industry"]\nexit_criteria = {proposal = ["money"]}\n')
+    found = desk.json("measures")
+    assert found["exit_criteria"] == [{"stage": "proposal", "criterion": "money", "left": 1, "met": 1, "percent": None,
+                                       "missing": 0}]
+    assert [(row["value"], row["won"]) for row in found["fit"]] == [("not known", 1)]
+    assert [row["outcome"] for row in found["cost_of_sale"]] == ["won", "lost", "open"]
+    settings.write_text(SYSTEMS + 'qualification = ["mood"]\n')
+    assert "no field of opportunity is called mood" in desk.json("measures", code=2)["error"]
 
 
 def test_rates_are_entered_and_used(desk: Desk) -> None:

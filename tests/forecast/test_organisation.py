@@ -111,6 +111,10 @@ def test_every_move_is_in_its_step(lived: Lived) -> None:
 
 def test_systems_that_were_synchronised_agree(lived: Lived) -> None:
     assert lived.before == {"salesforce": {}, "hubspot": {}}
+    for one in lived.rounds:
+        for found in reconcile(lived.store, lived.organisation.project.mappings(), OPEN, moment=one.moment).values():
+            assert differences(found) == {}
+            assert found.steps["amount"].tolist()[-1] == one.total
 
 
 def test_each_planted_difference_is_in_its_step_to_the_cent_and_nothing_else_is(lived: Lived) -> None:

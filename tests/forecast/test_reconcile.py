@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sidefeed.forecast import Bridge, Scope, ScopeError, deals_as_of, reconcile, totals
-from sidefeed.forecast.frames import total
+from sidefeed.forecast.frames import to_bytes, total
 from sidefeed.workspace import Draft
 from tests.forecast.office import Office
 
@@ -165,6 +165,22 @@ def test_bridges_of_random_histories_sum_to_the_reconciled_total(
         office.store.close()
 
 
+def _act_apart(office: Office, chance: Random, token: int) -> None:
+    """An edit that nobody makes alike in the other system."""
+    system = chance.choice([office.a, office.b])
+    live = sorted(system.live("Deal"))
+    if not live or chance.random() < 0.3:
+        office.deal(system, f"Deal {token}", str(token), currency=chance.choice(["EUR", "USD"]))
+    elif chance.random() < 0.2:
+        system.person_deletes("Deal", chance.choice(live))
+    else:
+        system.person_edits("Deal", chance.choice(live), chance.choice(
+            [{"Amount": str(token)}, {"Close": f"2026-12-{token % 28 + 1:02d}"}, {"Amount": str(token), "Stage": "P"}]))
+    if chance.random() < 0.3:
+        office.sync(system.system)
+    office.world.tick += 5
+
+
 def _act(office: Office, chance: Random) -> None:
     system = chance.choice([office.a, office.b])
     live = sorted(system.live("Deal"))
@@ -180,3 +196,51 @@ def _act(office: Office, chance: Random) -> None:
             lambda: system.person_deletes("Deal", id)]
     chance.choice(actions)()
     office.world.tick += chance.randrange(5)
+
+
+def test_a_past_bridge_says_what_each_system_held_then(tmp_path: Path) -> None:
+    office = Office(tmp_path, deletes="propagate")
+    deal = office.deal(office.a, "Pump", "100")
+    office.deal(office.a, "Valve", "40")
+    office.sync()
+    office.a.person_edits("Deal", deal, {"Amount": "130"}, actor="ann")
+    office.sync("a")
+    then = office.store.now()
+    reported = reconcile(office.store, office.mappings, EVERYTHING)["b"]
+    assert steps(reported) == {"b total": 140, "pending write": 30, "reconciled total": 170}
+    office.world.tick += 1000
+    office.sync()
+    office.a.person_deletes("Deal", deal)
+    office.sync()
+    assert steps(reconcile(office.store, office.mappings, EVERYTHING)["b"]) == {"b total": 40, "reconciled total": 40}
+    past = reconcile(office.store, office.mappings, EVERYTHING, moment=then)["b"]
+    assert to_bytes(past.steps) == to_bytes(reported.steps)
+    assert to_bytes(past.deals) == to_bytes(reported.deals)
+    office.store.close()
+
+
+@pytest.mark.slow
+@settings(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 10**6))
+def test_any_past_bridge_is_the_one_that_was_reported(tmp_path_factory: pytest.TempPathFactory, seed: int) -> None:
+    """And asked for again, whatever has arrived since, it is the same to the byte."""
+    chance = Random(seed)
+    office = Office(tmp_path_factory.mktemp("world"), readonly_b=chance.random() < 0.3, deletes="propagate")
+    try:
+        told, past, tokens = [], [], iter(range(1, 1000))
+        for _ in range(chance.randrange(3, 8)):
+            for _ in range(chance.randrange(1, 4)):
+                _act_apart(office, chance, next(tokens))
+            if chance.random() < 0.5:
+                office.sync()
+            moment = office.store.now()
+            told.append((moment, {system: to_bytes(found.steps) for system, found in reconcile(
+                office.store, office.mappings, EVERYTHING).items()}))
+            past.append({system: to_bytes(found.deals) for system, found in reconcile(
+                office.store, office.mappings, EVERYTHING, moment=moment).items()})
+        for (moment, reported), before in zip(told, past, strict=True):
+            again = reconcile(office.store, office.mappings, EVERYTHING, moment=moment)
+            assert {system: to_bytes(found.steps) for system, found in again.items()} == reported
+            assert {system: to_bytes(found.deals) for system, found in again.items()} == before
+    finally:
+        office.store.close()
