@@ -6,7 +6,7 @@ A project is filled with deals that stand in two CRMs, some of them with other v
 ``sidefeed serve`` runs in a process of its own and every page is asked for over one connection. What counts is the
 server's processor time for a page, read from the kernel, so that neither the client nor a busy machine flatters or
 blackens it; the time until the answer is there stands beside it. The parts that the browser asks for afterwards
-(bridge, moves) are made in the background: their time to be ready is told apart.
+(bridge, moves) and the accuracy are made in the background: their time to be ready is told apart.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import re
 import subprocess
 import sys
 import tempfile
@@ -21,6 +22,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
+from html import unescape
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -39,8 +41,8 @@ STAGES = (("prospecting", "Prospecting", "appointmentscheduled"),
           ("lost", "Closed Lost", "closedlost"))
 CATEGORIES = (("pipeline", "Pipeline", "PIPELINE"), ("best_case", "Best Case", "BEST_CASE"),
               ("commit", "Commit", "COMMIT"))
-PAGES = ("/", "/?quarter=all", "/deals", "/deals?q=pump&sort=amount&dir=down", "/deals?trace=1&page=400", "/conflicts",
-         "/feeds", "/mapping", "/mapping/opportunity")
+PAGES = ("/", "/?quarter=all", "/deals", "/deals?q=pump&sort=amount&dir=down", "/deals?trace=1&page=400", "/mine",
+         "/conflicts", "/feeds", "/accuracy", "/mapping", "/mapping/opportunity")
 
 
 def main() -> int:
@@ -73,6 +75,9 @@ def measure(folder: Path, rounds: int) -> dict[str, Any]:
         found: dict[str, Any] = {"first_page_s": round(time.perf_counter() - begun, 2)}
         found["compared_s"] = round(_until_ready(client, "/forecast/bridge/salesforce"), 2)
         found["moves_s"] = round(_until_ready(client, "/forecast/moves?since=first"), 2)
+        found["accuracy_s"] = round(_until_ready(client, "/accuracy"), 2)
+        found["first_load_kb"] = _first_load(client)
+        found["workbook_s"] = _workbook(client)
         deal = client.get("/deals").text.partition('href="/records/')[2].partition('"')[0]
         parts = ("/forecast/bridge/salesforce", "/forecast/bridge/salesforce/amount", "/forecast/moves?since=first")
         time.sleep(1)
@@ -105,6 +110,22 @@ def _until_ready(client: httpx.Client, path: str) -> float:
     while "load delay" in client.get(path, headers={"hx-request": "true"}).text:
         time.sleep(0.2)
     return time.perf_counter() - begun
+
+
+def _first_load(client: httpx.Client) -> float:
+    """Kilobytes of the forecast, its parts and every file it names, on the wire and without compression."""
+    plain = {"accept-encoding": "identity"}
+    page = client.get("/", headers=plain)
+    named = {*re.findall(r'(?:src|href)="(/static/[^"]+)"', page.text),
+             *re.findall(r'hx-get="([^"]+)" hx-trigger="load"', page.text)}
+    size = sum(len(client.get(unescape(one), headers=plain).content) for one in named)
+    return round((len(page.content) + size) / 1000, 1)
+
+
+def _workbook(client: httpx.Client) -> float:
+    begun = time.perf_counter()
+    assert client.get("/forecast.xlsx", timeout=300).status_code == 200
+    return round(time.perf_counter() - begun, 1)
 
 
 def _processor_ms(pid: int) -> float:

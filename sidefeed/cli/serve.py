@@ -77,7 +77,8 @@ def _serve(
     app = create_app(
         store, project.mappings(), people, hosts=[*LOOPBACK, *filter(None, [urlsplit(web.url).hostname])],
         secure=web.url.startswith("https:"), cookie=f"sidefeed-{listening.getsockname()[1]}", provider=provider,
-        calendar=calendar_of(project.settings.forecast), files=Files(project.mapping_folder, project.mappings))
+        calendar=calendar_of(project.settings.forecast), files=Files(project.mapping_folder, project.mappings),
+        systems=project.systems)
     token = _invite(project, store, person)
     at = web.url or at
     _print(at, token, json=json)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -47,12 +47,14 @@ class Files:
 
 class Desk:
     """One workspace and the people who may look at it. ``files`` are the mapping files, where the server may be asked
-    to write a rule into them."""
+    to write a rule into them; ``systems`` those that the project connects to, where that is known."""
 
     def __init__(self, store: Store, mappings: Mappings, people: Mapping[str, Person], *, secure: bool = False,
-                 cookie: str = "sidefeed", calendar: Calendar | None = None, files: Files | None = None) -> None:
+                 cookie: str = "sidefeed", calendar: Calendar | None = None, files: Files | None = None,
+                 systems: Collection[str] | None = None) -> None:
         self.store = store
         self.files = files
+        self._systems = systems
         self.people = dict(people)
         self.secure = secure
         self.cookie = cookie
@@ -63,6 +65,10 @@ class Desk:
     @property
     def mappings(self) -> Mappings:
         return self.board.mappings
+
+    def uses(self, system: str) -> bool:
+        """Whether the project connects to a system: there may be mapping files of others."""
+        return self._systems is None or system in self._systems
 
     def adopt(self, mappings: Mappings) -> None:
         """Go on with another mapping; what the systems hold is compared anew with the next change."""

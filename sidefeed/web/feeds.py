@@ -41,11 +41,13 @@ def feeds(visitor: SignedIn) -> HTMLResponse:
 
 
 def _systems(visitor: Visitor, status: Mapping[str, Any], runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Every mapped system with its feeds, the furthest behind deciding how it looks."""
+    """Every system of the project with its feeds, the furthest behind deciding how it looks."""
     found = []
     for system in visitor.desk.mappings.systems:
         rows = [row for row in status["feeds"] if row["system"] == system]
-        behind = min((row["complete_to"] or "" for row in rows), default="")
+        if not rows and not visitor.desk.uses(system):
+            continue
+        behind = min((row["complete_to"] for row in rows if row["complete_to"]), default="")
         late = bool(behind) and visitor.now - utc_instant(behind) > LATE
         failed = next((run["failed"][system] for run in runs if run["ended"] and system in run["failed"]), "") \
             if runs and system in runs[0]["failed"] else ""

@@ -14,7 +14,7 @@ from sidefeed.forecast.frames import EXACT, plain
 from sidefeed.forecast.history import end_of
 from sidefeed.forecast.moves import Explained, explain
 from sidefeed.web import charts, promises, trust
-from sidefeed.web.board import Sides
+from sidefeed.web.board import PATIENCE, Sides
 from sidefeed.web.desk import SignedIn, Visitor, url
 from sidefeed.web.sums import (
     CATEGORIES,
@@ -25,14 +25,13 @@ from sidefeed.web.sums import (
     pages,
     together,
 )
-from sidefeed.web.view import ANY_TIME, View, quarters, view_of
+from sidefeed.web.told import BRIDGE_TOLD, MOVES_TOLD
+from sidefeed.web.view import ANY_TIME, View, quarters, shown, view_of
 from sidefeed.workspace import tables as t
 from sidefeed.workspace.clock import utc_instant, utc_text
 
 router = APIRouter(include_in_schema=False)
 
-MOST_NODES = 60
-"""A tree with more is shown one level at a time."""
 ROWS = 100
 SINCE = {"week": "last week", "day": "yesterday", "month": "a month ago", "quarter": "the quarter began",
          "first": "the first reading"}
@@ -52,7 +51,7 @@ def forecast(visitor: SignedIn) -> HTMLResponse:
     undated = together(snapshot.cube.by_owner(view.owners, "no date", view.currency).values()).deals
     return visitor.render(
         "forecast.html", view=view, total=total, between=trust.between(stamp, view.currency), fresh=fresh,
-        undated=undated if view.quarter else 0, stamp=trust.marks(view, stamp), captured=trust.captured(view),
+        undated=undated if view.quarter else 0, stamp=trust.marks(view, stamp),
         quarters=quarters(visitor), any_time=ANY_TIME,
         currencies=snapshot.cube.currencies(visitor.owners), rows=_rows(view, own, sides, said),
         systems=[{"system": name, "name": visitor.source(name)} for name in visitor.desk.board.systems],
@@ -73,10 +72,7 @@ def _rows(
     there = {} if sides is None else {
         system: cube.by_owner(view.owners, view.quarter, view.currency) for system, cube in sides.cubes.items()}
     rows, top = list[dict[str, Any]](), Decimal(0)
-    nodes = list(view.node.walk())
-    if len(nodes) > MOST_NODES:
-        nodes = [view.node, *view.node.children]
-    for node in nodes:
+    for node in shown(view.node):
         total = together(own[owner] for owner in node.owners if owner in own)
         top = max(top, total.of(*CATEGORIES[:4]))
         rows.append({"node": node, "depth": node.level - view.node.level, "total": total,
@@ -86,6 +82,17 @@ def _rows(
     for row in rows:
         row["bar"] = charts.stacked([(one, row["total"].of(one)) for one in CATEGORIES[:4]], top)
     return rows
+
+
+@router.get("/forecast/captured")
+def captured(visitor: SignedIn) -> HTMLResponse:
+    """A part of the page: how much of the work is captured."""
+    view = view_of(visitor)
+    found = trust.captured(view)
+    if found is None:
+        return visitor.render("parts/waiting.html", view=view, again="/forecast/captured", query=view.query,
+                              what="Being counted")
+    return visitor.render("parts/captured.html", rows=[row for row in found if row["of"]])
 
 
 # -- why it differs from a system -----------------------------------------------------------------------------------
@@ -105,9 +112,10 @@ def bridge_card(visitor: SignedIn, system: str) -> HTMLResponse:
     there = together(sides.cubes[system].by_owner(view.owners, view.quarter, view.currency).values())
     bars = charts.steps((visitor.source(system), total["amount"]),
                         [(one["step"], one["step"], one["amount"]) for one in moves], ("Sidefeed", end["amount"]))
-    return visitor.render("parts/bridge.html", view=view, system=system, bars=bars, moves=moves, fresh=fresh,
-                          total=total["amount"], difference_now=EXACT.subtract(end["amount"], total["amount"]),
-                          deals=there.number(*COMMITTED), made=sides.snapshot.as_of,
+    return visitor.render("parts/bridge.html", view=view, system=system, bars=bars, told=BRIDGE_TOLD, moves=moves,
+                          fresh=fresh, total=total["amount"], made=sides.snapshot.as_of,
+                          difference_now=EXACT.subtract(end["amount"], total["amount"]),
+                          deals=there.number(*COMMITTED),
                           address=lambda step: url(f"/forecast/bridge/{system}/{step}", **view.query))
 
 
@@ -173,8 +181,8 @@ def moves_card(visitor: SignedIn) -> HTMLResponse:
     since = chosen(visitor)
     start, told = start_of(view, since)
     if start is None:
-        return visitor.render("parts/moves.html", view=view, told=told, found=None, fresh=True, chosen=since)
-    found, fresh = _moves(view, start)
+        return visitor.render("parts/moves.html", view=view, note=told, found=None, fresh=True, chosen=since)
+    found, fresh = moves_of(view, start)
     if found is None:
         return visitor.render("parts/waiting.html", view=view, again=visitor.request.url.path,
                               query={**view.query, "since": since}, what="Rebuilding the deals of that day")
@@ -182,8 +190,8 @@ def moves_card(visitor: SignedIn) -> HTMLResponse:
     moved = [one for one in steps[1:-1] if one["deals"]]
     bars = charts.steps((f"{start:%-d %b, %H:%M}", steps[0]["amount"]),
                         [(one["step"], one["step"], one["amount"]) for one in moved], ("now", steps[-1]["amount"]))
-    return visitor.render("parts/moves.html", view=view, told=told, found=found, bars=bars, moves=moved, start=start,
-                          fresh=fresh, chosen=since, end=steps[-1],
+    return visitor.render("parts/moves.html", view=view, note=told, told=MOVES_TOLD, found=found, bars=bars,
+                          moves=moved, start=start, fresh=fresh, chosen=since, end=steps[-1],
                           address=lambda step: url(f"/forecast/moves/{step}", since=since, **view.query),
                           gross=sum(one["moves"] for one in _dicts(found.gross) if one["currency"] == view.currency))
 
@@ -193,7 +201,7 @@ def moved_deals(visitor: SignedIn, step: str, page: str = "1") -> HTMLResponse:
     """The deals of one step of the waterfall: what they were, what they are, and who did it."""
     view = view_of(visitor)
     start, told = start_of(view, chosen(visitor))
-    found, _fresh = _moves(view, start) if start is not None else (None, True)
+    found, _fresh = moves_of(view, start) if start is not None else (None, True)
     rows = [] if found is None else [
         row for row in _dicts(found.deals[found.deals["step"] == step]) if row["currency"] in (view.currency, None)]
     shown, number, last = pages(rows, page_number(page), ROWS)
@@ -202,13 +210,14 @@ def moved_deals(visitor: SignedIn, step: str, page: str = "1") -> HTMLResponse:
                           sum=_total(row["amount"] for row in rows))
 
 
-def _moves(view: View, start: datetime) -> tuple[Explained | None, bool]:
+def moves_of(view: View, start: datetime, patience: float = PATIENCE) -> tuple[Explained | None, bool]:
     """Why the number moved, and whether that is of this moment."""
     board, store = view.visitor.desk.board, view.visitor.desk.store
     with store.read() as tx:
         scopes = view.report.scopes(tx, start)
     return board.figure(f"moves {utc_text(start)} {[(utc_text(at), scope) for at, scope in scopes]}",
-                        view.visitor.snapshot.rev, lambda: explain(store, start, max(start, store.now()), scopes))
+                        view.visitor.snapshot.rev,
+                        lambda: explain(store, start, max(start, store.now()), scopes), patience)
 
 
 def start_of(view: View, chosen: str) -> tuple[datetime | None, str]:

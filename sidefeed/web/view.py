@@ -12,6 +12,8 @@ from sidefeed.web.desk import Visitor
 
 ANY_TIME = "all"
 ALL = Period(ANY_TIME, None, None)
+MOST_NODES = 60
+"""A tree with more is shown one level at a time."""
 
 
 @dataclass(slots=True)
@@ -39,6 +41,15 @@ class View:
     def report(self) -> Report:
         """The same question, as `sidefeed.forecast` is asked it: of what the visitor may see, and nothing else."""
         return replace(_report(self.visitor), period=self.period or ALL, node=self.node.key)
+
+    @property
+    def choices(self) -> list[Branch]:
+        """The nodes that may be chosen next: all, or of a large tree the way to the chosen one and what is below it."""
+        nodes = list(self.root.walk())
+        if len(nodes) <= MOST_NODES:
+            return nodes
+        below = {child.key for child in self.node.children}
+        return [node for node in nodes if node.level <= 1 or node.key in below or self.node in node.walk()]
 
     @property
     def query(self) -> dict[str, str]:
@@ -73,6 +84,12 @@ def tree(found: Hierarchy, visitor: Visitor) -> Branch:
         for one in root.walk():
             one.level -= 1
     return root
+
+
+def shown(node: Branch) -> list[Branch]:
+    """A node and what is below it; one level where that is much."""
+    nodes = list(node.walk())
+    return nodes if len(nodes) <= MOST_NODES else [node, *node.children]
 
 
 def this_quarter(visitor: Visitor) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from io import BytesIO
 from threading import Lock
 
@@ -13,11 +14,11 @@ from fastapi.responses import Response
 from sidefeed.forecast import workbook
 from sidefeed.forecast.bridge import Bridge
 from sidefeed.forecast.export import write_workbook
-from sidefeed.forecast.moves import explain
+from sidefeed.forecast.frames import deals_in
 from sidefeed.forecast.overview import forecast_in
 from sidefeed.web.deals import order, selection, table
 from sidefeed.web.desk import SignedIn
-from sidefeed.web.forecasts import SINCE, chosen, start_of
+from sidefeed.web.forecasts import SINCE, chosen, moves_of, start_of
 from sidefeed.web.sums import in_scope, select
 from sidefeed.web.view import View, view_of
 
@@ -42,12 +43,12 @@ def forecast(visitor: SignedIn) -> Response:
     with _ONE:
         with visitor.desk.store.read() as tx:
             found = forecast_in(tx, visitor.desk.mappings, view.report)
-            scopes = [] if start is None else view.report.scopes(tx, start)
+            everything = replace(view.report.scope(tx), measure="all")
         bridges, as_of = _bridges(view)
         sheets = {**workbook.sheets(found), **workbook.bridge_sheets(bridges)}
-        if start is not None:
-            end = max(start, visitor.desk.store.now())
-            sheets |= workbook.waterfall_sheets(explain(visitor.desk.store, start, end, scopes))
+        sheets["Deals"] = found.deals[[everything.counts(deal) for deal in deals_in(found.deals)]]
+        moved = None if start is None else moves_of(view, start, LONG)[0]
+        sheets |= {} if moved is None else workbook.waterfall_sheets(moved)
         about = workbook.about(found.view, found.stamp.sentence(), found.problems, view.node.name)
         about |= {"Bridge": f"as of {as_of}", "Waterfall": told or f"since {SINCE[since]}",
                   "Made for": f"{visitor.person.name}; it holds what this person may see"}

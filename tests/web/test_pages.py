@@ -6,12 +6,14 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import httpx
 import pytest
 
 import sidefeed.web
+from sidefeed.forecast.hierarchy import import_memberships
 from sidefeed.forecast.periods import Calendar
 from sidefeed.sync.look import LAST_CHECK
 from sidefeed.workspace import Store
@@ -76,6 +78,37 @@ def test_an_address_that_asks_for_what_is_not_there_still_answers(company: Compa
         assert client.get(path, params=query).status_code == 200
     assert client.get("/forecast/bridge/nowhere").status_code == 404
     assert client.get("/mapping/nowhere").status_code == 404
+
+
+def test_the_stamp_tells_how_much_is_captured_of_what_the_reader_sees(company: Company) -> None:
+    query = {"quarter": "2026-Q4"}
+    everybody = ready(company.site.client("dana@example.com"), "/forecast/captured", query)
+    assert "0 of 8 open and won deals that stand in hubspot" in everybody
+    assert "6 of 7 open deals with a closing date" in everybody
+    assert "2 of 2 open deals with an owner" in ready(company.site.client("eve@example.com"), "/forecast/captured", query)
+
+
+def test_a_deal_stays_where_it_was_when_its_owner_moves_to_another_team(tmp_path: Path) -> None:
+    made = Company(tmp_path)
+    try:
+        north = {"team": "North", "member": "bob@example.com"}
+        south = {"team": "South", "member": "eve@example.com"}
+        with made.store.write() as tx:
+            import_memberships(tx, [north, south, {"team": "North", "member": "ann@example.com"}], "ops")
+        made.clock = NOW + timedelta(days=3)
+        with made.store.write() as tx:
+            import_memberships(tx, [north, south, {"team": "North", "member": "ann@example.com", "to": "2026-11-30"},
+                                    {"team": "South", "member": "ann@example.com", "from": "2026-12-01"}], "ops")
+        made.clock = NOW + timedelta(days=8)
+        client = made.site.client("dana@example.com")
+        query = {"quarter": "2026-Q4", "who": "South", "since": "week"}
+        assert "134,000.00 EUR" in read(client.get("/", params=query))
+        moved = ready(client, "/forecast/moves", query)
+        assert re.search(r"EUR 86,000.00 Owner in came from .* \+48,000.00 1 deal now .* 134,000.00 One", moved), moved
+        gone = ready(client, "/forecast/moves", {**query, "who": "North"})
+        assert re.search(r"EUR 60,000.50 Owner out went to .* \u221248,000.00 1 deal now .* 12,000.50 One", gone), gone
+    finally:
+        made.close()
 
 
 def test_the_deals_are_filtered_and_sorted(company: Company) -> None:
