@@ -11,20 +11,19 @@ What cannot be read is told in ``problems``, with the file and its place in it, 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from connectors.caldav import events, people
 from connectors.caldav.calendar import MARK
 from connectors.caldav.connector import CalDavConnector, Problem
-from connectors.caldav.events import Broken, Window
+from connectors.caldav.events import Broken
+from connectors.window import FUTURE, PAST, rolling
 from sidefeed.calendars.identity import SINGLE
 from sidefeed.calendars.recurrence import RECURRENCE
 from sidefeed.connector import Calls, Capabilities, ObjectSchema, Outcome, Page, PermissionDenied, Raw, Remote, Stream
 from sidefeed.connector import Write as Write
-
-PAST, AHEAD = timedelta(days=14), timedelta(days=90)
 
 
 class IcsConnector:
@@ -72,7 +71,7 @@ class IcsConnector:
 
     def _meetings(self, fields: Sequence[str]) -> Iterator[Remote]:
         now = self._now()
-        window = Window(now - PAST, now + AHEAD)
+        window = rolling(now, PAST, FUTURE)
         seen: set[str] = set()
         for file in self._files:
             for uid, calendar in self._objects(file):

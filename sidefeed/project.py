@@ -93,6 +93,12 @@ class CalendarSettings(BaseModel):
     blocked_domains: list[str] = Field(default_factory=list)
     confidence: float = Field(default=0.5, ge=0, le=1)
     conference_url: str = ""
+    window_past_days: int | None = Field(default=None, ge=0, le=365)
+    window_future_days: int | None = Field(default=None, ge=0, le=365)
+
+    def window(self) -> dict[str, Any]:
+        """How far every calendar is read, in days, where its own table does not say so."""
+        return self.model_dump(include={"window_past_days", "window_future_days"}, exclude_none=True)
 
     def policy(self) -> CalendarPolicy:
         return CalendarPolicy(
@@ -301,7 +307,7 @@ class Project:
                 f"`connector` to one of these, or install the package that brings it.")
         factory = found[kind].load()
         try:
-            connector: Connector = factory.from_settings(settings.values())
+            connector: Connector = factory.from_settings({**self.settings.calendars.window(), **settings.values()})
         except (KeyError, ValueError, TypeError) as error:
             raise ProjectError(f"[systems.{system}] in {self.folder / FILE}: {error}") from None
         return connector

@@ -10,9 +10,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
+from connectors.window import Window, rolling, starts_at
 from sidefeed.calendars.identity import SINGLE
 from sidefeed.calendars.recurrence import RECURRENCE
 from sidefeed.connector import Page, Remote, chunked
@@ -21,7 +22,7 @@ from . import events
 from .collection import Change, Collection, note
 from .cursor import Cursor
 from .dav import Found
-from .events import Broken, Meeting, Window, starts_at
+from .events import Broken, Meeting
 
 log = logging.getLogger(__name__)
 
@@ -49,9 +50,8 @@ class Calendar:
         self._tell = tell
 
     def window(self) -> Window:
-        """The window now: whole days UTC, so that it slides once a day."""
-        today = self._now().astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-        return Window(today - timedelta(days=self._past), today + timedelta(days=self._future + 1))
+        """The window now."""
+        return rolling(self._now(), self._past, self._future)
 
     def changes(self, fields: Sequence[str], cursor: str | None) -> Iterator[Page]:
         """Changes since a cursor. Raises CursorExpired, and what else the contract names."""

@@ -15,6 +15,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from connectors.window import Window
 from sidefeed.calendars.identity import SINGLE, meeting_key
 from sidefeed.calendars.recurrence import RECURRENCE, SERIES, recurrence, rule_text
 
@@ -38,14 +39,6 @@ _CONFERENCE = re.compile(
 
 class Broken(ValueError):
     """An object that cannot be read; the message says why, and quotes nothing of it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """From an instant to before another."""
-
-    start: datetime
-    end: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,12 +290,6 @@ def original_of(event: Any, zone: str) -> str:
             return str(told.dt.date().isoformat())  # another value type than DTSTART: the local date counts
         return _utc(_aware(told.dt, zone))
     return str(told.dt.isoformat())
-
-
-def starts_at(original: str) -> datetime:
-    """An instant near an original start, good to 14 hours for a date: for windows, never for values."""
-    return datetime.fromisoformat(original).replace(tzinfo=UTC) if len(original) == 10 else datetime.fromisoformat(
-        original)
 
 
 def read(meeting: Meeting, mailbox: str, fields: Iterable[str], zone: str) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from connectors import window
 from sidefeed.connector import Invalid
 
 
@@ -56,8 +57,8 @@ def parse(table: Mapping[str, Any]) -> Settings:
         raise _wrong("url", "must be a URL such as https://dav.example.com/, without a user")
     timezone = str(table.get("timezone") or "UTC")
     return Settings(
-        url.rstrip("/") + "/", _mailboxes(table), _ca_file(table), _days(table, "window_past_days", 14),
-        _days(table, "window_future_days", 90), _zone(timezone), float(table.get("timeout") or 60))
+        url.rstrip("/") + "/", _mailboxes(table), _ca_file(table), *window.days(table, _wrong), _zone(timezone),
+        float(table.get("timeout") or 60))
 
 
 def _mailboxes(table: Mapping[str, Any]) -> dict[str, Mailbox]:
@@ -105,16 +106,6 @@ def _secret(table: Mapping[str, Any], name: str) -> str:
     """A password or token; a pydantic or Prefect secret is opened."""
     value: Any = table.get(name) or ""
     return str(value.get_secret_value() if hasattr(value, "get_secret_value") else value)
-
-
-def _days(table: Mapping[str, Any], name: str, default: int) -> int:
-    try:
-        days = int(table.get(name, default))
-    except (TypeError, ValueError):
-        days = -1
-    if not 0 <= days <= 365:
-        raise _wrong(name, "must be a number of days from 0 to 365")
-    return days
 
 
 def _zone(name: str) -> str:

@@ -18,7 +18,8 @@ from urllib.parse import quote, unquote
 
 from connectors.caldav import events
 from connectors.caldav.calendar import MARK, Tell, identity, split
-from connectors.caldav.events import Broken, Meeting, Window, starts_at
+from connectors.caldav.events import Broken, Meeting
+from connectors.window import Window, starts_at
 from sidefeed.calendars.identity import SINGLE, meeting_key
 from sidefeed.calendars.recurrence import RECURRENCE, SERIES
 from sidefeed.connector import CursorExpired, Gone, Page, Remote

@@ -16,7 +16,7 @@ from urllib.parse import quote
 import orjson
 
 from connectors.caldav.calendar import MARK
-from connectors.caldav.events import Window
+from connectors.window import Window
 from sidefeed.calendars.identity import SINGLE, meeting_key
 
 from .door import Door

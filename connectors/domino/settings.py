@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from connectors import window
 from sidefeed.connector import Invalid
 
 DATABASE = "mail/{user}.nsf"
@@ -51,8 +52,8 @@ def parse(table: Mapping[str, Any]) -> Settings:
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.path:
         raise _wrong("url", "must be the server's address such as https://mail.example.com, without a user or path")
     return Settings(
-        url, _mailboxes(table), _flag(table, "write"), _ca_file(table), _days(table, "window_past_days", 14),
-        _days(table, "window_future_days", 90), _zone(table), float(table.get("timeout") or 60))
+        url, _mailboxes(table), _flag(table, "write"), _ca_file(table), *window.days(table, _wrong),
+        _zone(table), float(table.get("timeout") or 60))
 
 
 def _wrong(name: str, why: str) -> Invalid:
@@ -98,16 +99,6 @@ def _flag(table: Mapping[str, Any], name: str) -> bool:
     if value not in ("true", "false", "1", "0", "yes", "no", "none", ""):
         raise _wrong(name, "must be true or false")
     return value in ("true", "1", "yes")
-
-
-def _days(table: Mapping[str, Any], name: str, default: int) -> int:
-    try:
-        days = int(table.get(name, default))
-    except (TypeError, ValueError):
-        days = -1
-    if not 0 <= days <= 365:
-        raise _wrong(name, "must be a number of days from 0 to 365")
-    return days
 
 
 def _zone(table: Mapping[str, Any]) -> str:

@@ -14,17 +14,18 @@ merged into its first occurrence, and the other way round.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING
 
+from connectors.window import Window, rolling, starts_at
 from sidefeed.connector import CursorExpired, Page, Remote, chunked
 
 from . import operations, xml
 from .cursor import Cursor, Pending, Series
 from .identity import occurrence_id, series_id, split_id
-from .meetings import FOLDER, Meetings, Occurrence, Window, is_private, uid_digest
+from .meetings import FOLDER, Meetings, Occurrence, is_private, uid_digest
 from .times import instant
-from .values import Row, row, starts_at, when
+from .values import Row, row, when
 from .xml import Element
 
 if TYPE_CHECKING:
@@ -52,9 +53,8 @@ class Calendar:
         self._bodies = bodies
 
     def window(self, at: datetime) -> Window:
-        """The window on a day: whole days, so that it slides once a day."""
-        today = at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-        return Window(today - timedelta(days=self._past), today + timedelta(days=self._future + 1))
+        """The window on a day."""
+        return rolling(at, self._past, self._future)
 
     def changes(self, fields: Sequence[str], cursor: str | None) -> Iterator[Page]:
         """Changes since a cursor. Raises CursorExpired, and what else the contract names."""

@@ -13,9 +13,9 @@ import hashlib
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from connectors.window import Window, spans
 from sidefeed.calendars.recurrence import RECURRENCE, SERIES
 from sidefeed.connector import Remote
 
@@ -32,7 +32,6 @@ from .values import (
     original_text,
     read_meeting,
     row,
-    starts_at,
     uris,
     when,
     zone_of,
@@ -47,19 +46,6 @@ log = logging.getLogger(__name__)
 FOLDER = "calendar"
 _MASTER_STRUCTURE = (*STRUCTURE, "calendar:ModifiedOccurrences")
 _RULE = ("calendar:Recurrence", "calendar:DeletedOccurrences")
-_LONGEST_VIEW = timedelta(days=400)  # a view spans two years at most (ErrorCalendarViewRangeTooBig)
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """A span of time, from an instant to before another."""
-
-    start: datetime
-    end: datetime
-
-    def holds(self, begins: datetime, ends: datetime) -> bool:
-        """Whether a meeting is in a view of the window."""
-        return begins < self.end and ends >= self.start
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +127,7 @@ class Meetings:
             made.update({each.id: each for each in self.occurrences(master_id, master, exceptions)})
             plain += wanted[master_id] - moved
         uids = {each: uid_digest(xml.text(master, "UID")) for each, master in masters.items()}
-        for span in _spans(plain):
+        for span in spans(plain):
             rows = [each for each in self.view(span) if each.kind == "Occurrence"]
             rows = [each for each in rows if not each.uid or uid_digest(each.uid) in uids.values()]
             for master_id, members in self.by_master(rows, uids).items():
@@ -331,16 +317,3 @@ def _modified(master: Element) -> dict[str, str]:
 def _merged(structure: list[Element], wanted: list[Element]) -> list[Element]:
     """Properties, each once: a property named twice in a shape is an error."""
     return list({each.get("FieldURI"): each for each in (*structure, *wanted)}.values())
-
-
-def _spans(originals: Iterable[str]) -> Iterator[Window]:
-    """The fewest spans, none too long for a view, that hold these original starts."""
-    margin = timedelta(days=1)  # a date is a different instant in each zone
-    first = last = None
-    for moment in sorted(starts_at(each) for each in originals):
-        if first is not None and last is not None and moment - first > _LONGEST_VIEW:
-            yield Window(first - margin, last + margin)
-            first = None
-        first, last = first or moment, moment
-    if first is not None and last is not None:
-        yield Window(first - margin, last + margin)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from connectors import window
 from sidefeed.connector import Invalid
 
 # Exchange Online by its world-wide, national and vanity host names (Microsoft 365 URLs and IP address ranges).
@@ -102,6 +103,7 @@ def parse(table: Mapping[str, Any]) -> Settings:
     login = None
     if auth != "oauth" and access != "own":
         login = Login(_text(table, "username"), _text(table, "password"))
+    past, future = window.days(table, _wrong)
     return Settings(
         endpoint=endpoint,
         version=_version(table),
@@ -112,8 +114,8 @@ def parse(table: Mapping[str, Any]) -> Settings:
         app=_app(table) if auth == "oauth" else None,
         own=own,
         ca_file=_ca_file(table),
-        past=_days(table, "window_past_days", 30),
-        future=_days(table, "window_future_days", 90),
+        past=past,
+        future=future,
         timezone=str(table.get("timezone") or "UTC"),
         read_bodies=_flag(table, "read_bodies"),
         timeout=float(table.get("timeout") or 60),
@@ -147,16 +149,6 @@ def _flag(table: Mapping[str, Any], name: str) -> bool:
     if value not in ("true", "false", "1", "0", "yes", "no", "none", ""):
         raise _wrong(name, "must be true or false")
     return value in ("true", "1", "yes")
-
-
-def _days(table: Mapping[str, Any], name: str, default: int) -> int:
-    try:
-        days = int(table.get(name, default))
-    except (TypeError, ValueError):
-        days = -1
-    if not 0 <= days <= 365:  # a calendar view spans two years at most (ErrorCalendarViewRangeTooBig)
-        raise _wrong(name, "must be a number of days from 0 to 365")
-    return days
 
 
 def _version(table: Mapping[str, Any]) -> tuple[int, ...]:

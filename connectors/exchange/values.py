@@ -130,11 +130,6 @@ def original_text(told: str, time: When) -> str:
     return local_date(moment, time.zone).isoformat() if time.all_day else utc_text(moment)
 
 
-def starts_at(original: str) -> datetime:
-    """An instant near an original start, good to 14 hours for a date: for windows, never for values."""
-    return instant(original + ("T00:00:00Z" if is_date(original) else ""))
-
-
 # Reading meetings
 
 

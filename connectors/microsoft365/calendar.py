@@ -16,15 +16,16 @@ Source: event: delta; "Get incremental changes to events in a calendar view".
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from connectors.exchange.identity import occurrence_id, series_id, split_id
+from connectors.window import Window, rolling, starts_at
 from sidefeed.connector import Page, Remote
 
 from . import values
 from .cursor import Cursor
-from .meetings import Meetings, Occurrence, Window, day_of, starts_at
+from .meetings import Meetings, Occurrence, query_of
 from .values import Json, when
 
 if TYPE_CHECKING:
@@ -53,9 +54,8 @@ class Calendar:
         self._bodies = bodies
 
     def window(self, at: datetime, slide: int = 0) -> Window:
-        """The window on a day: whole days."""
-        today = day_of(at)
-        return Window(today - timedelta(days=self._past), today + timedelta(days=self._future + 1 + slide))
+        """The window on a day."""
+        return rolling(at, self._past, self._future + slide)
 
     def changes(self, fields: Sequence[str], cursor: str | None) -> Iterator[Page]:
         """Changes since a cursor. Raises CursorExpired, and what else the contract names."""
@@ -84,7 +84,7 @@ class Calendar:
             state.todo = [("changes", state.link)]
             return
         wide = self.window(at, SLIDE)
-        fresh = f"calendarView/delta?{wide.query()}"
+        fresh = f"calendarView/delta?{query_of(wide)}"
         state.todo = [("first", fresh)]
         if state.link:
             state.todo = [("changes", state.link), ("again", fresh), ("drain", "")]

@@ -12,12 +12,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from connectors.exchange.identity import SINGLE, meeting_key, occurrence_id, series_id, split_id
-from connectors.exchange.times import instant, is_date, utc_text
+from connectors.exchange.times import utc_text
+from connectors.window import Window, spans
 from sidefeed.calendars.recurrence import RECURRENCE, SERIES
 from sidefeed.connector import Gone, Remote
 
@@ -38,19 +38,6 @@ STRUCTURE = urlencode({
 """What was changed and cancelled in a series, which Graph tells of one master at a time."""
 PAGE = 500
 """Rows of a listing with a selection; Graph gives at most 1,000."""
-_LONGEST = timedelta(days=400)
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """A span of time, from an instant to before another."""
-
-    start: datetime
-    end: datetime
-
-    def query(self, **more: str) -> str:
-        """The window as a query string."""
-        return urlencode({"startDateTime": utc_text(self.start), "endDateTime": utc_text(self.end), **more})
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +156,7 @@ class Meetings:
             for exception in master.get("exceptionOccurrences") or ():
                 self._place(made, self.dressed(exception), starts)
             plain = [each for each in starts if occurrence_id(master_id, each) not in made]
-            for span in _spans(plain):
+            for span in spans(plain):
                 for bare in self._instances(master_id, span):
                     if bare.get("type") == "occurrence":
                         self._place(made, values.occurrence(master, bare), starts)
@@ -181,7 +168,7 @@ class Meetings:
             made.setdefault(found.id, found)
 
     def _instances(self, master_id: str, span: Window) -> Iterator[Json]:
-        query = span.query(**{"$select": LISTED, "$top": str(PAGE)})
+        query = query_of(span, **{"$select": LISTED, "$top": str(PAGE)})
         try:
             yield from self.door.pages(self.mailbox, f"events/{quote(master_id, safe='')}/instances?{query}", page=PAGE)
         except Gone:
@@ -226,7 +213,7 @@ class Meetings:
 
     def ids(self, window: Window) -> Iterator[tuple[str, str]]:
         """Ids and versions of every meeting and occurrence in a window, from one listing."""
-        query = window.query(**{"$select": LISTED, "$top": str(PAGE)})
+        query = query_of(window, **{"$select": LISTED, "$top": str(PAGE)})
         for row in self.door.pages(self.mailbox, f"calendarView?{query}", page=PAGE):
             version = str(row.get("@odata.etag") or "")
             if not row.get("seriesMasterId"):
@@ -256,25 +243,6 @@ def _or_none(answer: Answer) -> Json | None:
     return event
 
 
-def starts_at(original: str) -> datetime:
-    """An instant near an original start, good to 14 hours for a date: for windows, never for values."""
-    return instant(original + ("T00:00:00Z" if is_date(original) else ""))
-
-
-def _spans(originals: Iterable[str]) -> Iterator[Window]:
-    """The fewest spans, none too long for a listing, that hold these original starts."""
-    margin = timedelta(days=1)  # a date is a different instant in each zone
-    first = last = None
-    for moment in sorted(starts_at(each) for each in originals):
-        if first is not None and last is not None and moment - first > _LONGEST:
-            yield Window(first - margin, last + margin)
-            first = None
-        first, last = first or moment, moment
-    if first is not None and last is not None:
-        yield Window(first - margin, last + margin)
-
-
-def day_of(at: datetime) -> datetime:
-    """The beginning of a day in UTC."""
-    return at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-
+def query_of(span: Window, **more: str) -> str:
+    """A window as a query string."""
+    return urlencode({"startDateTime": utc_text(span.start), "endDateTime": utc_text(span.end), **more})

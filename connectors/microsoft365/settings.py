@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from connectors import window
 from sidefeed.connector import Invalid
 
 LOGIN, GRAPH = "https://login.microsoftonline.com", "https://graph.microsoft.com/v1.0"
@@ -46,6 +47,7 @@ def parse(table: Mapping[str, Any]) -> Settings:
     if not tenant.replace("-", "").replace(".", "").isalnum():
         raise _wrong("tenant_id", "must be the GUID or a domain of the organisation")
     certificate = _certificate(table)
+    past, future = window.days(table, _wrong)
     return Settings(
         tenant=tenant,
         client_id=_text(table, "client_id"),
@@ -55,8 +57,8 @@ def parse(table: Mapping[str, Any]) -> Settings:
         login=_base(table, "login_base", LOGIN),
         graph=_base(table, "graph_base", GRAPH),
         ca_file=_ca_file(table),
-        past=_number(table, "window_past_days", 30, 0, 365, "days"),
-        future=_number(table, "window_future_days", 90, 0, 365, "days"),
+        past=past,
+        future=future,
         timezone=str(table.get("timezone") or "UTC"),
         read_bodies=_flag(table, "read_bodies"),
         timeout=float(table.get("timeout") or 60),
@@ -102,16 +104,6 @@ def _flag(table: Mapping[str, Any], name: str) -> bool:
     if value not in ("true", "false", "1", "0", "yes", "no", "none", ""):
         raise _wrong(name, "must be true or false")
     return value in ("true", "1", "yes")
-
-
-def _number(table: Mapping[str, Any], name: str, default: int, low: int, high: int, what: str) -> int:
-    try:
-        number = int(table.get(name, default))
-    except (TypeError, ValueError):
-        number = low - 1
-    if not low <= number <= high:
-        raise _wrong(name, f"must be a number of {what} from {low} to {high}")
-    return number
 
 
 def _mailboxes(table: Mapping[str, Any]) -> dict[str, str | None]:

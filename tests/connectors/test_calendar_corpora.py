@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from icalendar import vDDDTypes
 
 from connectors.caldav import events, writing
-from connectors.caldav.events import Broken, Window
+from connectors.caldav.events import Broken
+from connectors.window import Window
 
 EVERYTHING = (
     "Key", "UID", "OriginalStart", "Subject", "Start", "End", "Zone", "IsAllDay", "Location", "Body", "Sensitivity",

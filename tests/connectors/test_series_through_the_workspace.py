@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from connectors.caldav import events
-from connectors.caldav.events import Broken, Window
+from connectors.caldav.events import Broken
+from connectors.window import Window
 from sidefeed.calendars import series
 from sidefeed.calendars.export import meetings_file
 from sidefeed.calendars.recurrence import RECURRENCE, SERIES

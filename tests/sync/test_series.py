@@ -10,6 +10,7 @@ import pytest
 from connectors.caldav import events
 from connectors.exchange import ExchangeConnector
 from connectors.microsoft365 import Microsoft365Connector
+from connectors.window import Window
 from sidefeed.calendars.recurrence import RECURRENCE, SERIES
 from sidefeed.connector import Stream
 from sidefeed.workspace import RecordState, Store
@@ -74,7 +75,7 @@ def test_a_moved_and_a_deleted_occurrence_stand_in_it_and_leave_with_it(cloud: C
     assert (code, report["meetings"], report["series"]) == (0, 5, 1)
     assert out.read_text().count("BEGIN:VEVENT") == 2 and out.read_text().count("EXDATE") == 1
     ((_uid, calendar),) = events.by_uid(events.parse(out.read_bytes())).items()
-    window = events.Window(datetime.now(UTC), datetime.now(UTC) + timedelta(days=20))
+    window = Window(datetime.now(UTC), datetime.now(UTC) + timedelta(days=20))
     read = sorted((events.read(one, BOB, ("Start", "Subject"), "UTC")
                    for one in events.meetings(calendar, window, "UTC")), key=lambda one: str(one["Start"]))
     assert [one["Subject"] for one in read] == ["Weekly", "Weekly, late", "Weekly", "Weekly", "Weekly"]
