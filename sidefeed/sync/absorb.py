@@ -656,6 +656,8 @@ class _Batch:
             # What this mapping cannot express there (an owner it does not know) is no edit that anybody missed.
             is_due(spec, link, state) and f"={spec.name}" not in told)]
         link.state, link.due, link.digest, link.sent = "gone", False, None, None
+        if state.deleted:  # both sides deleted it: whoever lets it live again lets it live in both
+            link.exceptions[DELETED] = list(state.heads_of(DELETED))
         self.tx.save_link(link)
         if state.deleted or state.merged_into:
             return

@@ -265,12 +265,13 @@ def _open_intents(
             else:
                 assert link is not None
                 writes.append(Write(f"{planned.record}:{planned.op}", planned.op, planned.after, planned.external_id,
-                                    version=link.version, expected=planned.before, mail=planned.mails is not None))
+                                    version=link.version, mail=planned.mails is not None,
+                                    expected=planned.before if planned.op == "update" else {}))
         tx.open_intents([{
             "run": report.run, "system": om.system, "object": object, "record": planned.record, "op": planned.op,
             "key": write.key, "external_id": planned.external_id, "rev": planned.rev, "payload": {
                 "values": dict(write.values), "known": planned.fields},
-            "before": planned.before,
+            "before": planned.before if planned.op == "update" else {},  # what is deleted leaves no copy here
         } for planned, write in zip(batch, writes, strict=True)])
         tx.forget_payloads(om.system, object, [write.external_id for write in writes if write.external_id])
     return writes, links

@@ -164,18 +164,19 @@ def plan_object(
     known_refusals = tx.refusals(om.system, stream.name, list(ids))
     plan.looked_at = list(ids)
     to_update = [(states[id], links[id]) for id in ids if id in links and id in states]
-    bases = tx.bases(om.system, stream.name, [state.id for state, link in to_update if link.state == "live"])
+    bases = tx.bases(om.system, stream.name, [
+        state.id for state, link in to_update if link.state in ("live", "unwanted")])
     planner = _Planner(tx, om, plan, outward, refs.inward(tx, om, bases.values()), creatable, known_refusals)
     for state, link in to_update:
         if state.id in held:
             plan.waiting[state.id] = "it left the scope of a system whose mapping freezes it"
         elif link.state == "live" and state.merged_into is None:
             if state.deleted:
-                planner.delete(state, link)
+                planner.delete(state, link, bases.get(state.id, {}))
             else:
                 planner.update(state, link, bases.get(state.id, {}))
         elif link.state == "unwanted":
-            planner.retract(state, link)
+            planner.retract(state, link, bases.get(state.id, {}))
         elif link.state == "wanted" or (link.state == "gone" and _restored(state, link)):
             planner.create(state, link)
     for id in ids:
@@ -319,21 +320,25 @@ class _Planner:
         return (f"{label(state)} may be there already: a person must say which {self.om.object} it is "
                 f"(`sidefeed link` shows what could be meant)")
 
-    def retract(self, state: RecordState, link: Link) -> None:
+    def retract(self, state: RecordState, link: Link, image: Mapping[str, Any]) -> None:
         """Take back an object that we made; its record lives on."""
         if not self._same_refusal(state, "", {"delete": link.external_id}):
             self.plan.writes.append(PlannedWrite(
                 self.om.system, self.stream.name, state.id, state.entity, "delete", label(state), link.external_id,
-                state.rev, reason="made by a run that was undone"))
+                state.rev, self._seen(image), reason="made by a run that was undone"))
 
-    def delete(self, state: RecordState, link: Link) -> None:
+    def delete(self, state: RecordState, link: Link, image: Mapping[str, Any]) -> None:
         if self.om.deletes == "unlink":
             return
         if self._same_refusal(state, "", {"delete": link.external_id}):
             return
         self.plan.writes.append(PlannedWrite(
             self.om.system, self.stream.name, state.id, state.entity, "delete", label(state), link.external_id,
-            state.rev, fields={DELETED: list(state.heads_of(DELETED))}))
+            state.rev, self._seen(image), fields={DELETED: list(state.heads_of(DELETED))}))
+
+    def _seen(self, image: Mapping[str, Any]) -> dict[str, Any]:
+        """What an object must still hold when it is deleted: an edit that nobody saw is not deleted with it."""
+        return {raw: image[raw] for spec in self.om.fields if spec.reads for raw in spec.lens.raw if raw in image}
 
     # -- what cannot be written now -----------------------------------------------------------------------------
 
