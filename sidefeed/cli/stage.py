@@ -56,6 +56,9 @@ class SalesforceStage:
                     body[name] = _custom(spec, fields[object], rules=rules)
                 elif standard is not None and standard.field(name) is not None:
                     body[name] = _standard(spec, rules=rules)
+                elif f"{object}.{name}" in _ROLES:
+                    rows, role = _ROLES[f"{object}.{name}"]
+                    told[rows] = {"fields": {role: _standard(spec, rules=rules)}}
                 elif spec.type != "references":
                     unknown.append(f"{object}.{name}")
             told[object] = {"label": schema.label, "fields": {name: each for name, each in body.items() if each}}
@@ -80,6 +83,8 @@ class SalesforceStage:
             self.server.call(self.server.update, "User", id, IsActive=False)
 
 
+_ROLES = {"Opportunity.ContactRoles": ("OpportunityContactRole", "Role")}
+"""List fields whose members stand in a role: where the roles are declared."""
 _PLAIN = frozenset({"string", "textarea", "phone", "url", "email", "picklist", "multipicklist", "combobox", "boolean",
                     "date", "datetime", "time", "double", "currency", "percent", "int", "reference"})
 
@@ -146,7 +151,9 @@ class HubSpotStage:
                     continue
                 for name in fields[object]:
                     spec = schema.fields.get(name)
-                    if spec is not None and not name.startswith("associations."):
+                    if spec is not None and spec.type == "roles" and not rules:
+                        self._labels(object, spec)
+                    elif spec is not None and not name.startswith("associations."):
                         self._property(object, spec, held.get((object, name), set()), rules=rules)
                 self._pipelines(object, schema, held)
 
@@ -177,6 +184,15 @@ class HubSpotStage:
             definitions.update(catalogue, spec.name, {"options": options}, portal.now())
         if rules and not spec.createable and not catalogue.properties[spec.name].read_only_value:
             catalogue.put(replace(catalogue.properties[spec.name], read_only_value=True))
+
+    def _labels(self, object: str, spec: FieldSchema) -> None:
+        """The association labels that stand for roles."""
+        from sandbox.hubspot.schema import load
+
+        target = spec.references[0]
+        known = {one.label for one in self.server.portal.associations.types(object, target).values()}
+        load(self.server.portal, {"labels": [{"from": object, "to": target, "label": label}
+                                             for label in spec.options if label not in known]})
 
     def _pipelines(self, object: str, schema: ObjectSchema, held: Mapping[tuple[str, str], set[str]]) -> None:
         """The live pipelines with their stages, under their own ids."""

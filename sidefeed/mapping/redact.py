@@ -45,6 +45,7 @@ class Redactor:
 
     def __init__(self, salt: bytes | None = None) -> None:
         self._salt = secrets.token_bytes(16) if salt is None else salt
+        self._taken: dict[str, list[str]] = {}
 
     def record(self, om: ObjectMap, raw: Mapping[str, Any]) -> dict[str, Any]:
         """The mapped fields of a raw record, redacted; fields that the mapping does not know are left out."""
@@ -110,12 +111,21 @@ class Redactor:
 
     def email(self, address: str) -> str:
         local, _, domain = address.rpartition("@")
-        return f"{self._text(local)}@{self.domain(domain)}"
+        return f"{self._text(local)}{self._alone(address, self._text(local.casefold()) + domain)}@{self.domain(domain)}"
 
     def domain(self, host: str) -> str:
         """A domain under ``example``, where nobody lives (RFC 2606)."""
         letters = "".join(char for char in host.rpartition(".")[0].lower() if char.isalpha())
-        return f"{self.word(letters or 'x')}.example"
+        made = self.word(letters or "x")
+        return f"{made}{self._alone(host, made)}.example"
+
+    def _alone(self, one: str, made: str) -> str:
+        """What keeps an address from becoming the same as another's: short words have few others."""
+        holders = self._taken.setdefault(made.casefold(), [])
+        if one.casefold() not in holders:
+            holders.append(one.casefold())
+        place = holders.index(one.casefold())
+        return str(place + 1) if place else ""
 
     def word(self, word: str) -> str:
         """Another word of the same length, with capitals where they were; letters beyond a to z stay in place."""
@@ -158,8 +168,13 @@ class Redactor:
 
     def _ids(self, raw: Any) -> Any:
         if isinstance(raw, list | tuple):
-            return [self.id(str(each)) for each in raw]
-        return ";".join(self.id(each) if each else each for each in str(raw).split(";"))
+            return [self._member(str(each)) for each in raw]
+        return ";".join(self._member(each) if each else each for each in str(raw).split(";"))
+
+    def _member(self, written: str) -> str:
+        """An id, or one in a role: the role stays."""
+        role, colon, id = written.rpartition(":")
+        return f"{role}{colon}{self.id(id)}"
 
     def _attendee(self, each: Any) -> Any:
         if not isinstance(each, Mapping):

@@ -131,9 +131,10 @@ class _Cast:
         """What the object points to, as far as it is cloned."""
         kept: dict[str, Any] = {}
         for lens in self.pointing:
-            there = {id: known[system, entity, id] for entity, id in lens.references_in(raw)
-                     if (system, entity, id) in known}
             for name in lens.raw:
+                # Field by field: ids are unique within a kind of record, and a lens may speak of several kinds.
+                there = {id: known[system, entity, id] for entity, id in lens.references_in({name: raw.get(name)})
+                         if (system, entity, id) in known}
                 if (value := _translated(raw.get(name), there)) not in (None, "", []):
                     kept[name] = value
         return kept
@@ -145,7 +146,8 @@ def _points(lens: Lens) -> bool:
 
 def _translated(value: Any, there: Mapping[str, str]) -> Any:
     if isinstance(value, list | tuple):
-        return [there[str(each)] for each in value if str(each) in there]
+        members = [str(each).rpartition(":") for each in value]
+        return [f"{role}{colon}{there[id]}" for role, colon, id in members if id in there]
     return ";".join(there[each] for each in str(value).split(";") if each in there) if value is not None else None
 
 

@@ -328,7 +328,8 @@ def _told(rehearsal: Rehearsal, live: Mapping[Place, str]) -> Rehearsal:
 
     def value(raw: Any) -> Any:
         if isinstance(raw, str):
-            return anywhere.get(raw, raw)
+            role, colon, id = raw.rpartition(":")
+            return f"{role}{colon}{anywhere.get(id, id)}"
         if isinstance(raw, list | tuple):
             return [value(each) for each in raw]
         return {key: value(each) for key, each in raw.items()} if isinstance(raw, dict) else raw

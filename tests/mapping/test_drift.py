@@ -219,9 +219,12 @@ def test_each_run_keeps_the_schema_it_saw_and_asks_for_it_once_a_day(desk: Desk)
                     assert {name: tx.calls_today(name) for name in used} == used, "the budget counts them"
         project.close()
         asked.append(described(desk))
-    objects = 6 + 5 + 1  # each of Salesforce, each of HubSpot but owners, and the pipelines of deals
+    # Each of Salesforce and the rows of contact roles, each of HubSpot but owners, and the pipelines of deals.
+    objects = 7 + 5 + 1
     assert [after - before for before, after in pairwise(asked)] == [objects, 0, objects, 0, objects]
-    assert calls[2][0] - calls[3][0] == calls[2][1] - calls[3][1] == objects, "what it costs is in the least it needs"
+    more = calls[2][0] - calls[3][0]
+    assert objects <= more <= objects + 2, "and the labels of deals"
+    assert more == calls[2][1] - calls[3][1], "what it costs is in the least it needs"
     assert [one.counts.get("drift") for one in runs] == [None, None, None, None, 1]
     code, told = desk("check")
     (drifted,) = [one for one in told["findings"] if one["code"] == "drift-value-added"]
