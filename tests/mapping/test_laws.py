@@ -157,6 +157,17 @@ def state_of(text: str) -> str:
     return states(found[0][0])[found[0][1]] if found else text
 
 
+places = st.sampled_from([*countries(), "USA", "Deutschland"]).flatmap(lambda country: st.fixed_dictionaries(
+    {"S": st.none(), "C": st.none(), "Z": st.none(), "L": st.just(country),
+     "P": st.sampled_from([None, *states(country_code(country)), *states(country_code(country)).values()])}))
+
+
+def address_in(country: str, state: str | None) -> Any:
+    code = country_code(country) or ""
+    found = state_code(state, code) if state else None
+    return canonical.address({"country": country_of(country), "state": states(code)[found] if found else state})
+
+
 ROLES = {"a": "Apple", "b": ["Bee", "Old bee"]}
 
 
@@ -223,6 +234,12 @@ CASES = [
          addresses_told.filter(lambda told: told and (told["street"] or told["city"] or told["country"])), raw_addresses,
          image=lambda told: canonical.address(
              {"street": told["street"], "city": told["city"], "country": country_of(told["country"])})),
+    Case("address with codes", lens("address", "address", **ADDRESS, country_as="code", state_as="code"),
+         places.map(lambda told: address_in(told["L"], told["P"])), places,
+         image=lambda told: address_in(told["country"], told["state"])),
+    Case("state with codes of the system's own", lens("state", "text", field="F", countries=["MX"], codes={
+         "Aguascalientes": "AG", "Colima": "CL"}, **{"as": "code"}),
+         st.sampled_from([*states("MX").values()]), one(st.sampled_from([*states("MX"), "AG", "CL"]))),
     Case("owner by id", lens("owner", "ref", spec={"entity": "user"}, field="F", prefix="005", fallback="005nobody",
                              aliases={"005anna": "anna@x.example"}),
          ids.map(lambda id: f"005{id}") | st.just("anna@x.example"),
@@ -542,5 +559,15 @@ def test_every_country_and_state_is_known_by_its_name_and_code() -> None:
     assert {country_code(name) for name in countries().values()} == set(countries())
     assert all(country_code(code) == code for code in countries())
     assert len(countries()) == 249
-    for federation in ("US", "CA", "AU"):
-        assert {state_code(name, federation) for name in states(federation).values()} == set(states(federation))
+    parts = {country: states(country) for country in countries()}
+    assert sum(map(len, parts.values())) > 4_800
+    for country, table in parts.items():
+        assert len(set(table.values())) == len(table), f"two parts of {country} have one name"
+        assert {code: state_code(name, country) for code, name in table.items()} == {code: code for code in table}
+
+
+def test_states_are_known_as_people_and_systems_write_them() -> None:
+    assert (state_code("US-CA", "US"), state_code("new  york", "US"), state_code("sao paulo", "BR")) == ("CA", "NY", "SP")
+    assert state_code("Islas Baleares", "ES") == state_code("Illes Balears", "ES") == "IB"
+    assert states("ES")["LO"] == "La Rioja (Province)" and states("ES")["RI"] == "La Rioja"
+    assert state_code("Bavaria", "US") is None

@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 from .. import values as canonical
 from ..values import UNKNOWN, LensError, Unknown, Value, shown
 from .base import MISSING, Lens, OneField, Options, Raw, Refs, Scalar
-from .regions import FEDERATIONS, countries, country_code, state_code, states
+from .regions import countries, country_code, state_code, states
 
 if TYPE_CHECKING:
     from ..model import FieldSpec
@@ -93,25 +93,42 @@ class StateOptions(PlaceOptions):
     countries: list[str] = Field(
         ["US", "CA"],
         min_length=1,
-        description="Whose states: US, CA, AU. Where two use one code, the first counts. Default: [US, CA].",
+        description="Whose states, by ISO code: every country is known. Where two use one code, the first counts; the "
+        "lens `address` tells them apart by the country. Default: [US, CA].",
+    )
+    codes: dict[str, str] = Field(
+        default_factory=dict,
+        description="State -> the code that the system uses instead of the ISO one, such as `Aguascalientes: AG`.",
     )
 
     @field_validator("countries")
     @classmethod
     def _known(cls, told: list[str]) -> list[str]:
         for each in told:
-            if each not in FEDERATIONS:
-                raise ValueError(f"the states of {each!r} are not known; expected some of {', '.join(FEDERATIONS)}")
+            if each not in countries():
+                raise ValueError(f"no country has the code {each!r}; expected ISO codes such as US, DE")
         return told
 
 
 class State(_Place):
-    """A state or province, by its name in the workspace and by name or postal code in the system."""
+    """A state or province, by its name in the workspace and by name or code in the system (ISO 3166-2)."""
 
     name = "state"
     types = frozenset({"text"})
     Options = StateOptions
     example = "state: {lens: state, field: BillingStateCode, as: code, countries: [US]}"
+
+    def __init__(self, options: Any, spec: FieldSpec) -> None:
+        super().__init__(options, spec)
+        self.own: dict[str, str] = {}
+        for told, code in options.codes.items():
+            found = self._found(told)
+            if found is None:
+                raise ValueError(f"{told!r} under `codes` is no state of {', '.join(options.countries)}")
+            self.own[states(found[0])[found[1]]] = code
+        self.by_own = {code: name for name, code in self.own.items()}
+        if len(self.by_own) != len(self.own):
+            raise ValueError("`codes` must be one to one: a code stands there twice")
 
     def _found(self, text: str) -> tuple[str, str] | None:
         for country in self.options.countries:
@@ -122,10 +139,12 @@ class State(_Place):
 
     def _code(self, text: str) -> str | None:
         found = self._found(text)
-        return found[1] if found else None
+        return self.own.get(states(found[0])[found[1]], found[1]) if found else None
 
     def _in(self, raw: Any) -> Any:
         text = canonical.text(raw, lines="one")
+        if text in self.by_own:
+            return self.by_own[text]
         found = self._found(text) if text else None
         return states(found[0])[found[1]] if found else super()._in(raw)
 
@@ -138,6 +157,12 @@ class AddressOptions(Options):
     country: str | None = Field(None, description="The system's field for the country.")
     country_as: Literal["name", "code"] = Field(
         "name", description="Whether the system holds the country's English name or its ISO code. Both are read."
+    )
+
+    state_as: Literal["name", "code"] = Field(
+        "name",
+        description="Whether the system holds the state's name or its ISO code, which the country tells apart. Both "
+        "are read. A word that is none crosses as it is.",
     )
 
     @model_validator(mode="after")
@@ -170,26 +195,30 @@ class Address(Lens):
     def read(self, raw: Raw, refs: Refs) -> Value | Unknown:
         if any(raw.get(name, MISSING) is MISSING for name in self.raw):
             return UNKNOWN
-        return canonical.address({part: self._part(part, raw[name]) for part, name in self.parts.items()})
+        return self._tidy({part: raw[name] for part, name in self.parts.items()})
 
     @staticmethod
-    def _part(part: str, raw: Any) -> str | None:
-        text = canonical.text(raw, lines="many" if part == "street" else "one")
-        code = country_code(text) if part == "country" and text else None
-        return countries()[code] if code else text
+    def _tidy(told: Raw) -> Value:
+        """The parts with the country and the state by name."""
+        parts = {part: canonical.text(raw, lines="many" if part == "street" else "one") for part, raw in told.items()}
+        country = country_code(parts["country"]) if parts.get("country") else None  # type: ignore[arg-type]
+        if country:
+            parts["country"] = countries()[country]
+            code = state_code(parts["state"], country) if parts.get("state") else None  # type: ignore[arg-type]
+            parts["state"] = states(country)[code] if code else parts.get("state")
+        return canonical.address(parts)
 
     def image(self, value: Value) -> Value:
-        if not isinstance(value, dict):
-            return value
-        return canonical.address({part: self._part(part, value.get(part)) for part in self.parts})
+        return self._tidy({part: value.get(part) for part in self.parts}) if isinstance(value, dict) else value
 
     def write(self, value: Value, refs: Refs) -> dict[str, Any]:
         if value is not None and not isinstance(value, dict):
             raise LensError("not-an-address", f"{shown(value)} is not an address")
-        told = value or {}
-        return {name: self._written(part, told.get(part)) for part, name in self.parts.items()}
-
-    def _written(self, part: str, value: Any) -> str | None:
-        text = self._part(part, value)
-        code = country_code(text) if part == "country" and text and self.options.country_as == "code" else None
-        return code or text
+        told = self.image(value)
+        parts = dict(told) if isinstance(told, dict) else {}
+        country = country_code(parts["country"]) if parts.get("country") else None
+        if country and parts.get("state") and self.options.state_as == "code":
+            parts["state"] = state_code(parts["state"], country) or parts["state"]
+        if country and self.options.country_as == "code":
+            parts["country"] = country
+        return {name: parts.get(part) for part, name in self.parts.items()}

@@ -1,10 +1,13 @@
 """Countries and states by code and name.
 
-ISO 3166-1, with the English names of the Unicode CLDR, and the postal codes of the states of three federations.
+ISO 3166-1, with the English names of the Unicode CLDR; and the states, provinces and other parts of every country as
+ISO 3166-2 has them, from `pycountry`.
 """
 
 from __future__ import annotations
 
+import unicodedata
+from collections.abc import Iterator
 from functools import cache
 
 _COUNTRIES = (
@@ -61,30 +64,6 @@ _OTHER_NAMES = (
     "republic-of; VN viet-nam"
 )
 
-_STATES = {
-    "US": (
-        "AL Alabama; AK Alaska; AZ Arizona; AR Arkansas; CA California; CO Colorado; CT Connecticut; DE Delaware; "
-        "DC District of Columbia; FL Florida; GA Georgia; HI Hawaii; ID Idaho; IL Illinois; IN Indiana; IA Iowa; KS "
-        "Kansas; KY Kentucky; LA Louisiana; ME Maine; MD Maryland; MA Massachusetts; MI Michigan; MN Minnesota; MS "
-        "Mississippi; MO Missouri; MT Montana; NE Nebraska; NV Nevada; NH New Hampshire; NJ New Jersey; NM New "
-        "Mexico; NY New York; NC North Carolina; ND North Dakota; OH Ohio; OK Oklahoma; OR Oregon; PA Pennsylvania; "
-        "PR Puerto Rico; RI Rhode Island; SC South Carolina; SD South Dakota; TN Tennessee; TX Texas; UT Utah; VT "
-        "Vermont; VA Virginia; WA Washington; WV West Virginia; WI Wisconsin; WY Wyoming"
-    ),
-    "CA": (
-        "AB Alberta; BC British Columbia; MB Manitoba; NB New Brunswick; NL Newfoundland and Labrador; NS Nova "
-        "Scotia; NT Northwest Territories; NU Nunavut; ON Ontario; PE Prince Edward Island; QC Quebec; SK "
-        "Saskatchewan; YT Yukon"
-    ),
-    "AU": (
-        "ACT Australian Capital Territory; NSW New South Wales; NT Northern Territory; QLD Queensland; SA South "
-        "Australia; TAS Tasmania; VIC Victoria; WA Western Australia"
-    ),
-}
-
-FEDERATIONS = tuple(_STATES)
-
-
 def _table(text: str) -> dict[str, str]:
     return {code: name for each in text.split("; ") for code, _, name in [each.partition(" ")]}
 
@@ -97,8 +76,43 @@ def countries() -> dict[str, str]:
 
 @cache
 def states(country: str) -> dict[str, str]:
-    """Postal code -> name, of the states of one federation."""
-    return _table(_STATES[country])
+    """Code -> name of the states, provinces and other parts of a country (ISO 3166-2, without the country's code).
+
+    Names are ISO's, each once: where a part has the name of a greater one, its kind is added: `La Rioja (Province)`.
+    """
+    import pycountry
+
+    found: dict[str, str] = {}
+    parts = sorted(pycountry.subdivisions.get(country_code=country) or (),
+                   key=lambda part: (part.parent_code is not None, part.code))
+    taken: set[str] = set()
+    for part in parts:
+        code = part.code.partition("-")[2]
+        forms = (part.name, f"{part.name} ({part.type})", f"{part.name} ({code})")
+        found[code] = next(form for form in forms if _plain(form) not in taken)
+        taken.add(_plain(found[code]))
+    return dict(sorted(found.items()))
+
+
+@cache
+def _known_states(country: str) -> dict[str, str]:
+    """How people and systems write each part -> its code. A name beats a code, and a greater part a smaller one."""
+    known: dict[str, str] = {}
+    table = states(country)
+    known.update({_plain(name): code for code, name in table.items()})
+    for spelling in (lambda code, name: (code, f"{country}-{code}"), _other_spellings):
+        for code, name in table.items():
+            for each in spelling(code, name):
+                known.setdefault(_plain(each), code)
+    return known
+
+
+def _other_spellings(code: str, name: str) -> Iterator[str]:
+    """`Arunachal Pradesh`; either name of `Illes Balears [Islas Baleares]`."""
+    outer, _, inner = name.rstrip("]").partition(" [")
+    for each in (name, outer, inner):
+        yield each
+        yield _without_accents(each)
 
 
 @cache
@@ -120,9 +134,14 @@ def country_code(text: str) -> str | None:
 
 
 def state_code(text: str, country: str) -> str | None:
-    """The code of a state of that federation, by name or code; None where it is none."""
-    table, code = states(country), text.strip().upper()
-    if code in table:
-        return code
-    wanted = _folded(text)
-    return next((code for code, name in table.items() if _folded(name) == wanted), None)
+    """The code of a state or province of that country, by name or code; None where it is none."""
+    known = _known_states(country)
+    return known.get(_plain(text)) or known.get(_plain(_without_accents(text)))
+
+
+def _plain(name: str) -> str:
+    return _folded(unicodedata.normalize("NFC", name))
+
+
+def _without_accents(name: str) -> str:
+    return "".join(each for each in unicodedata.normalize("NFKD", name) if not unicodedata.combining(each))
