@@ -15,19 +15,21 @@ import sys
 import zlib
 from base64 import b64decode, b64encode
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from playwright.sync_api import Browser, sync_playwright
 
 HERE = Path(__file__).parent
-DANA = "dana.cole@brightwater.example"
+DANA, ANN = "dana.cole@brightwater.example", "ann.lee@brightwater.example"
 PICTURES = (("forecast", "/", {}), ("conflicts", "/conflicts", {}), ("deals", "/deals?q=contract&trace=1", {}),
-            ("mapping", "/mapping", {}), ("forecast-dark", "/", {"color_scheme": "dark"}),
+            ("mapping", "/mapping", {}), ("mine", "/mine", {}), ("accuracy", "/accuracy", {}),
+            ("forecast-dark", "/", {"color_scheme": "dark"}),
             ("forecast-phone", "/", {"viewport": {"width": 390, "height": 900}}))
 
 
 def main(folder: str) -> None:
-    command = [sys.executable, "-m", "sidefeed", "serve", "-C", folder, "--port", "0", "--json", "--as", DANA]
+    command = [sys.executable, "-m", "sidefeed", "serve", "-C", folder, "--port", "0", "--json"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603
     assert process.stdout is not None
     told = json.loads(process.stdout.readline())
@@ -36,29 +38,37 @@ def main(folder: str) -> None:
             browser = playwright.chromium.launch(
                 executable_path="/usr/bin/chromium",
                 args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"])
-            _take(browser, told)
+            _take(browser, folder, told["url"])
             browser.close()
     finally:
         process.terminate()
         process.wait()
 
 
-def _take(browser: Browser, told: dict[str, str]) -> None:
-    context = browser.new_context()
-    page = context.new_page()
-    page.goto(told["sign_in"])
-    page.click("main button")
-    signed_in = context.storage_state()
+def _take(browser: Browser, folder: str, at: str) -> None:
+    visitors = {email: _signed_in(browser, folder, at, email) for email in (DANA, ANN)}
     for name, path, options in PICTURES:
         page = browser.new_context(**{"viewport": {"width": 1180, "height": 900}, **options},
-                                   storage_state=signed_in).new_page()
-        page.goto(told["url"] + path)
+                                   storage_state=visitors[ANN if name == "mine" else DANA]).new_page()
+        page.goto(at + path)
         page.wait_for_selector("[hx-trigger^=load]", state="detached")
         page.evaluate("document.querySelector('footer').remove()")
         height = page.evaluate("Math.ceil(document.querySelector('main').getBoundingClientRect().bottom)")
         width = page.viewport_size["width"] if page.viewport_size else 1180
         taken = page.screenshot(full_page=True, clip={"x": 0, "y": 0, "width": width, "height": min(height, 1800)})
         (HERE / f"{name}.png").write_bytes(_smaller(browser, taken))
+
+
+def _signed_in(browser: Browser, folder: str, at: str, email: str) -> Any:
+    """What a browser keeps after this person signed in."""
+    asked = [sys.executable, "-m", "sidefeed", "serve", "-C", folder, "--link", "--port", at.rpartition(":")[2],
+             "--json", "--as", email]
+    told = json.loads(subprocess.run(asked, capture_output=True, text=True, check=True).stdout)  # noqa: S603
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(told["sign_in"])
+    page.click("main button")
+    return context.storage_state()
 
 
 def _smaller(browser: Browser, picture: bytes) -> bytes:

@@ -83,8 +83,11 @@ def forecast(store: Store, mappings: Mappings, view: View | None = None) -> Fore
         return forecast_in(tx, mappings, view)
 
 
-def forecast_in(tx: Transaction, mappings: Mappings, view: View | None = None) -> Forecast:
-    """As `forecast`, inside a transaction."""
+def forecast_in(
+    tx: Transaction, mappings: Mappings, view: View | None = None, there: Mapping[str, pd.DataFrame] | None = None
+) -> Forecast:
+    """As `forecast`, inside a transaction. ``there``: each system's deals (`systems.system_deals`), for whoever has
+    read them already; reading them is most of the work."""
     view = view or View(local_day(tx.store.now(), "UTC"), Period("all", None, None))
     tree, deals = view.tree(tx), seen(deals_of(tx, view.as_of), view)
     scope = view.scope(tx, tree)
@@ -100,7 +103,8 @@ def forecast_in(tx: Transaction, mappings: Mappings, view: View | None = None) -
     rated = frame([], RATED) if rates is None else _rated(deals, scope, rates)
     sources = {"workspace": deals}
     if view.as_of is None:
-        sources |= {system: seen(system_deals(tx, mappings, system), view) for system in deal_systems(mappings)}
+        found_there = there or {system: system_deals(tx, mappings, system) for system in deal_systems(mappings)}
+        sources |= {system: seen(table, view) for system, table in found_there.items()}
     problems = [*(rates.problems() if rates else []), *_gaps(deals, scope)]
     return Forecast(view, totals(deals, scope), nodes, compare(sources, replace(scope, convert=None)), rated, found,
                     tuple(problems), deals)

@@ -16,6 +16,7 @@ from sidefeed.forecast.bridge import Bridge
 from sidefeed.forecast.export import write_workbook
 from sidefeed.forecast.frames import deals_in
 from sidefeed.forecast.overview import forecast_in
+from sidefeed.web.board import Sides
 from sidefeed.web.deals import order, selection, table
 from sidefeed.web.desk import SignedIn
 from sidefeed.web.forecasts import SINCE, chosen, moves_of, start_of
@@ -41,29 +42,27 @@ def forecast(visitor: SignedIn) -> Response:
     since = chosen(visitor)
     start, told = start_of(view, since)
     with _ONE:
+        sides, _fresh = visitor.desk.board.sides(visitor.snapshot, LONG)
         with visitor.desk.store.read() as tx:
-            found = forecast_in(tx, visitor.desk.mappings, view.report)
+            found = forecast_in(tx, visitor.desk.mappings, view.report, None if sides is None else sides.frames)
             everything = replace(view.report.scope(tx), measure="all")
-        bridges, as_of = _bridges(view)
+        bridges = {} if sides is None else _bridges(view, sides)
         sheets = {**workbook.sheets(found), **workbook.bridge_sheets(bridges)}
         sheets["Deals"] = found.deals[[everything.counts(deal) for deal in deals_in(found.deals)]]
         moved = None if start is None else moves_of(view, start, LONG)[0]
         sheets |= {} if moved is None else workbook.waterfall_sheets(moved)
         about = workbook.about(found.view, found.stamp.sentence(), found.problems, view.node.name)
-        about |= {"Bridge": f"as of {as_of}", "Waterfall": told or f"since {SINCE[since]}",
+        about |= {"Systems": "never compared" if sides is None else f"as of {sides.snapshot.as_of}",
+                  "Waterfall": told or f"since {SINCE[since]}",
                   "Made for": f"{visitor.person.name}; it holds what this person may see"}
         return _file(sheets, about, f"forecast-{view.quarter or 'any-time'}")
 
 
-def _bridges(view: View) -> tuple[dict[str, Bridge], str]:
-    """The bridges that the page shows, and as of when."""
-    board = view.visitor.desk.board
-    sides, _fresh = board.sides(view.visitor.snapshot, LONG)
-    if sides is None:
-        return {}, ""
-    scope = in_scope(view.period, view.owners)
+def _bridges(view: View, sides: Sides) -> dict[str, Bridge]:
+    """The bridges that the page shows."""
+    board, scope = view.visitor.desk.board, in_scope(view.period, view.owners)
     made = {system: board.bridge(sides, system, scope, LONG)[0] for system in board.systems}
-    return {system: one[1] for system, one in made.items() if one is not None}, sides.snapshot.as_of
+    return {system: one[1] for system, one in made.items() if one is not None}
 
 
 @router.get("/deals.xlsx")
