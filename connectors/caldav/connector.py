@@ -28,6 +28,7 @@ from sidefeed.connector import (
 
 from . import people, settings, writing
 from .calendar import Calendar
+from .codes import CODES
 from .collection import MULTIGET, Collection, discover
 from .contacts import Contacts
 from .dav import Dav
@@ -77,13 +78,14 @@ class CalDavConnector:
     ``calendar``, ``contacts``
         Paths of the collections; ``{address}`` and ``{user}`` stand for the mailbox. Found by asking, if blank.
     ``window_past_days``, ``window_future_days``
-        14 and 90: the days of a calendar that are read, in whole days UTC.
+        30 and 90: the days of a calendar that are read, in whole days UTC.
     ``timezone``
         Of floating times, and of new meetings if nothing says so; ``UTC`` by default.
     ``ca_file``, ``timeout``
         A certificate authority of one's own; seconds (60) to wait for a reply.
     """
 
+    codes = CODES
     settings: settings.Settings
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     system: str = "caldav"
