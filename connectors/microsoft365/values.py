@@ -110,7 +110,7 @@ def read_meeting(
     sensitivity = str(event.get("sensitivity") or "private")
     values: dict[str, Any] = {}
     for name in fields:
-        if name not in CALENDAR or (sensitivity != "normal" and name not in PRIVATE_FIELDS):
+        if name not in exchange.CALENDAR or (sensitivity != "normal" and name not in PRIVATE_FIELDS):
             continue
         reader = _READERS.get(name)
         values[name] = reader(event) if reader else _times(name, time, original, uid, sensitivity, event, mailbox)
@@ -217,7 +217,7 @@ _READERS: dict[str, Callable[[Json], Any]] = {
 CALENDAR: dict[str, FieldSchema] = {
     name: replace(known.schema, updateable=False) if name == "Body" else known.schema
     for name, known in exchange.CALENDAR.items()
-}
+} | {"OnlineMeeting": FieldSchema("OnlineMeeting", "boolean", "Teams meeting", updateable=False)}
 """The body is never written back: the details of a Teams meeting stand in it, and rewriting it disables the meeting."""
 CONTACT: dict[str, FieldSchema] = {name: known.schema for name, known in exchange.CONTACT.items()}
 MAILBOX: dict[str, FieldSchema] = {name: known.schema for name, known in exchange.MAILBOX.items()}
@@ -225,15 +225,26 @@ MAILBOX: dict[str, FieldSchema] = {name: known.schema for name, known in exchang
 # Writing meetings
 
 
-def new_event(values: Mapping[str, Any], key: str | None, zone: str) -> dict[str, Any]:
-    """The body of a create. Raises Invalid. Never has attendees, so nobody is mailed."""
+def new_event(values: Mapping[str, Any], key: str | None, zone: str, *, invites: bool = False) -> dict[str, Any]:
+    """The body of a create. Raises Invalid. Has attendees, whom Graph mails, only where it ``invites``."""
+    people: list[Mapping[str, Any]] = []
+    if invites:  # the mailbox is the organiser, whatever the values say
+        people = list(values.get("Attendees") or ())
+        values = {name: value for name, value in values.items() if name not in ("Attendees", "Organizer")}
     for name in ("Start", "End"):
         if not values.get(name):
             raise Invalid(f"A meeting needs a {name.lower()}.", field=name, rule="required")
     made = changes({name: value for name, value in values.items() if value is not None}, zone, creating=True)
+    if people:
+        made["attendees"] = [_attendee(each) for each in people]
     if key is not None:
         made |= {"transactionId": key, **linked(key)}
     return made
+
+
+def _attendee(person: Mapping[str, Any]) -> dict[str, Any]:
+    return {"type": person.get("role") or "required", "emailAddress": {
+        "address": person["address"], "name": person.get("name") or person["address"]}}
 
 
 def linked(key: str) -> dict[str, Any]:
@@ -259,6 +270,8 @@ def changes(values: Mapping[str, Any], zone: str, *, creating: bool = False) -> 
                 made[name.lower()] = _wall(name, value, zone)
             case "IsAllDay":
                 made["isAllDay"] = bool(value)
+            case "OnlineMeeting" if creating:
+                made |= {"isOnlineMeeting": bool(value), "onlineMeetingProvider": "teamsForBusiness"}
             case "Zone":
                 pass
             case _:

@@ -1,8 +1,8 @@
 """Writes to one mailbox: four at a time in a batch, only what is named, never over a change unseen, never with mail.
 
 Graph has no switch against mail: what the organiser writes to an event with attendees is mailed to them ("Update
-event", "Delete event"). So such an event is not written at all; who is on it is looked up first, and the ETag of that
-look is the condition of the write, so that nobody can be invited in between.
+event", "Delete event"). So such an event is not written at all, unless its organiser asked for the mail; who is on it
+is looked up first, and the ETag of that look is the condition of the write, so that nobody can be invited in between.
 """
 
 from __future__ import annotations
@@ -156,7 +156,7 @@ class Writer:
                 name in seen and seen[name] != value for name, value in write.expected.items()
             ):
                 raise moved
-        if present.get("attendees"):
+        if present.get("attendees") and not write.mail:
             raise Invalid(
                 f"The meeting in mailbox {self._mailbox} has {len(present['attendees'])} attendees, and Graph would "
                 "mail them: change it in Outlook, where its organiser decides who is told.",
@@ -176,7 +176,7 @@ class Writer:
 
     def _new(self, write: Write) -> dict[str, Any]:
         if self._object == "calendar":
-            return new_event(write.values, write.external_key, self._zone)
+            return new_event(write.values, write.external_key, self._zone, invites=write.mail)
         body = contact_body(completed_contact(write.values), {})
         return body | linked(write.external_key) if write.external_key else body
 

@@ -23,6 +23,9 @@ from sidefeed.workspace.report import find_records
 if TYPE_CHECKING:
     from sidefeed.sync.plan import ObjectPlan, PlannedWrite
 
+ONLINE = "OnlineMeeting"
+"""The raw field by which a calendar that has an online service of its own is asked for a meeting there."""
+
 MOVES = ("subject", "when", "location")
 KINDS = {"create": "invitation", "update": "update", "delete": "cancellation"}
 
@@ -105,6 +108,8 @@ def _raw(
         raw = {name: value for name, value in raw.items() if value is not None}
         if state.values.get("invite") and "attendees" in om:
             raw |= {"Attendees": state.values.get("attendees") or [], "Organizer": state.values.get("organiser")}
+        if state.values.get("online"):
+            raw[ONLINE] = True
     return raw
 
 
@@ -129,7 +134,10 @@ def mails_of(tx: Transaction, state: RecordState, op: str) -> Mails | None:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """A meeting that somebody wants: ``feed`` names the calendar, ``people`` contacts by id or name."""
+    """A meeting that somebody wants.
+
+    ``feed`` names the calendar, ``people`` contacts by id or name; ``online`` asks the calendar's own service for a
+    join link."""
 
     deal: str
     organiser: str
@@ -141,6 +149,7 @@ class Wish:
     location: str = ""
     people: tuple[str, ...] = ()
     invite: bool = False
+    online: bool = False
 
 
 def plan_meeting(tx: Transaction, wish: Wish, *, actor: str) -> str:
@@ -164,8 +173,8 @@ def plan_meeting(tx: Transaction, wish: Wish, *, actor: str) -> str:
         "when": {"start": utc_text(wish.start), "end": utc_text(wish.end), "zone": wish.zone, "all_day": False},
         "organiser": wish.organiser, "owner": owner, "about": f"opportunity:{deal.id}", "status": "planned",
         "contacts": [state.id for state in contacts] or None, "attendees": _attendees(contacts) or None,
-        "join_url": template.replace("{id}", secrets.token_urlsafe(12)) if template else None,
-        "planned_in": wish.feed, "invite": wish.invite, "sensitivity": "normal"}
+        "join_url": template.replace("{id}", secrets.token_urlsafe(12)) if template and not wish.online else None,
+        "planned_in": wish.feed, "invite": wish.invite, "online": wish.online or None, "sensitivity": "normal"}
     tx.append([Draft("meeting", record, {name: value for name, value in fields.items() if value is not None}, actor,
                      "workspace", reason="planned on the deal")])
     return record

@@ -48,6 +48,8 @@ def plan(
     people: Annotated[list[str] | None, typer.Option(
         "--with", help="A contact by id, name or address; the deal's contacts, if none is named.")] = None,
     invite: Annotated[bool, typer.Option("--invite", help="Mail an invitation to these people.")] = False,
+    teams: Annotated[bool, typer.Option(
+        "--teams", help="A Teams meeting with its join link; for calendars on Microsoft 365.")] = False,
     project: ProjectOption = Path(),
     json: JsonOption = False,
 ) -> None:
@@ -58,9 +60,9 @@ def plan(
     with errors(json):
         opened = Project.load(project)
         begins, zone = _moment(opened, start, zone)
-        feed = _calendar_of(opened, rep.strip().casefold())
+        feed = _calendar_of(opened, rep.strip().casefold(), teams=teams)
         wish = Wish(deal, rep.strip().casefold(), feed, begins, begins + timedelta(minutes=minutes), zone, subject,
-                    location, tuple(people or ()), invite)
+                    location, tuple(people or ()), invite, teams)
         store = opened.store()
         try:
             with store.write() as tx:
@@ -133,15 +135,21 @@ def _moment(project: Project, start: str, zone: str) -> tuple[datetime, str]:
                            ) from None
 
 
-def _calendar_of(project: Project, mailbox: str) -> str:
-    """The calendar of a mailbox, as ``system stream``. Raises ProjectError where there is none or more than one."""
+def _calendar_of(project: Project, mailbox: str, *, teams: bool = False) -> str:
+    """The calendar of a mailbox, as ``system stream``. Raises ProjectError where there is none or more than one, and
+    where it has no join links of its own and one is wanted."""
+    from sidefeed.calendars.planned import ONLINE
     from sidefeed.project import ProjectError
 
     calendars = [(om.system, om.object) for om in project.mappings().objects
                  if om.entity == "meeting" and om.readonly and om.system in project.systems]
     found = [f"{system} {stream.name}" for system, object in calendars
              for stream in project.connector(system).streams(object) if stream.partition == mailbox]
+    offers = [system for system, object in calendars if ONLINE in project.connector(system).describe(object).fields]
     project.close()
+    if teams and found and found[0].partition(" ")[0] not in offers:
+        raise ProjectError(f"the calendar of {mailbox} makes no Teams meetings; leave --teams out, and set "
+                           "`conference_url` under [calendars] for a join link of another service.")
     if len(found) != 1:
         raise ProjectError(f"{mailbox} has {'no calendar' if not found else 'calendars on several systems'} here"
                            + (f": {', '.join(found)}" if found else "; `mailboxes` of the calendar system lists whose "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -240,6 +241,20 @@ def test_a_new_meeting_has_no_attendees_and_says_so_if_asked(office: Office) -> 
     (outcome,) = office.connect().write(STREAM, [create(Attendees=[{"address": "zoe@acme.example"}])])
     assert outcome.status == "refused" and isinstance(outcome.error, Invalid) and outcome.error.field == "Attendees"
     assert office.mailed() == [] and office.do(office.server.office.items, ANN) == []
+
+
+def test_people_are_invited_where_the_organiser_asked_for_it_and_told_of_what_becomes_of_it(office: Office) -> None:
+    connector = office.connect()
+    asked = replace(create(Attendees=[{"address": "zoe@acme.example", "name": "Zoe"}], OnlineMeeting=True), mail=True)
+    (outcome,) = connector.write(STREAM, [asked])
+    assert outcome.status == "done" and len(office.mailed()) == 1
+    values = one(connector, outcome.external_id or "").values or {}
+    assert [person["address"] for person in values["Attendees"]] == ["zoe@acme.example"]
+    assert values["JoinUrl"].startswith("https://teams.microsoft.com/")
+    gone = Write("2", "delete", external_id=outcome.external_id)
+    assert [each.status for each in connector.write(STREAM, [gone])] == ["refused"] and len(office.mailed()) == 1
+    assert [each.status for each in connector.write(STREAM, [replace(gone, mail=True)])] == ["done"]
+    assert len(office.mailed()) == 2
 
 
 # -- writing ----------------------------------------------------------------------------------------------------------

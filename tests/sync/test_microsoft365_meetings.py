@@ -81,3 +81,14 @@ def test_a_mailbox_out_of_scope_holds_back_no_other(cloud: CloudCalendar) -> Non
     cloud("sync")
     assert shown(cloud) == [("Review", cloud.deal, cloud.contact)]
     assert "management scope" in str(report["failed"]) + str(report["problems"])
+
+
+def test_a_teams_meeting_is_planned_and_its_join_link_reaches_the_workspace(cloud: CloudCalendar) -> None:
+    cloud.sync()
+    wish = ("Pumps", "--as", ANN, "--start", "2099-01-05T10:00", "--zone", "UTC", "--teams")
+    code, told = cloud("meet", "plan", *wish)
+    assert (code, told["invite"]) == (0, False)
+    cloud.sync(2)
+    _code, held = cloud("export", "ics", "--out", str(cloud.folder / "out.ics"))
+    assert held["meetings"] == 1
+    assert "https://teams.microsoft.com/" in (cloud.folder / "out.ics").read_text().replace("\r\n ", "")
