@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sidefeed.mapping import Mapping as Mappings
     from sidefeed.mapping.compare import Change
     from sidefeed.project import Project
+    from sidefeed.sync.clone import Clone
     from sidefeed.sync.rehearsal import Rehearsal
     from sidefeed.sync.sample import Sample, Versions
 
@@ -170,8 +171,13 @@ def _run(
         if store is not None:
             store.close()
     live = {name: (kinds[name], project.settings.systems[name].values()) for name in names}
+    objects = {name: {object: schema for (system, object), schema in schemas.items() if system == name}
+               for name in names}
+    fields = {name: {object: versions.fields(name, object, required[name, object]) for object in objects[name]}
+              for name in names}
     with stages(live) as stage:
-        rehearsal, left_out = _on_stage(project, old, new, versions, schemas, sample, required, stage, scratch, bar)
+        world = _World(project, versions, objects, fields, sample)
+        rehearsal, left_out = _on_stage(world, old, new, stage, scratch, bar)
     return Done(rehearsal, sample, calls, without, left_out)
 
 
@@ -182,60 +188,84 @@ def _shown(versions: Versions, bar: Told | None) -> Iterator[tuple[str, str]]:
         yield key
 
 
-def _on_stage(
-    project: Project, old: Mappings | None, new: Mappings, versions: Versions,
-    schemas: Mapping[tuple[str, str], ObjectSchema], sample: Sample, required: Mapping[tuple[str, str], list[str]],
-    stage: Mapping[str, Any], scratch: Path, bar: Told | None,
-) -> tuple[Rehearsal, list[str]]:
-    from sidefeed.project import Project as Folder
-    from sidefeed.project import Settings, SystemSettings
-    from sidefeed.sync import Engine
-    from sidefeed.sync.clone import fill
-    from sidefeed.sync.rehearsal import adapted
-    from sidefeed.sync.rehearsal import rehearse as run
+@dataclass(slots=True)
+class _World:
+    """What was read of the live systems, by system where it is rehearsed."""
 
-    objects = {name: {object: schema for (system, object), schema in schemas.items() if system == name}
-               for name in stage}
-    fields = {name: {object: versions.fields(name, object, required[name, object]) for object in objects[name]}
-              for name in stage}
-    unknown: dict[str, list[str]] = {}
-    for name, one in stage.items():
-        unknown[name] = one.declare(objects[name], fields[name], _held(sample, name), rules=False)
-    kept = {name: [object for object in objects[name] if object not in unknown[name]] for name in stage}
-    practice = Folder(scratch, Settings(timezone=project.settings.timezone, systems={
-        name: SystemSettings(**{"connector": project.settings.systems[name].connector or name, **one.settings()})
-        for name, one in stage.items()}), project.now)
+    project: Project
+    versions: Versions
+    objects: dict[str, dict[str, ObjectSchema]]
+    fields: dict[str, dict[str, list[str]]]
+    sample: Sample
+
+    def declare(self, stage: Mapping[str, Any], *, rules: bool) -> dict[str, list[str]]:
+        """Tell each practice server what the live schema is; gives what it cannot hold."""
+        return {name: one.declare(self.objects[name], self.fields[name], _held(self.sample, name), rules=rules)
+                for name, one in stage.items()}
+
+    def practice(self, folder: Path, stage: Mapping[str, Any]) -> Project:
+        """A project like this one, on the practice servers."""
+        from sidefeed.project import Project, Settings, SystemSettings
+
+        settings = self.project.settings
+        return Project(folder, Settings(timezone=settings.timezone, systems={
+            name: SystemSettings(**{"connector": settings.systems[name].connector or name, **one.settings()})
+            for name, one in stage.items()}), self.project.now)
+
+
+def _on_stage(
+    world: _World, old: Mappings | None, new: Mappings, stage: Mapping[str, Any], scratch: Path, bar: Told | None,
+) -> tuple[Rehearsal, list[str]]:
+    """Clone the sample, then run both mappings; gives what was found, and what could not be cloned."""
+    from sidefeed.sync.clone import fill
+
+    unknown = world.declare(stage, rules=False)
+    kept = {name: [object for object in world.objects[name] if object not in unknown[name]] for name in stage}
+    order = {(om.system, om.object): om for mapping in (old, new) if mapping is not None for om in mapping.objects
+             if om.object in kept.get(om.system, ())}
+    practice = world.practice(scratch, stage)
     try:
         connectors = {name: practice.connector(name) for name in stage}
-        order = [om for mapping in (new, old) if mapping is not None for om in mapping.objects
-                 if om.object in kept.get(om.system, ())]
-        clone = fill(sample, versions, schemas, connectors, lambda system, object, rows: stage[system].people(
-            object, rows), order=list({(om.system, om.object): om for om in reversed(order)}.values())[::-1],
-            progress=bar)
-        for name, one in stage.items():
+        schemas = {(name, object): schema for name, told in world.objects.items() for object, schema in told.items()}
+        clone = fill(world.sample, world.versions, schemas, connectors,
+                     lambda system, object, rows: stage[system].people(object, rows), order=list(order.values()),
+                     progress=bar)
+        for one in stage.values():
             one.enter()
-            one.declare(objects[name], fields[name], _held(sample, name), rules=True)
-        store = practice.store()
-        try:
-            with store.write() as tx:
-                for (system, name, live), there in clone.ids.items():
-                    if (record := sample.records.get((system, name, live))) is not None:
-                        entity = next(om.entity for om in order if (om.system, om.object) == (
-                            system, name.partition("/")[0]))
-                        tx.remember(system, name, there, entity, record, "primary")
-
-            def engine(mappings: Mappings) -> Engine:
-                return Engine(store, mappings, connectors, project.limits(), bar,
-                              project.settings.calendars.policy())
-
-            found = run(store, None if old is None else adapted(old, kept), adapted(new, kept),
-                        disputed=sample.disputed, live=clone.live(), engine=engine, progress=bar)
-        finally:
-            store.close()
+        world.declare(stage, rules=True)
+        found = _both(world, practice, old, new, kept, clone, bar)
     finally:
         practice.close()
     left = [f"{name} {each} is not known to the practice server" for name, told in unknown.items() for each in told]
     return found, [*left, *clone.left_out]
+
+
+def _both(
+    world: _World, practice: Project, old: Mappings | None, new: Mappings, kept: Mapping[str, list[str]], clone: Clone,
+    bar: Told | None,
+) -> Rehearsal:
+    from sidefeed.sync import Engine
+    from sidefeed.sync.rehearsal import adapted
+    from sidefeed.sync.rehearsal import rehearse as run
+
+    store = practice.store()
+    connectors = {name: practice.connector(name) for name in practice.systems}
+    project = world.project
+    try:
+        with store.write() as tx:
+            for (system, name, live), there in clone.ids.items():
+                record = world.sample.records.get((system, name, live))
+                if record is not None:
+                    entity = world.versions.of[system, name.partition("/")[0]][0].entity
+                    tx.remember(system, name, there, entity, record, "primary")
+
+        def engine(mappings: Mappings) -> Engine:
+            return Engine(store, mappings, connectors, project.limits(), bar, project.settings.calendars.policy())
+
+        return run(store, None if old is None else adapted(old, kept), adapted(new, kept),
+                   disputed=world.sample.disputed, live=clone.live(), engine=engine, progress=bar)
+    finally:
+        store.close()
 
 
 def _held(sample: Sample, system: str) -> dict[tuple[str, str], set[str]]:

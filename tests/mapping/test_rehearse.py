@@ -139,6 +139,26 @@ def test_a_sample_is_what_the_change_concerns_and_what_it_points_to(desk: Desk) 
 
 
 @pytest.mark.slow
+def test_a_guard_that_would_stop_the_change_is_told(desk: Desk) -> None:  # noqa: F811
+    company(desk)
+    settings = desk.folder / "sidefeed.toml"
+    settings.write_text(settings.read_text() + "\n[limits]\none_field_count = 1\n")
+    desk.edit("entities.yaml", "      next_step: text\n", "      next_step: text\n"
+              "      kind: {type: text, policy: {prefer: salesforce}}\n")
+    desk.edit("salesforce.yaml", "      next_step: {field: NextStep",
+              "      kind: {field: LeadSource, direction: read}\n      next_step: {field: NextStep")
+    desk.property("deals", name="kind", label="Kind")
+    desk.edit("hubspot.yaml", "      next_step: hs_next_step\n", "      next_step: hs_next_step\n      kind: kind\n")
+    for row in desk.salesforce.call(desk.salesforce.rows, "Opportunity"):
+        desk.salesforce.call(desk.salesforce.update, "Opportunity", row["Id"], LeadSource="Web")
+    for row in desk.hubspot.call(desk.hubspot.records, "deals"):
+        desk.hubspot.call(desk.hubspot.update, "deals", row["id"], kind="By phone")
+    code, told = desk("rehearse")
+    assert (code, len(told["writes"]), told["lost"]) == (3, 3, {})
+    assert "would change kind on 3 of 3 records" in told["parked"][0]
+
+
+@pytest.mark.slow
 def test_a_signal_ends_it_and_leaves_nothing(desk: Desk, tmp_path: Path) -> None:  # noqa: F811
     company(desk)
     scratch = tmp_path / "scratch"
