@@ -188,13 +188,13 @@ def deals(
 ) -> None:
     """The deals of a number, as they stood on any day, with both amounts where a currency is reported in."""
     from sidefeed.forecast import converted, records, workbook
-    from sidefeed.forecast.frames import deals_in
+    from sidefeed.forecast.columns import counted
     from sidefeed.forecast.history import deals as deals_of
 
     with opened(project, json) as one, one.store.read() as tx:
         about = one.view(tx, as_of, period, node, measure, currency, teams)
         scope, table = about.scope(tx), deals_of(tx, about.as_of)
-        table = table[[scope.counts(deal) for deal in deals_in(table)]].reset_index(drop=True)
+        table = table[counted(table, scope)].reset_index(drop=True)
         found = about.rates(tx)
         shown = converted(table, found) if found else table
         problems = found.problems() if found else []

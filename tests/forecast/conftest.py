@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from sidefeed.cli import output
 from tests.forecast.shop import Shop
 
 
@@ -13,3 +14,9 @@ def shop(tmp_path: Path) -> Iterator[Shop]:
     made = Shop(tmp_path / "workspace.db")
     yield made
     made.close()
+
+
+@pytest.fixture
+def wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A terminal on which no cell of a table is folded."""
+    monkeypatch.setattr(output.out, "width", 200)

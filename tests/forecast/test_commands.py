@@ -13,7 +13,7 @@ import openpyxl
 import pytest
 from typer.testing import CliRunner, Result
 
-from sidefeed.cli import app, output
+from sidefeed.cli import app
 from sidefeed.cli.project_files import write_project
 from tests.forecast.shop import Shop, money
 
@@ -40,7 +40,6 @@ class Desk:
         self.shop.edit(self.valve, actor="bob", stage="won")
 
     def run(self, *words: str) -> Result:
-        output.out.width = 200
         result = CliRunner().invoke(app, ["forecast", *words, "-C", str(self.folder)])
         if result.exception and not isinstance(result.exception, SystemExit):
             raise result.exception
@@ -57,7 +56,7 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
+def desk(tmp_path: Path, wide: None) -> Iterator[Desk]:
     made = Desk(tmp_path)
     yield made
     made.shop.close()
