@@ -195,6 +195,20 @@ def test_what_is_broken_is_named_and_the_rest_goes_on(office: Office) -> None:
     assert "more than 1500" in connector.problems[0].message and "Geheim" not in connector.problems[0].message
 
 
+def test_ten_thousand_occurrences_twenty_days_and_people_without_an_address_hold_back_nothing(office: Office) -> None:
+    office.put(calendar(event("daily", "SUMMARY:Daily", "RRULE:FREQ=DAILY;COUNT=10000")), "daily")
+    office.put(calendar(event("voyage", "SUMMARY:Voyage", "ATTENDEE;CN=Nobody:CN=Nobody/O=Corp",
+                              "ATTENDEE;CN=Zoe:mailto:zoe@acme.example", end="DTEND;TZID=Europe/Berlin:20261214T110000")),
+               "voyage")
+    records = read(office)[0].values()
+    told = {record.values["Subject"]: record.values for record in records if record.values}
+    assert told["Voyage"]["End"] == "2026-12-14T10:00:00Z"
+    assert [(each["name"], each["address"]) for each in told["Voyage"]["Attendees"]] == [
+        ("Nobody", None), ("Zoe", "zoe@acme.example")]
+    days = [record for record in records if record.values and record.values["Subject"] == "Daily"]
+    assert 80 < len(days) < 100, "only the window of a series is told, however long it is"
+
+
 def test_a_sync_token_that_the_server_forgot_is_answered_by_comparing_not_by_creating_again(office: Office) -> None:
     kept = office.put(calendar(event("kept", "SUMMARY:Kept")), "kept")
     gone = office.put(calendar(event("gone", "SUMMARY:Gone")), "gone")

@@ -362,6 +362,15 @@ def test_an_endless_series_is_read_no_further_than_the_window(server: ExchangeSe
     assert starts(read(connector, CALENDAR)[0]) == [f"2026-11-{date}T09:00:00Z" for date in (22, 23, 24)]
 
 
+def test_six_hundred_people_and_twenty_days_are_one_meeting(office: Office) -> None:
+    crowd = [Attendee(mailbox=Mailbox(email_address=f"p{number}@acme.example"), response_type="Unknown")
+             for number in range(600)]
+    made = office.meets("Fair", start=at(1, 9), end=at(21, 9), required_attendees=crowd)
+    (values,) = live(read(office.connect(), CALENDAR)[0]).values()
+    assert (values["Start"], values["End"]) == ("2026-11-24T09:00:00Z", "2026-12-14T09:00:00Z")
+    assert len({each["address"] for each in values["Attendees"]} - {ANN}) == 600, made.id
+
+
 def test_new_occurrences_enter_with_the_days(office: Office) -> None:
     made = standup(office)
     connector = office.connect(window_past_days=0, window_future_days=1)

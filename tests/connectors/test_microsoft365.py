@@ -469,6 +469,12 @@ def test_six_hundred_people_and_endless_series(office: Office) -> None:
     assert 10 <= len(told) <= 20
 
 
+def test_a_meeting_of_twenty_days_is_one_meeting(office: Office) -> None:
+    voyage = office.meets("voyage", end=at(21, 9))
+    told, _ = read(office.connect(window_past_days=0, window_future_days=10), STREAM)
+    assert (told[voyage].values or {})["End"] == "2026-12-14T09:00:00Z" and list(told) == [voyage]
+
+
 def test_a_link_that_leads_elsewhere_is_not_followed_with_our_token(office: Office) -> None:
     connector = office.connect()
     with pytest.raises(ConnectorError, match="leads away"):
