@@ -66,6 +66,7 @@ def _user(tx: Transaction, email: str) -> RecordState:
     found = [state for state in tx.each_record("user") if not state.deleted and state.merged_into is None
              and str(state.values.get("email") or "").casefold() == email.strip().casefold()]
     if len(found) != 1:
-        raise StoreError(f"{email!r} is {len(found) or 'no'} users of the workspace; name one by the e-mail address "
-                         "that the CRMs know.")
+        how_many = f"{len(found)} users" if found else "no user"
+        raise StoreError(
+            f"{email!r} is {how_many} of the workspace; name one by the e-mail address that the CRMs know.")
     return found[0]

@@ -19,6 +19,8 @@ from sidefeed.workspace import Transaction
 from sidefeed.workspace.clock import utc_text
 
 FEED = "calendars:feed"
+ADDRESS = "/calendars/team.ics"
+"""Where `sidefeed serve` answers whoever brings the token."""
 PAST, AHEAD = timedelta(days=14), timedelta(days=90)
 _SHOWS = {"oof": "Out of office", "tentative": "Tentative", "workingelsewhere": "Working elsewhere"}
 

@@ -196,7 +196,7 @@ def team_calendar(
     json: JsonOption = False,
 ) -> None:
     """Show who is busy when, over every mailbox that is read; never what with."""
-    from sidefeed.calendars.team import feed, new_token, span
+    from sidefeed.calendars.team import ADDRESS, feed, new_token, span
     from sidefeed.calendars.team import team_calendar as look
     from sidefeed.project import Project
 
@@ -217,7 +217,8 @@ def team_calendar(
         (one.mailbox, one.start[:16].replace("T", " "), one.end[:16].replace("T", " "),
          "" if one.show_as == "busy" else one.show_as) for one in found])
     if made:
-        output.out.print(f"The token of the feed, shown once: {made}")
+        output.out.print(f"Subscribe to {ADDRESS}?token={made} of the address of `sidefeed serve`. The token is shown "
+                         "once; the one before opens nothing any more.", soft_wrap=True)
 
 
 def departed(

@@ -19,7 +19,20 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sidefeed.forecast.periods import Calendar
 from sidefeed.mapping import Mapping as Mappings
-from sidefeed.web import access, accuracies, deals, decisions, feeds, forecasts, maps, mine, promises, rules, workbooks
+from sidefeed.web import (
+    access,
+    accuracies,
+    deals,
+    decisions,
+    feeds,
+    forecasts,
+    maps,
+    mine,
+    promises,
+    rules,
+    team_feed,
+    workbooks,
+)
 from sidefeed.web.desk import HERE, Desk, Files, NotSignedIn, SignedIn, desk_of, posted, read_form
 from sidefeed.web.oidc import ATTEMPT_LIFE, Provider, SignInRefused
 from sidefeed.workspace import Store
@@ -63,7 +76,7 @@ def create_app(
 
     app = FastAPI(title="Sidefeed", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
     app.state.desk = desk
-    for room in (forecasts, promises, deals, decisions, rules, mine, workbooks, feeds, accuracies, maps):
+    for room in (forecasts, promises, deals, decisions, rules, mine, workbooks, feeds, accuracies, maps, team_feed):
         app.include_router(room.router)
     app.state.provider = provider
     _doors(app)
