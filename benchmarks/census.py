@@ -31,7 +31,7 @@ def office(folder: Path, links: int) -> tuple[World, Engine]:
     for number in range(links):
         world.systems["a"].person_creates("Deal", {"Name": f"Deal {number}", "Amount": str(number)})
     store = Store.open(folder / "workspace.db", now=world.now)
-    engine = Engine(store, mappings(folder / "mappings"), dict(world.systems), Limits({}, Limit(links, 1.0)))
+    engine = Engine(store, mappings(folder / "mappings"), dict(world.systems), Limits({}, {}, Limit(links, 1.0)))
     for _ in range(3):
         world.tick += 60
         engine.sync(approve=True)
