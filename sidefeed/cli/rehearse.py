@@ -147,12 +147,16 @@ def _run(
 ) -> Done:
     """Read the live systems, then close the door to them and rehearse."""
     from sidefeed.cli.stage import STAGES, stages
+    from sidefeed.project import ProjectError
     from sidefeed.sync.sample import Versions, take
 
     mapped = {om.system for mapping in (old, new) if mapping is not None for om in mapping.objects}
     kinds = {name: project.settings.systems[name].connector or name for name in project.systems if name in mapped}
     without = {name: f"there is no practice server for {kind}" for name, kind in kinds.items() if kind not in STAGES}
     names = [name for name in kinds if name not in without]
+    if not names:
+        told = ", ".join(f"{name} ({why})" for name, why in without.items()) or "no system is configured and mapped"
+        raise ProjectError(f"nothing can be rehearsed: {told}. Rehearsed are: {', '.join(sorted(STAGES))}.")
     versions = Versions(old, new).only(names)
     connectors = {name: project.connector(name) for name in names}
     before = {name: one.calls.used for name, one in connectors.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -10,7 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from sidefeed.cli import app
+from sidefeed.cli.project_files import settings_text, write_project
 from tests.test_command_line import Desk, desk  # noqa: F401  a fixture
 
 from .conftest import DEFAULTS
@@ -136,6 +140,14 @@ def test_a_sample_is_what_the_change_concerns_and_what_it_points_to(desk: Desk) 
     code, told = desk("rehearse", "--first", "--records", "20")
     assert (code, told["lost"]) == (1, {"refused": 1, "unread": 1})
     assert told["left_out"] == []
+
+
+def test_a_project_without_a_system_to_practise_on_is_no_success(tmp_path: Path) -> None:
+    write_project(tmp_path, settings=settings_text({"caldav": {
+        "url": "https://127.0.0.1:1/", "mailboxes": ["ann@us.example"]}}))
+    result = CliRunner().invoke(app, ["rehearse", "--first", "-C", str(tmp_path), "--json"])
+    assert result.exit_code == 2
+    assert "there is no practice server for caldav" in json.loads(result.stdout)["error"]
 
 
 @pytest.mark.slow
