@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -38,6 +39,10 @@ Parquet = Annotated[Path | None, typer.Option("--parquet", help="Write the table
 Xlsx = Annotated[Path | None, typer.Option("--xlsx", help="Write everything to this workbook.")]
 Actor = Annotated[str, typer.Option("--as", help="Who enters it; kept in the history.")]
 
+LISTED = 40
+"""So many deals of a bridge or a waterfall fit on a screen; files have them all."""
+
+
 @dataclass(frozen=True)
 class Open:
     """An opened project, with what every report needs."""
@@ -50,6 +55,13 @@ class Open:
     @property
     def zone(self) -> str:
         return self.project.settings.timezone
+
+    def store_began_after(self, moment: datetime) -> bool:
+        """Whether nothing at all was known at a moment, and something is now."""
+        from sidefeed.forecast.history import revision_at
+
+        with self.store.read() as tx:
+            return revision_at(tx, moment) == 0 < tx.last_rev()
 
     def currency(self, asked: str) -> str:
         return "" if asked == "own" else asked or self.project.settings.forecast.currency
@@ -114,7 +126,9 @@ def print_steps(title: str, steps: pd.DataFrame, listed: pd.DataFrame) -> None:
         (row["step"], money(row["amount"]) if row["deals"] is None else signed(row["amount"]), row["deals"],
          row["currency"]) for row in plain_rows(steps) if row["deals"] is None or row["amount"] or row["deals"]])
     columns = [name for name in listed.columns if name not in ("record", "external_id", "at", "owner")]
-    print_table("Deals", listed[columns])
+    print_table("Deals", listed[columns].head(LISTED))
+    if len(listed) > LISTED:
+        output.out.print(f"{len(listed) - LISTED} more; --csv, --json or --xlsx has them all.")
 
 
 def print_table(title: str, table: pd.DataFrame) -> None:

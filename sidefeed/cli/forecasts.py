@@ -175,6 +175,9 @@ def waterfall(
                                "gross": records(found.gross), "moves": records(found.moves)})
         elif csv_file != Path("-"):
             print_steps(f"{about.measure}, {about.period.name}: {span}", found.steps, found.deals)
+            if one.store_began_after(found.start):
+                output.out.print("No deal was known on the first day, so all of them count as created. Compare with a "
+                                 "later day; `sidefeed forecast history` takes over what the systems remember.")
             print_table("Gross moves inside the period", found.gross)
             if moves:
                 print_table("Every move", found.moves)
@@ -291,6 +294,9 @@ def coverage(
         if json:
             output.print_json({"nodes": records(table), "capture": records(found.stamp.capture)})
         elif csv_file != Path("-"):
+            if not table["quota"].notna().any():
+                output.out.print(f"No quota is entered for {found.view.period.name}; `sidefeed forecast quota FILE` "
+                                 f"enters some.")
             columns = ("quota", "won", "gap", "open")
             output.table(f"Quota and coverage, {found.view.period.name}", ("", *columns, "coverage", ""), [
                 ("  " * row["level"] + row["name"], *(money(row[name]) for name in columns), row["coverage"],

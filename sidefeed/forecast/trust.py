@@ -76,7 +76,7 @@ class Stamp:
         if self.disputed:
             ranges = "; ".join(f"{row['low']:,.2f} to {row['high']:,.2f} {row['currency']}"
                                for row in self.range.to_dict("records") if row["deals"])
-            parts.append(f"{len(self.disputed)} deals in conflict ({ranges})")
+            parts.append(f"{len(self.disputed)} deal{'s' if len(self.disputed) != 1 else ''} in conflict ({ranges})")
         if self.late:
             parts.append(f"late: {', '.join(self.late)}")
         return "; ".join(parts) + "."

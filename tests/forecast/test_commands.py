@@ -85,7 +85,9 @@ def test_the_waterfall_names_who_moved_what(desk: Desk) -> None:
     assert [(row["step"], row["amount"]) for row in found["steps"] if row["amount"] != "0"] == [
         ("start", "150.10"), ("amount up", "20.00"), ("won", "-50"), ("end", "120.10")]
     assert {row["step"]: row["actor"] for row in found["deals"]} == {"amount up": "ann", "won": "bob"}
+    assert "No deal was known on the first day" in desk.run("waterfall", "--since", "2026-01-01").stdout
     told = desk.run("waterfall", "--since", "2026-01-06", "--moves").stdout
+    assert "No deal was known" not in told
     assert "Every move" in told and "category" not in told.split("Every move")[0].split("Deals")[0]
 
 
@@ -105,6 +107,7 @@ def test_teams_quotas_and_submissions_are_entered_and_shown(desk: Desk) -> None:
     assert desk.json("team", teams) == {"ok": True, "rows": 2, "added": 2, "closed": 0}
     assert [(row["name"], row["team"], row["lead"]) for row in desk.json("team")] == [
         ("EMEA", "everyone", False), ("North", "EMEA", False), ("Ann", "North", True)]
+    assert "No quota is entered for 2026-Q1" in desk.run("coverage", "--period", "2026-Q1").stdout
     quotas = desk.file("quotas.csv", "node,from,to,currency,amount\nNorth,2026-01-01,2026-03-31,EUR,1000\n")
     assert desk.json("quota", quotas)["added"] == 1
     assert desk.json("quota", quotas) == {"ok": True, "rows": 1, "added": 0, "closed": 0}

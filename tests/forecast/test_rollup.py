@@ -229,7 +229,7 @@ def test_a_dispute_opens_the_range_it_could_end_in(office: Office) -> None:
     row = settled.stamp.range.iloc[0]
     assert (row["low"], row["total"], row["high"], row["deals"]) == (90, 130, 130, 1)
     assert len(settled.stamp.disputed) == 1
-    assert "1 deals in conflict (90.00 to 130.00 EUR)" in settled.stamp.sentence()
+    assert "1 deal in conflict (90.00 to 130.00 EUR)" in settled.stamp.sentence()
 
 
 def test_disputes_that_were_kept_give_the_same_stamp_without_the_other_deals(office: Office) -> None:
