@@ -48,7 +48,7 @@ def test_trace_shows_identity_every_value_the_rule_and_the_write_to_come(pumps: 
 def test_trace_asks_each_system_for_one_object_only(pumps: Desk) -> None:
     before = pumps.hubspot.counters.calls
     pumps("trace", "Pumps")
-    assert pumps.hubspot.counters.calls - before <= 3, "the deal, and its associations"
+    assert pumps.hubspot.counters.calls - before <= 4, "the deal, its associations, and the labels of roles"
 
 
 def test_trace_says_what_is_refused_and_what_mends_it(pumps: Desk) -> None:
