@@ -80,6 +80,8 @@ def test_a_manager_reads_the_number_why_it_differs_and_who_brings_it(chromium: A
         hubspot = page.locator("section", has=page.locator("#from-hubspot"))
         assert "HubSpot says 0.00" in hubspot.inner_text()
         assert re.search(r"Only here\s+the system holds no such deal\s+\+60,000.50", hubspot.inner_text())
+        page.get_by_text("How much of the work is captured").click()
+        page.get_by_text("open deals with a closing date").wait_for()
         hubspot.get_by_role("link", name="Only here").click()
         page.wait_for_load_state()
         assert "Pump station" in page.locator("main").inner_text()
