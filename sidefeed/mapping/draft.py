@@ -9,11 +9,11 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..connector import FieldSchema, ObjectSchema
-from .check import KINDS
+from .check import KINDS, ROLES
 from .lenses import DEFAULT, SameIds, library
 from .model import Entity, FieldSpec
 from .values import UNKNOWN, LensError, Unresolved
@@ -247,6 +247,9 @@ def _guesses(
             score -= 0.5
         if not each.createable and not each.updateable:
             score -= 0.1
+        if each.type == ROLES:
+            # It holds the same people as the plain list, and more where we have words for their roles.
+            score = 1.01 if spec.roles and each.options and score > POSSIBLE - 0.3 else score - 0.3
         found.append((round(score, 3), raw))
     return sorted(found, key=lambda each: (-each[0], len(each[1]), each[1]))
 
@@ -382,6 +385,11 @@ def _options(
         doubts += left
         if len(values) < len(spec.choices):
             options["unknown"] = "ignore"
+    if spec.roles and each.type == ROLES and each.options:
+        values, left = _values(replace(spec, choices=spec.roles), each)
+        options |= {"roles": values} if values else {}
+        options |= {"unknown": "ignore"} if 0 < len(values) < len(spec.roles) else {}
+        doubts += left
     if (readable := _readable(spec, each.name, each.type, sample)) is not None and readable < 1:
         doubts.append(f"{1 - readable:.0%} of the sample values in {each.name} cannot be read as {spec.type}.")
     return options, doubts
