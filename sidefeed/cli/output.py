@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -12,6 +13,7 @@ import orjson
 import typer
 from rich.console import Console
 from rich.markup import escape
+from rich.measure import Measurement
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -24,6 +26,8 @@ Exit codes: 0 all well; 1 done, but something needs a person; 2 wrong settings, 
 run and nothing was written; 4 a system could not be reached or refused our credentials; 5 another run is at work."""
 
 _NUMBER = re.compile(r"[+-]?\d[\d,]*(\.\d+)?")
+
+_UNBOUNDED = 10_000
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -57,7 +61,11 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> 
         grid.add_column(column, justify="right" if numeric else "left", overflow="fold", no_wrap=numeric)
     for row in rows:
         grid.add_row(*(escape("" if cell is None else str(cell)) for cell in row))
-    out.print(grid)
+    if out.is_terminal or "COLUMNS" in os.environ:
+        out.print(grid)
+    else:  # in a pipe or a file each row keeps its line, for whoever searches it
+        natural = Measurement.get(out, out.options.update(width=_UNBOUNDED), grid).maximum
+        Console(highlight=False, width=max(80, natural)).print(grid)
 
 
 @contextmanager
