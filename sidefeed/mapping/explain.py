@@ -157,7 +157,7 @@ def _object_sentences(om: ObjectMap, entity: Entity) -> Iterator[str]:
     for writer in om.writers:
         when = "on new records" if writer.on_create_only else "always"
         said = repr(writer.constant) if writer.template is None else f"the text {writer.template!r}"
-        yield f"{writer.field} is written as {said} ({when}) and never read."
+        yield f"{writer.field} is written as {said} ({when}); edits of it go nowhere."
 
 
 def _scope(scope: Any) -> str:

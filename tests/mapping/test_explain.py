@@ -96,7 +96,7 @@ def test_an_object_tells_its_scope_matching_and_constants(small: Callable[..., M
     said = " ".join(found.objects[0].sentences)
     assert "stage is open or won" in said
     assert "recognised by name" in said
-    assert "origin is written as 'us' (on new records) and never read." in said
+    assert "origin is written as 'us' (on new records); edits of it go nowhere." in said
     assert "carried out in the others" in found.sentences[1]
 
 

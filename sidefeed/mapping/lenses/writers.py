@@ -14,7 +14,7 @@ from ..values import Value
 
 
 class WriterOptions(BaseModel):
-    """A raw field that Sidefeed fills and never reads: a constant, or a text made of workspace fields."""
+    """A raw field that Sidefeed fills and takes no edits from: a constant, or a text made of workspace fields."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
