@@ -441,6 +441,9 @@ class Engine:
                         self._spent(om, stream, report, waiting)
                     if plan.looked_at:
                         again |= apply(self.store, plan, connector, report, self.progress)
+                    elif plan.upto > plan.since and not om.readonly:  # the next plan need not look back so far
+                        with self.store.write() as tx:
+                            tx.move_cursor(om.system, stream.name, planned_rev=plan.upto)
                     recover(self.store, om, connector, stream, report)
             with self.store.read() as tx:
                 moved = any(tx.inbox_now(om.system, stream.name) for om, stream in self._feeds(live, report))

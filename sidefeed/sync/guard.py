@@ -121,13 +121,13 @@ def refuse(approved: Approval, trips: Sequence[Trip]) -> list[str]:
 def check_inbox(tx: Transaction, om: ObjectMap, object: str, limits: Limits) -> list[Trip]:
     """Deletions that a feed reports, and an object that was full and is now empty."""
     system = om.system
-    linked = tx.count_links(system, object)
     gone = tx.inbox_deleted(system, object)
     if gone and om.entity == "meeting":
         private = _private_series(tx, system, object)
         gone = [id for id in gone if not id.startswith(private)]  # a retraction, which waits for nobody
     roles = tx.known_as(system, object, gone) if gone else {}
     known = [id for id in gone if id in roles and roles[id][1] == "primary"]
+    linked = tx.count_links(system, object) if known else 0
     return _deletions(tx, om, object, linked, known, limits)
 
 

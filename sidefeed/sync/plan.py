@@ -82,6 +82,7 @@ class ObjectPlan:
 
     ``origins`` names the records that are created or wait by an object they live as elsewhere; ``doubtful`` are creates
     that wait because they may be there already, made by a later state of a workspace that was restored from a backup.
+    It covers what changed after the revision ``since``, up to ``upto``.
     """
 
     om: ObjectMap
@@ -94,6 +95,7 @@ class ObjectPlan:
     idle: list[Link] = field(default_factory=list)
     doubtful: list[PlannedWrite] = field(default_factory=list)
     upto: int = 0
+    since: int = 0
     looked_at: list[str] = field(default_factory=list)
 
     def min_calls(self, capabilities: Capabilities) -> int:
@@ -155,7 +157,7 @@ def plan_object(
             plan_calendar(tx, om, plan)
             _Planner(tx, om, plan, refs.outward(tx, om, []), refs.inward(tx, om, []), creatable, {}).explain()
         return plan
-    since = tx.cursor(om.system, stream.name).planned_rev
+    plan.since = since = tx.cursor(om.system, stream.name).planned_rev
     ids = dict.fromkeys([*tx.due(om.system, stream.name), *tx.behind(om.system, stream.name, om.entity, since=since)])
     links = tx.links(om.system, stream.name, list(ids))
     states = tx.records(list(ids))

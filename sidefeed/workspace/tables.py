@@ -129,7 +129,7 @@ link = Table(
     Column("due", Boolean, nullable=False, default=False),
     Index("link_external", "system", "object", "external_id"),
     Index("link_record", "record"),
-    Index("link_due", "system", "object", sqlite_where=text("due"), postgresql_where=text("due")),
+    Index("link_due", "system", "object", "record", sqlite_where=text("due"), postgresql_where=text("due")),
 )
 
 base = Table(

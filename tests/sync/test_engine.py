@@ -66,6 +66,16 @@ def test_the_next_sync_writes_nothing_and_absorbs_no_echo(office: Office) -> Non
     assert second.changes == third.changes == {}
 
 
+def test_a_quiet_plan_looks_back_at_no_old_revision(office: Office) -> None:
+    office.a.person_creates("Account", {"Name": "Acme", "Domain": "acme.test"})
+    office.a.person_creates("Deal", {"Name": "Big", "Amount": "10"})
+    office.quiet()
+    with office.store.read() as tx:
+        planned = {f"{om.system} {om.object}": tx.cursor(om.system, om.object).planned_rev
+                   for om in office.engine().mappings.objects}
+        assert len(planned) == 4 and set(planned.values()) == {tx.last_rev()}
+
+
 def test_edits_of_different_fields_in_two_systems_both_survive(office: Office) -> None:
     office.a.person_creates("Deal", {"Name": "Big", "Amount": "10", "NextStep": "call"})
     office.quiet()

@@ -73,6 +73,15 @@ def test_a_workspace_of_a_newer_version_is_not_touched(store: Store, tmp_path: P
         Store.open(tmp_path / "workspace.db")
 
 
+def test_links_with_work_left_are_found_by_an_index_of_their_own(store: Store) -> None:
+    with store.read() as tx:
+        if tx.connection.dialect.name != "sqlite":
+            pytest.skip("PostgreSQL chooses by what the tables hold")
+        (plan,) = tx.connection.exec_driver_sql(
+            "EXPLAIN QUERY PLAN SELECT record FROM link WHERE system = 'a' AND object = 'Deal' AND link.due").fetchall()
+    assert "link_due" in plan.detail
+
+
 def test_a_lease_is_held_by_one_run_and_names_its_holder(store: Store) -> None:
     with store.lease("sync:hubspot", "run-1"):
         with pytest.raises(LeaseHeld, match="run-1"), store.lease("sync:hubspot", "run-2"):
