@@ -559,7 +559,7 @@ def test_threads_that_find_the_token_expired_together_renew_it_once(office: Offi
     with ThreadPoolExecutor(4) as pool:
         schemas = list(pool.map(connector.describe, ["Account", "Contact", "Opportunity", "Task"]))
     assert [schema.name for schema in schemas] == ["Account", "Contact", "Opportunity", "Task"]
-    assert connector.calls.minimum - before == 4 + 1  # one describe each, one login
+    assert connector.calls.minimum - before == 4 + 1 + 1  # one describe each, one of the rows of roles, one login
 
 
 def test_an_ended_session_stops_the_system_after_one_call(office: Office) -> None:
@@ -782,7 +782,7 @@ def test_a_list_keeps_the_person_the_event_itself_holds() -> None:
     wanted = JUNCTIONS["Event"][0].split(values, ["003000000000002AAA", "003000000000003AAA"])
     assert values == {}
     now = {"003000000000002AAA": "row2", "003000000000003AAA": "row3", "003000000000004AAA": "row4"}
-    assert wanted.changes(now) == (["003000000000001AAA"], ["row3"])
+    assert wanted.changes(now) == (["003000000000001AAA"], {}, ["row3"])
 
 
 def test_gone_and_rate_limited_are_told_apart_from_refused() -> None:
