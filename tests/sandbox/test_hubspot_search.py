@@ -239,6 +239,7 @@ def test_ten_thousand_results_are_the_end_of_one_query_and_ids_lead_on() -> None
         caller.http.close()
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_records_are_not_scanned_for_one() -> None:
     server = HubSpotServer()
     contacts = server.portal.store.of("contacts")
