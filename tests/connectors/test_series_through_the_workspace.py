@@ -17,7 +17,7 @@ from sidefeed.calendars import series
 from sidefeed.calendars.export import meetings_file
 from sidefeed.calendars.recurrence import RECURRENCE, SERIES
 from sidefeed.sync.absorb import Observation
-from sidefeed.sync.match import natural_keys
+from sidefeed.sync.match import keys_of
 from sidefeed.workspace import Draft, Store, Transaction
 from tests.connectors.test_calendar_corpora import around, objects
 
@@ -30,7 +30,7 @@ NOW = datetime(2026, 11, 28, tzinfo=UTC)
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
     store = Store.open(tmp_path / "workspace.db")
-    store.natural_keys = natural_keys({SERIES: [("key",)], "meeting": [("key",)]})
+    store.natural_keys = lambda _entity, values: keys_of([("key",)], values)
     yield store
     store.close()
 

@@ -521,10 +521,10 @@ def merge_is_no_deletion(patch: Patch) -> None:
 
 def inbox_with_cursor(patch: Patch) -> None:
     real = Transaction.put_inbox
-    later: list[tuple[Any, ...]] = []
+    later: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
 
-    def put_later(self: Transaction, *args: Any) -> None:
-        later.append(args)
+    def put_later(self: Transaction, *args: Any, **options: Any) -> None:
+        later.append((args, options))
 
     def read_feed(place: Store, *args: Any) -> int:
         later.clear()
@@ -532,8 +532,8 @@ def inbox_with_cursor(patch: Patch) -> None:
             inner.setattr(Transaction, "put_inbox", put_later)
             count = feed(place, *args)
         with place.write() as tx:
-            for told in later:
-                real(tx, *told)
+            for told, options in later:
+                real(tx, *told, **options)
         return count
 
     feed = capture._read_feed
