@@ -109,10 +109,15 @@ def _complete(items: list[InboxItem], om: ObjectMap, stream: Stream, connector: 
     bare = [item.external_id for item in items if item.payload is None]
     if not bare:
         return items
-    state = {remote.id: pack(remote) for remote in connector.fetch(stream, raw_fields(om, stream), bare)}
+    state = _told(om, stream, connector, bare)
     return [item if item.payload is not None else
             InboxItem(item.system, item.object, item.external_id, state.get(item.external_id), item.attempts)
             for item in items]
+
+
+def _told(om: ObjectMap, stream: Stream, connector: Connector, ids: list[str]) -> dict[str, dict[str, Any] | None]:
+    """What a system says of these ids, of a calendar's series too."""
+    return {remote.id: pack(remote) for remote in connector.fetch(stream, raw_fields(om, stream), ids)}
 
 
 def look_up(store: Store, om: ObjectMap, stream: Stream, connector: Connector) -> None:
@@ -120,8 +125,7 @@ def look_up(store: Store, om: ObjectMap, stream: Stream, connector: Connector) -
     with store.read() as tx:
         bare = tx.inbox_bare(om.system, stream.name)
     if bare:
-        found = {remote.id: packed for remote in connector.fetch(stream, om.raw_fields, bare)
-                 if (packed := pack(remote)) is not None}
+        found = {id: payload for id, payload in _told(om, stream, connector, bare).items() if payload is not None}
         with store.write() as tx:
             tx.put_inbox(om.system, stream.name, found, key_field=om.key_field)
 

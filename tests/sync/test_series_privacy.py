@@ -4,7 +4,7 @@ series, exceptions and single meetings, on Exchange, Microsoft 365 and CalDAV al
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -16,12 +16,17 @@ from sandbox.exchange import ExchangeServer
 from sandbox.graph import GraphServer
 from sandbox.hubspot import HubSpotServer
 from sandbox.salesforce import SalesforceServer
+from sidefeed.calendars.recurrence import RECURRENCE
+from sidefeed.connector import Remote, Stream
+from sidefeed.mapping import load
+from sidefeed.sync.absorb import look_up
 from sidefeed.workspace import Store
 from tests.connectors.caldav_office import radicale
 from tests.sync.test_caldav_meetings import DavCalendar
 from tests.sync.test_meetings import ANN, BOB, GUEST, Calendar
 from tests.sync.test_microsoft365_meetings import CloudCalendar
 
+MAPPINGS = Path(__file__).resolve().parents[2] / "mappings"
 FIRST = 1.0
 """Days from now on which everything begins."""
 
@@ -244,3 +249,23 @@ def test_what_is_not_private_stays_and_only_hashes_are_kept(aftermath: Aftermath
         assert aftermath.after.count(name) == aftermath.before.count(name) >= 4
     assert aftermath.hashes == {"sha256:"}
     assert aftermath.again == 0
+
+
+def test_a_series_known_by_its_id_alone_is_read_with_its_rule(tmp_path: Path) -> None:
+    om = next(om for om in load(MAPPINGS).objects if om.system == "exchange" and om.entity == "meeting")
+    stream = Stream(om.object, ANN)
+    asked: list[str] = []
+
+    class OnlyReads:
+        def fetch(self, _stream: Stream, fields: Sequence[str], ids: Sequence[str]) -> list[Remote]:
+            asked.extend(fields)
+            return [Remote(id, {RECURRENCE: {"rule": "FREQ=DAILY"}}) for id in ids]
+
+    store = Store.open(tmp_path / "workspace.db")
+    with store.write() as tx:
+        tx.put_inbox("exchange", stream.name, {"a series": None})
+    look_up(store, om, stream, OnlyReads())  # type: ignore[arg-type]
+    assert RECURRENCE in asked
+    with store.read() as tx:
+        assert tx.inbox_bare("exchange", stream.name) == []
+    store.close()
