@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -61,9 +60,9 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> 
         grid.add_column(column, justify="right" if numeric else "left", overflow="fold", no_wrap=numeric)
     for row in rows:
         grid.add_row(*(escape("" if cell is None else str(cell)) for cell in row))
-    if out.is_terminal or "COLUMNS" in os.environ:
+    if out.is_terminal:
         out.print(grid)
-    else:  # in a pipe or a file each row keeps its line, for whoever searches it
+    else:  # in a pipe or a file each row keeps its line, for whoever searches it; COLUMNS is often only inherited
         natural = Measurement.get(out, out.options.update(width=_UNBOUNDED), grid).maximum
         Console(highlight=False, width=max(80, natural)).print(grid)
 
