@@ -28,7 +28,8 @@ from sidefeed.sync.report import Report
 from sidefeed.sync.scope import OUT, come_back, leave, lose_sight
 from sidefeed.workspace import DELETED, Draft, Link, RecordState, Store, Transaction
 from sidefeed.workspace.clock import utc_instant
-from sidefeed.workspace.store import CLOCK_TOLERANCE, InboxItem
+from sidefeed.workspace.log import CLOCK_TOLERANCE
+from sidefeed.workspace.model import InboxItem
 
 BATCH = 500
 AT_ONCE = 3

@@ -18,7 +18,7 @@ from sidefeed.sync.report import Report
 from sidefeed.workspace import Store, Transaction
 from sidefeed.workspace import tables as t
 from sidefeed.workspace.clock import utc_text
-from sidefeed.workspace.store import RELEASED
+from sidefeed.workspace.refusals import RELEASED
 
 
 def put(

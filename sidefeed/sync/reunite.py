@@ -21,7 +21,7 @@ from sidefeed.sync.match import normalise
 from sidefeed.workspace import RecordState, Transaction
 from sidefeed.workspace import tables as t
 from sidefeed.workspace.clock import utc_instant
-from sidefeed.workspace.store import CLOCK_TOLERANCE
+from sidefeed.workspace.log import CLOCK_TOLERANCE
 
 if TYPE_CHECKING:
     from sidefeed.sync.plan import ObjectPlan, PlannedWrite

@@ -7,6 +7,8 @@ from pathlib import Path
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
+from sidefeed.workspace.model import StoreError
+
 HEAD = "0006"
 """The newest revision in ``migrations/versions``; a test holds it to the files."""
 
@@ -18,8 +20,6 @@ def migrate(engine: Engine) -> None:
     if current == HEAD:
         return
     if current is not None and current > HEAD:
-        from sidefeed.workspace.store import StoreError
-
         raise StoreError(
             f"this workspace was written by a newer Sidefeed (tables {current}, this version knows {HEAD}). "
             f"Install the newer version, or restore the workspace from before it was opened there.")

@@ -11,7 +11,10 @@ from sidefeed.errors import RETRY, Codes
 from sidefeed.workspace import tables as t
 from sidefeed.workspace.clock import utc_instant
 from sidefeed.workspace.merge import Change, Head, RecordState
-from sidefeed.workspace.store import Draft, Store, Transaction, _state
+from sidefeed.workspace.model import Draft
+from sidefeed.workspace.records import record_state
+from sidefeed.workspace.store import Store
+from sidefeed.workspace.transaction import Transaction
 
 FLOW_RUN = "flow run of "
 """What precedes the id of a run in the name of the setting that holds the address of its flow run."""
@@ -76,7 +79,7 @@ def find_records(tx: Transaction, text: str) -> list[RecordState]:
         sa.select(t.remote.c.record).where(t.remote.c.external_id == text).distinct())]
     if known:
         return list(tx.records(known).values())
-    found = [_state(row) for row in tx.connection.execute(
+    found = [record_state(row) for row in tx.connection.execute(
         sa.select(t.record).where(sa.cast(t.record.c["values"], sa.Text).contains(text, autoescape=True)).limit(500)
     ).mappings()]
     wanted = text.casefold()

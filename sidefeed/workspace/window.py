@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sidefeed.workspace import tables as t
 from sidefeed.workspace.clock import new_record_id
 from sidefeed.workspace.merge import DELETED
-from sidefeed.workspace.store import Transaction
+from sidefeed.workspace.transaction import Transaction
 
 
 @dataclass(slots=True)

@@ -24,8 +24,7 @@ from sidefeed.sync import Engine, GuardTripped, absorb, capture, engine, plan, q
 from sidefeed.sync import budget as budget_module
 from sidefeed.sync.budget import Budget, Meter
 from sidefeed.sync.plan import content_digest
-from sidefeed.workspace import Draft, LeaseHeld, Store, store
-from sidefeed.workspace.store import Transaction
+from sidefeed.workspace import Draft, LeaseHeld, Store, Transaction, log
 from tests import nightly
 from tests.sync.test_engine import Office
 from tests.sync.test_histories import Histories, LateHistories, profile
@@ -426,12 +425,12 @@ def a_system_that_trims(office: Office) -> None:
 
 
 def field_merge(patch: Patch) -> None:
-    real = store.apply
+    real = log.apply
 
     def last_writer_wins(state: Any, change: Any, heads_now: Any = None) -> None:
         real(state, replace(change, base={name: state.heads_of(name) for name in change.fields}), heads_now)
 
-    patch.setattr(store, "apply", last_writer_wins)
+    patch.setattr(log, "apply", last_writer_wins)
 
 
 def version_check(patch: Patch) -> None:

@@ -14,8 +14,8 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from sidefeed.workspace import Store, StoreError
+from sidefeed.workspace.database import database_url
 from sidefeed.workspace.migrate import HEAD, move
-from sidefeed.workspace.store import database_url
 from sidefeed.workspace.tables import metadata
 
 AT = "2026-11-01T08:00:00.000000Z"

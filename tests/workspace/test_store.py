@@ -12,8 +12,8 @@ import pytest
 import sqlalchemy as sa
 
 from sidefeed.workspace import ClockAhead, Draft, LeaseHeld, Store, StoreError
+from sidefeed.workspace.leases import lease_owner
 from sidefeed.workspace.report import blame_lines, decide_conflict, find_records
-from sidefeed.workspace.store import lease_owner
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 

@@ -1,0 +1,55 @@
+"""Names that only one run may hold at a time."""
+
+from __future__ import annotations
+
+import os
+import socket
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+
+from sidefeed.workspace import tables as t
+from sidefeed.workspace.clock import utc_instant, utc_text
+from sidefeed.workspace.model import LeaseHeld
+from sidefeed.workspace.unit import Unit
+
+
+class Leases(Unit):
+    def take_lease(self, name: str, owner: str, seconds: int) -> datetime:
+        """Take or extend a lease; returns when it ends. Raises LeaseHeld."""
+        now = self.store.now()
+        expires = now + timedelta(seconds=seconds)
+        row = self.connection.execute(sa.select(t.lease).where(t.lease.c.name == name)).mappings().one_or_none()
+        if row is not None and row["owner"] != owner and utc_instant(row["expires"]) > now and not _died(row["owner"]):
+            raise LeaseHeld(
+                f"another run ({row['owner']}) is at work on {name!r} until {row['expires']} at the latest. Wait for "
+                f"it to end; if it died, its lease ends by itself at that time.")
+        self.upsert(t.lease, [{"name": name, "owner": owner, "expires": utc_text(expires)}])
+        return expires
+
+    def lease_ends(self, name: str) -> datetime | None:
+        ends = self.connection.execute(sa.select(t.lease.c.expires).where(t.lease.c.name == name)).scalar_one_or_none()
+        return utc_instant(ends) if ends else None
+
+    def drop_lease(self, name: str, owner: str) -> None:
+        self.connection.execute(t.lease.delete().where(t.lease.c.name == name, t.lease.c.owner == owner))
+
+
+def lease_owner(run: str) -> str:
+    """Who holds a lease: the run, and the process it lives in, so that a dead one can be told on its own machine."""
+    return f"{run} on {socket.gethostname()} pid {os.getpid()}"
+
+
+def _died(owner: str) -> bool:
+    """Whether a lease was left behind by a process of this machine that is no more."""
+    _, _, where = owner.partition(" on ")
+    host, _, pid = where.partition(" pid ")
+    if host != socket.gethostname() or not pid.isdigit():
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False

@@ -1,0 +1,42 @@
+"""What is known of each system as a whole, and of this workspace."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from sidefeed.workspace import tables as t
+from sidefeed.workspace.clock import utc_text
+from sidefeed.workspace.database import dialect_module
+from sidefeed.workspace.unit import Unit
+
+
+class Systems(Unit):
+    def count_calls(self, system: str, calls: int) -> None:
+        """Add to the calls that this workspace sent to a system today (UTC)."""
+        if calls:
+            day = utc_text(self.store.now())[:10]
+            insert: Any = dialect_module(self.connection).insert(t.usage)
+            self.connection.execute(insert.values(system=system, day=day, calls=calls).on_conflict_do_update(
+                index_elements=["system", "day"], set_={"calls": t.usage.c.calls + calls}))
+
+    def calls_today(self, system: str) -> int:
+        """Calls that this workspace sent to a system today (UTC)."""
+        return self.connection.execute(sa.select(t.usage.c.calls).where(
+            t.usage.c.system == system, t.usage.c.day == utc_text(self.store.now())[:10])).scalar_one_or_none() or 0
+
+    def marker(self, system: str) -> str | None:
+        return self.connection.execute(
+            sa.select(t.system.c.marker).where(t.system.c.name == system)).scalar_one_or_none()
+
+    def save_marker(self, system: str, marker: str) -> None:
+        self.upsert(t.system, [{"name": system, "marker": marker, "endpoint": None,
+                                "seen_at": utc_text(self.store.now())}])
+
+    def setting(self, name: str) -> str | None:
+        return self.connection.execute(
+            sa.select(t.setting.c.value).where(t.setting.c.name == name)).scalar_one_or_none()
+
+    def save_setting(self, name: str, value: str) -> None:
+        self.upsert(t.setting, [{"name": name, "value": value}])
