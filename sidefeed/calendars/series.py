@@ -18,7 +18,7 @@ from sidefeed.calendars.recurrence import RECURRENCE, SERIES
 from sidefeed.workspace import DELETED, Draft, RecordState, Transaction
 
 if TYPE_CHECKING:
-    from sidefeed.sync.absorb import Observation
+    from sidefeed.sync.observation import Observation
 
 FIELDS = ("key", "uid", "subject", "location", "organiser", "join_url", "recurrence")
 

@@ -13,7 +13,7 @@ from sidefeed.forecast.history import Names, values_row
 from sidefeed.mapping import Mapping as Mappings
 from sidefeed.mapping import ObjectMap
 from sidefeed.sync import refs
-from sidefeed.sync.absorb import duplicate_key, in_sync
+from sidefeed.sync.due import duplicate_key, in_sync
 from sidefeed.workspace import Link, RecordState, Transaction
 from sidefeed.workspace import tables as t
 

@@ -32,8 +32,9 @@ from sidefeed.connector import (
 )
 from sidefeed.mapping import ObjectMap
 from sidefeed.sync import quarantine
-from sidefeed.sync.absorb import catch_up, is_due, rescue
+from sidefeed.sync.absorb import rescue
 from sidefeed.sync.capture import Progress, pack
+from sidefeed.sync.due import catch_up, is_due
 from sidefeed.sync.plan import ObjectPlan, PlannedWrite, content_digest
 from sidefeed.sync.report import Report
 from sidefeed.workspace import Link, Store, Transaction

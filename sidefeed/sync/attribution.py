@@ -28,7 +28,7 @@ from sidefeed.sync.match import keys_of, normalise
 from sidefeed.workspace import DELETED, Draft, RecordState, Transaction
 
 if TYPE_CHECKING:
-    from sidefeed.sync.absorb import Observation
+    from sidefeed.sync.observation import Observation
     from sidefeed.sync.report import Report
 
 CLOSED = frozenset({"won", "lost"})

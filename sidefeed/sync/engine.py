@@ -25,7 +25,7 @@ from sidefeed.errors import Codes
 from sidefeed.mapping import Mapping as Mappings
 from sidefeed.mapping import ObjectMap
 from sidefeed.sync import quarantine, schemas
-from sidefeed.sync.absorb import absorb, look_up
+from sidefeed.sync.absorb import absorb
 from sidefeed.sync.apply import apply, recover
 from sidefeed.sync.approval import parked
 from sidefeed.sync.budget import Budget, Meter
@@ -47,6 +47,7 @@ from sidefeed.sync.guard import (
 )
 from sidefeed.sync.match import natural_keys
 from sidefeed.sync.matching import LinkPlan, questions
+from sidefeed.sync.observation import look_up
 from sidefeed.sync.plan import ObjectPlan, keep_only, plan_object
 from sidefeed.sync.report import Report
 from sidefeed.sync.restored import older_than_the_world

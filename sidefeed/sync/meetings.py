@@ -20,7 +20,7 @@ from sidefeed.sync.match import keys_of
 from sidefeed.workspace import DELETED, Draft, RecordState, Transaction
 
 if TYPE_CHECKING:
-    from sidefeed.sync.absorb import Observation
+    from sidefeed.sync.observation import Observation
     from sidefeed.sync.report import Report
 
 PAST, FUTURE = timedelta(days=30), timedelta(days=14)

@@ -18,7 +18,7 @@ from sidefeed.connector import Capabilities, Stream
 from sidefeed.mapping import LensError, ObjectMap, Problem, Unresolved
 from sidefeed.mapping import Mapping as Mappings
 from sidefeed.sync import refs
-from sidefeed.sync.absorb import in_sync, is_due, put_backs
+from sidefeed.sync.due import in_sync, is_due, put_backs
 from sidefeed.sync.flips import parked_fields
 from sidefeed.sync.reunite import may_be_one, strangers
 from sidefeed.sync.scope import frozen

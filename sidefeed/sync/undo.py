@@ -20,7 +20,7 @@ from typing import Any
 from sidefeed.mapping import Mapping as Mappings
 from sidefeed.mapping import ObjectMap
 from sidefeed.sync import refs
-from sidefeed.sync.absorb import in_sync, put_back
+from sidefeed.sync.due import in_sync, put_back
 from sidefeed.sync.plan import content_digest, followed, label
 from sidefeed.workspace import DELETED, Change, Draft, Link, RecordState, Transaction
 from sidefeed.workspace.clock import utc_instant, utc_text

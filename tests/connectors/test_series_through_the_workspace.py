@@ -16,8 +16,8 @@ from connectors.window import Window
 from sidefeed.calendars import series
 from sidefeed.calendars.export import meetings_file
 from sidefeed.calendars.recurrence import RECURRENCE, SERIES
-from sidefeed.sync.absorb import Observation
 from sidefeed.sync.match import keys_of
+from sidefeed.sync.observation import Observation
 from sidefeed.workspace import Draft, Store, Transaction
 from tests.connectors.test_calendar_corpora import around, objects
 

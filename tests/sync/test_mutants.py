@@ -20,7 +20,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 import sidefeed.sync.apply as apply_module
 from sidefeed.connector import Invalid, Locked, Write
-from sidefeed.sync import Engine, GuardTripped, absorb, capture, engine, plan, quarantine, undo
+from sidefeed.sync import Engine, GuardTripped, absorb, capture, edits, engine, plan, quarantine, undo
 from sidefeed.sync import budget as budget_module
 from sidefeed.sync.budget import Budget, Meter
 from sidefeed.sync.plan import content_digest
@@ -508,14 +508,14 @@ def deletion_stays(patch: Patch) -> None:
 
 
 def merge_is_no_deletion(patch: Patch) -> None:
-    real = absorb._observation
+    real = absorb.observed
 
     def plain(item: Any) -> Any:
         one = real(item)
         one.merged_into = None
         return one
 
-    patch.setattr(absorb, "_observation", plain)
+    patch.setattr(absorb, "observed", plain)
 
 
 def inbox_with_cursor(patch: Patch) -> None:
@@ -648,15 +648,15 @@ def recovery(patch: Patch) -> None:
 
 
 def base_follows_remote(patch: Patch) -> None:
-    real = absorb._Batch._settle
+    real = edits._settle
 
-    def keep_old(self: Any, edit: Any) -> None:
+    def keep_old(batch: Any, edit: Any) -> None:
         with pytest.MonkeyPatch.context() as inner:
             if edit.link.version != "1":
                 inner.setattr(Transaction, "save_base", lambda *_args: None)
-            real(self, edit)
+            real(batch, edit)
 
-    patch.setattr(absorb._Batch, "_settle", keep_old)
+    patch.setattr(edits, "_settle", keep_old)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from sandbox.salesforce import SalesforceServer
 from sidefeed.calendars.recurrence import RECURRENCE
 from sidefeed.connector import Remote, Stream
 from sidefeed.mapping import load
-from sidefeed.sync.absorb import look_up
+from sidefeed.sync.observation import look_up
 from sidefeed.workspace import Store
 from tests.connectors.caldav_office import radicale
 from tests.sync.test_caldav_meetings import DavCalendar

@@ -1,0 +1,106 @@
+"""Merges and deletions that a system tells of: links move, and a deletion is weighed against edits not seen there."""
+
+from __future__ import annotations
+
+from sidefeed.calendars import series
+from sidefeed.sync import meetings
+from sidefeed.sync.batch import Batch
+from sidefeed.sync.due import is_due
+from sidefeed.sync.observation import Observation
+from sidefeed.workspace import DELETED, Draft, Link
+
+
+def absorb_merge(batch: Batch, one: Observation) -> None:
+    """The system merged this object into another: links move, nothing is deleted anywhere for it."""
+    assert one.merged_into is not None
+    batch.done.append(one.id)
+    known = batch.tx.known_as(batch.system, batch.stream.name, [one.id, one.merged_into])
+    if one.id not in known:
+        if one.merged_into in known:
+            batch.tx.remember(batch.system, batch.stream.name, one.id, batch.om.entity,
+                              known[one.merged_into][0], "alias")
+        return
+    loser = batch.survivor(known[one.id][0])
+    if one.merged_into not in known:
+        batch.tx.remember(batch.system, batch.stream.name, one.id, batch.om.entity, loser, "alias")
+        batch.tx.remember(batch.system, batch.stream.name, one.merged_into, batch.om.entity, loser, "primary")
+        link = batch.tx.links(batch.system, batch.stream.name, [loser]).get(loser)
+        if link is not None:
+            link.external_id, link.version, link.digest = one.merged_into, "", None
+            batch.tx.save_link(link)
+        batch.tx.put_inbox(batch.system, batch.stream.name, {one.merged_into: None})
+        return
+    winner = batch.survivor(known[one.merged_into][0])
+    batch.tx.remember(batch.system, batch.stream.name, one.id, batch.om.entity, winner, "alias")
+    if winner != loser:
+        _join(batch, loser, winner)
+        batch.report.count("merged")
+
+
+def _join(batch: Batch, loser: str, winner: str) -> None:
+    """Union of two records: the loser's links go to the winner, or are frozen as duplicates where it has one."""
+    taken = {(link.system, link.object) for link in batch.tx.links_of(winner) if link.state == "live"}
+    for link in batch.tx.links_of(loser):
+        if link.system == batch.system and link.object == batch.stream.name:
+            link.state = "gone"
+            link.due = False
+            batch.tx.save_link(link)
+            continue
+        role = "duplicate"
+        if link.state == "live" and (link.system, link.object) not in taken:
+            moved = Link(link.system, link.object, winner, link.entity, link.external_id, "live", link.version,
+                         generation=link.generation)
+            batch.tx.save_link(moved)
+            batch.tx.put_inbox(link.system, link.object, {link.external_id or "": None})
+            role = "primary"
+        if link.external_id:
+            batch.tx.remember(link.system, link.object, link.external_id, link.entity, winner, role)
+        link.state, link.due = "detached", False
+        batch.tx.save_link(link)
+    batch.tx.append([Draft(batch.om.entity, loser, {DELETED: True}, batch.system, batch.system,
+                           reason=f"merged into {winner}")])
+    batch.tx.mark_merged(loser, winner)
+
+
+def absorb_deletion(batch: Batch, one: Observation) -> None:
+    batch.done.append(one.id)
+    known = batch.tx.known_as(batch.system, batch.stream.name, [one.id]).get(one.id)
+    if known is None or known[1] == "gone":
+        return
+    record = batch.survivor(known[0])
+    batch.tx.remember(batch.system, batch.stream.name, one.id, batch.om.entity, record, "gone")
+    if batch.om.entity == "meeting" and series.gone(batch.tx, batch.system, batch.stream.name, record):
+        return
+    link = batch.tx.links(batch.system, batch.stream.name, [record]).get(record)
+    if link is None or link.external_id != one.id or link.state != "live":
+        return
+    state = batch.tx.records([record])[record]
+    told = batch.tx.refusals(batch.system, batch.stream.name, [record]).get(record, {})
+    unseen = [spec.name for spec in batch.om.fields if spec.name in state.conflicts or (
+        # What this mapping cannot express there (an owner it does not know) is no edit that anybody missed.
+        is_due(spec, link, state) and f"={spec.name}" not in told)]
+    link.state, link.due, link.digest, link.sent = "gone", False, None, None
+    if state.deleted:  # both sides deleted it: whoever lets it live again lets it live in both
+        link.exceptions[DELETED] = list(state.heads_of(DELETED))
+    batch.tx.save_link(link)
+    if state.deleted or state.merged_into:
+        return
+    batch.report.count("deleted_there")
+    if batch.om.entity == "meeting" and batch.om.readonly:
+        meetings.cancelled(batch.tx, batch.om, state, batch.now)
+        return
+    if batch.om.deletes == "unlink":
+        return
+    actor = batch.actors([one.actor]).get(one.actor or "", batch.system)
+    if batch.om.deletes == "ask" or unseen:
+        keep = Draft(batch.om.entity, record, {DELETED: False}, "policy:edit-wins", "policy", reason=(
+            f"deleted in {batch.system}, but {', '.join(unseen)} changed since it was last seen there"
+            if unseen else f"deleted in {batch.system}; this mapping asks before it deletes elsewhere"))
+        (kept,) = batch.tx.append([keep])
+        base = tuple(rev for rev in state.heads_of(DELETED) if rev != kept.rev)
+    else:
+        base = state.heads_of(DELETED)
+    (deletion,) = batch.tx.append([Draft(batch.om.entity, record, {DELETED: True}, actor, batch.system,
+                                         at=one.modified, base={DELETED: base})])
+    link.exceptions[DELETED] = [deletion.rev]
+    batch.touched[record] = batch.tx.records([record])[record]
