@@ -432,6 +432,16 @@ class Restorer(Protocol):
         ...
 
 
+@runtime_checkable
+class RemembersKeys(Protocol):
+    """A connector whose system keeps the idempotency key of what was deleted, as long as its recycle bin keeps that."""
+
+    def find_deleted(self, stream: Stream, keys: Sequence[str]) -> Mapping[str, Sequence[str]]:
+        """The ids of deleted objects, and of those that were merged away, that carry these keys. Only keys that were
+        found are in the answer. Asked only where a create may have happened unheard."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Quota:
     """What a system last told of its daily calls: how many there are, and how many all programs together have used."""

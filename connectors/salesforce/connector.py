@@ -270,10 +270,19 @@ class SalesforceConnector:
 
     def find(self, stream: Stream, keys: Sequence[str]) -> Mapping[str, Sequence[str]]:
         """Only keys that were found are in the answer."""
+        return self._carriers(Query(object_name(stream.object), ("Id", self._settings.key_field)), keys)
+
+    def find_deleted(self, stream: Stream, keys: Sequence[str]) -> Mapping[str, Sequence[str]]:
+        """Rows in the recycle bin keep their values, and queryAll answers them with their fields, the losers of merges
+        too (REST API Developer Guide, "Execute a SOQL Query that Includes Deleted Items")."""
+        return self._carriers(Query(
+            object_name(stream.object), ("Id", self._settings.key_field), ("IsDeleted = true",), everything=True), keys)
+
+    def _carriers(self, query: Query, keys: Sequence[str]) -> dict[str, list[str]]:
+        """The rows of a query by the keys that they carry."""
         key_field = self._settings.key_field
         asked = {key.casefold(): key for key in keys}  # the field ignores case
         found: dict[str, list[str]] = {}
-        query = Query(object_name(stream.object), ("Id", key_field))
         for each in query.for_each_of(key_field, list(asked.values())):
             for row in self._rows(each):
                 key = asked.get(str(row[key_field]).casefold())

@@ -26,7 +26,7 @@ from sidefeed.mapping import Mapping as Mappings
 from sidefeed.mapping import ObjectMap
 from sidefeed.sync import quarantine, schemas
 from sidefeed.sync.absorb import absorb
-from sidefeed.sync.apply import apply, recover
+from sidefeed.sync.apply import apply
 from sidefeed.sync.approval import parked
 from sidefeed.sync.budget import Budget, Meter
 from sidefeed.sync.capture import Progress, capture, missing_ids, swept
@@ -49,6 +49,7 @@ from sidefeed.sync.match import natural_keys
 from sidefeed.sync.matching import LinkPlan, questions
 from sidefeed.sync.observation import look_up
 from sidefeed.sync.plan import ObjectPlan, keep_only, plan_object
+from sidefeed.sync.recover import recover
 from sidefeed.sync.report import Report
 from sidefeed.sync.restored import older_than_the_world
 from sidefeed.sync.reunite import reunite, strangers

@@ -24,6 +24,7 @@ from sidefeed.connector import (
     Gone,
     Outcome,
     Page,
+    RemembersKeys,
     Remote,
     Stream,
     Unavailable,
@@ -210,6 +211,14 @@ class ConnectorContract:
         found = kit.connector.find(kit.stream, ["rec-1:1", "rec-2:1"])
         assert list(found["rec-1:1"]) == [outcome.external_id]
         assert not found.get("rec-2:1")
+
+    def test_a_key_is_found_on_what_was_deleted_and_only_there(self, kit: Kit) -> None:
+        if not isinstance(kit.connector, RemembersKeys):
+            pytest.skip("this system forgets the key of what is deleted")
+        gone, _live = write(kit, create(kit, "gone", "rec-1:1"), create(kit, "stays", "rec-2:1"))
+        kit.person_deletes(gone.external_id or "")
+        found = kit.connector.find_deleted(kit.stream, ["rec-1:1", "rec-2:1", "rec-3:1"])
+        assert {key: list(ids) for key, ids in found.items()} == {"rec-1:1": [gone.external_id]}
 
     def test_every_write_has_exactly_one_outcome_under_its_own_key(self, kit: Kit) -> None:
         writes = [create(kit, f"deal {n}", f"rec-{n}:1") for n in range(7)]

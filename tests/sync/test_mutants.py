@@ -167,6 +167,24 @@ def killed_just_after_a_create(office: Office) -> None:
     assert len(office.b.live("Deal")) == 1
 
 
+def what_an_unheard_create_made_is_deleted(office: Office) -> None:
+    office.a.person_creates("Deal", {"Name": "Big", "Amount": "10"})
+
+    def kill(_number: int, phase: str, what: str) -> None:
+        if (phase, what) == ("after", "b write"):
+            raise Killed
+
+    office.world.on_call = kill
+    office.world.tick += 60
+    with pytest.raises(Killed):
+        office.engine().sync()
+    office.world.on_call = None
+    office.world.tick += 1000  # the dead run's lease ends
+    office.b.person_deletes("Deal", next(iter(office.b.live("Deal"))))
+    office.quiet()
+    assert office.a.live("Deal") == office.b.live("Deal") == {}
+
+
 def an_account_merged_in_a(office: Office) -> None:
     one = office.a.person_creates("Account", {"Name": "Acme", "Domain": "acme.test"})
     two = office.a.person_creates("Account", {"Name": "Acme GmbH", "Domain": "acme.example"})
@@ -449,6 +467,10 @@ def key_lookup(patch: Patch) -> None:
     patch.setattr(FakeSystem, "find", lambda _self, _stream, keys: {key: [] for key in keys})
 
 
+def keys_of_the_deleted(patch: Patch) -> None:
+    patch.setattr(FakeSystem, "find_deleted", lambda *_args: {})
+
+
 def intent_before_create(patch: Patch) -> None:
     real = apply_module._open_intents
 
@@ -683,6 +705,8 @@ MUTANTS = [
            scene(somebody_types_in_the_last_moment, conditional=False, history=True)),
     Mutant("key lookup", key_lookup, "`find` finds nothing, in a system without unique keys",
            "scene: a lost answer to a create", scene(a_lost_answer_to_a_create, unique=False)),
+    Mutant("key lookup among the deleted", keys_of_the_deleted, "`find_deleted` finds nothing",
+           "scene: what an unheard create made is deleted", scene(what_an_unheard_create_made_is_deleted)),
     Mutant("intent before create", intent_before_create, "the intent and the link being created are not stored",
            "scene: killed just after a create", scene(killed_just_after_a_create, unique=False)),
     Mutant("no blind re-upsert", blind_upsert, "a create whose answer was lost is sent again as an upsert",

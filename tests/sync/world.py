@@ -250,6 +250,14 @@ class FakeSystem:
                 found[row.values["key"]].append(row.id)
         return found
 
+    def find_deleted(self, stream: Stream, keys: Sequence[str]) -> Mapping[str, Sequence[str]]:
+        self._io("read")
+        found: dict[str, list[str]] = {}
+        for row in self.rows[stream.object].values():
+            if row.values.get("key") in keys and row.deleted:
+                found.setdefault(row.values["key"], []).append(row.id)
+        return found
+
     def write(self, stream: Stream, writes: Sequence[Write]) -> Iterator[Outcome]:
         if self.fail_before:
             self.fail_before -= 1
