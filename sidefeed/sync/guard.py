@@ -194,7 +194,7 @@ def check_plan(tx: Transaction, plan: ObjectPlan, limits: Limits, so_far: SoFar 
     """
     if not plan.writes:
         return []
-    private = _withdrawn(tx, plan)
+    private = _withdrawn(tx, plan.om, [write.record for write in plan.writes if write.op != "create"])
     deletes = [write for write in plan.writes if write.op == "delete" and write.record not in private]
     updates = [write for write in plan.writes if write.op == "update" and write.record not in private]
     blanks = {write.record: write for write in updates
@@ -205,6 +205,7 @@ def check_plan(tx: Transaction, plan: ObjectPlan, limits: Limits, so_far: SoFar 
     om, linked = plan.om, tx.count_links(plan.om.system, plan.stream.name)
     done = writes_done(tx, om.system, plan.stream.name, limits.window, worth=lambda number: number + len(
         updates) + len(deletes) > NEVER_BELOW)
+    done = done.without(_withdrawn(tx, om, done.records()))
     for guard, what, mine, earlier, limit in (
         ("mass-delete", "delete", deletes, done.deleted, limits.deletion(om.entity).of(linked)),
         ("mass-blank", "blank values on", list(blanks.values()), done.blanked, limits.blanking(om.entity).of(linked)),
@@ -229,12 +230,12 @@ def people_mailed(plan: ObjectPlan) -> int:
     return sum(len(write.mails.to) for write in plan.writes if write.mails is not None and not write.mails.asked)
 
 
-def _withdrawn(tx: Transaction, plan: ObjectPlan) -> set[str]:
-    """Meetings that are taken back because they are private, which waits for nobody's approval."""
-    if plan.om.entity != "meeting":
+def _withdrawn(tx: Transaction, om: ObjectMap, records: Iterable[str]) -> set[str]:
+    """Those of these records that are meetings taken back because they are private: that waits for nobody's approval,
+    and is no sign of a fault that would make a guard stop what comes after it."""
+    if om.entity != "meeting":
         return set()
-    changed = [write.record for write in plan.writes if write.op != "create"]
-    return {id for id, state in tx.records(changed).items() if state.values.get("withdrawn")}
+    return {id for id, state in tx.records(list(records)).items() if state.values.get("withdrawn")}
 
 
 def _one_field(

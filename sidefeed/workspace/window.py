@@ -3,7 +3,7 @@ were looked at, so they do not count."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -23,6 +23,13 @@ class Done:
     deleted: set[str] = field(default_factory=set)
     blanked: set[str] = field(default_factory=set)
     changed: dict[str, set[str]] = field(default_factory=dict)
+
+    def records(self) -> set[str]:
+        return self.deleted.union(self.blanked, *self.changed.values())
+
+    def without(self, records: Set[str]) -> Done:
+        return Done(self.deleted - records, self.blanked - records,
+                    {name: changed - records for name, changed in self.changed.items()})
 
 
 def writes_done(

@@ -157,3 +157,18 @@ def rows_with(database: Path, *words: str) -> list[str]:
              for word in words if word in repr(row)]
     connection.close()
     return found
+
+
+@pytest.mark.slow
+def test_what_was_taken_back_does_not_count_against_what_people_delete_on_the_same_day(calendar: Calendar) -> None:
+    made = [calendar.meets(subject=f"Visit {number}") for number in range(12)]
+    calendar.sync(2)
+    for meeting in made[:7]:
+        calendar.exchange.call(lambda meeting=meeting: calendar.exchange.update_event(ANN, meeting, sensitivity="Private"))
+    calendar.sync(2)
+    hubspot, salesforce = calendar.hubspot, calendar.salesforce
+    assert len(calendar.events()) == len(hubspot.call(hubspot.records, "meetings")) == 5
+    for row in calendar.events()[:4]:
+        salesforce.call(lambda row=row: salesforce.delete("Event", row["Id"]))
+    report = calendar.sync()
+    assert report.written["hubspot meetings"] == {"delete": 4}, "seven were taken back, four deleted: ten are allowed"
