@@ -23,31 +23,131 @@ DOMAIN = "brightwater.example"
 REPS = (("Ann", "Lee"), ("Bob", "Ruiz"), ("Cara", "Novak"))
 MANAGER = ("Dana", "Cole")
 
-KEY_OBJECTS = {"salesforce": ("Account", "Contact", "Opportunity", "Event", "Task"),
-               "hubspot": ("companies", "contacts", "deals", "meetings", "tasks")}
+KEY_OBJECTS = {
+    "salesforce": ("Account", "Contact", "Opportunity", "Event", "Task"),
+    "hubspot": ("companies", "contacts", "deals", "meetings", "tasks"),
+}
 
-SALESFORCE_SCHEMA = {"objects": {name: {"fields": {"Sidefeed_Key__c": {
-    "type": "string", "length": 80, "label": "Sidefeed Key", "externalId": True, "unique": True}}}
-    for name in KEY_OBJECTS["salesforce"]}}
-ROLES = ("Business user", "Decision maker", "Economic buyer", "Economic decision maker", "Evaluator",
-         "Executive sponsor", "Influencer", "Technical buyer", "Other")
+SALESFORCE_SCHEMA = {
+    "objects": {
+        name: {
+            "fields": {
+                "Sidefeed_Key__c": {
+                    "type": "string",
+                    "length": 80,
+                    "label": "Sidefeed Key",
+                    "externalId": True,
+                    "unique": True,
+                }
+            }
+        }
+        for name in KEY_OBJECTS["salesforce"]
+    }
+}
+ROLES = (
+    "Business user",
+    "Decision maker",
+    "Economic buyer",
+    "Economic decision maker",
+    "Evaluator",
+    "Executive sponsor",
+    "Influencer",
+    "Technical buyer",
+    "Other",
+)
 HUBSPOT_SCHEMA: dict[str, Any] = {"labels": [{"from": "deals", "to": "contacts", "label": role} for role in ROLES]}
 """What an administrator prepares in Salesforce: the external key that makes creates repeatable."""
 
-_FIRST = ("Aiko", "Amara", "Bruno", "Chen", "Dario", "Elif", "Farah", "Greta", "Hugo", "Ines", "Jonas", "Kofi", "Lena",
-          "Mateo", "Nadia", "Oscar", "Priya", "Quinn", "Rosa", "Sven", "Tara", "Uma", "Viktor", "Wanda", "Yusuf", "Zoë")
-_LAST = ("Abbott", "Bianchi", "Castro", "Dubois", "Eriksen", "Fischer", "García", "Haddad", "Ito", "Jansen", "Kowalski",
-         "Lindqvist", "Moreau", "Nakamura", "O'Brien", "Petrov", "Rossi", "Schmidt", "Tanaka", "Vargas", "Weber",
-         "Young")
-_NOUN = ("Alder", "Basalt", "Cobalt", "Delta", "Ember", "Fjord", "Granite", "Harbour", "Iris", "Juniper", "Kestrel",
-         "Larch", "Meridian", "Nimbus", "Orchard", "Pioneer", "Quarry", "Ridge", "Summit", "Tidal", "Umber", "Vertex",
-         "Willow", "Zephyr")
+_FIRST = (
+    "Aiko",
+    "Amara",
+    "Bruno",
+    "Chen",
+    "Dario",
+    "Elif",
+    "Farah",
+    "Greta",
+    "Hugo",
+    "Ines",
+    "Jonas",
+    "Kofi",
+    "Lena",
+    "Mateo",
+    "Nadia",
+    "Oscar",
+    "Priya",
+    "Quinn",
+    "Rosa",
+    "Sven",
+    "Tara",
+    "Uma",
+    "Viktor",
+    "Wanda",
+    "Yusuf",
+    "Zoë",
+)
+_LAST = (
+    "Abbott",
+    "Bianchi",
+    "Castro",
+    "Dubois",
+    "Eriksen",
+    "Fischer",
+    "García",
+    "Haddad",
+    "Ito",
+    "Jansen",
+    "Kowalski",
+    "Lindqvist",
+    "Moreau",
+    "Nakamura",
+    "O'Brien",
+    "Petrov",
+    "Rossi",
+    "Schmidt",
+    "Tanaka",
+    "Vargas",
+    "Weber",
+    "Young",
+)
+_NOUN = (
+    "Alder",
+    "Basalt",
+    "Cobalt",
+    "Delta",
+    "Ember",
+    "Fjord",
+    "Granite",
+    "Harbour",
+    "Iris",
+    "Juniper",
+    "Kestrel",
+    "Larch",
+    "Meridian",
+    "Nimbus",
+    "Orchard",
+    "Pioneer",
+    "Quarry",
+    "Ridge",
+    "Summit",
+    "Tidal",
+    "Umber",
+    "Vertex",
+    "Willow",
+    "Zephyr",
+)
 _TRADE = (("Foods", "Inc."), ("Logistics", "GmbH"), ("Robotics", "Ltd"), ("Energy", "Corp."), ("Textiles", "S.A."))
 _PRODUCT = ("pump station", "service contract", "filter line", "control upgrade", "spare parts", "retrofit")
 _STEP = ("Send quote", "Book site visit", "Call the plant manager", "Legal review", "Demo on site", None)
-_STAGES = (("Prospecting", "appointmentscheduled"), ("Qualification", "qualifiedtobuy"),
-           ("Needs Analysis", "presentationscheduled"), ("Proposal/Price Quote", "decisionmakerboughtin"),
-           ("Negotiation/Review", "contractsent"), ("Closed Won", "closedwon"), ("Closed Lost", "closedlost"))
+_STAGES = (
+    ("Prospecting", "appointmentscheduled"),
+    ("Qualification", "qualifiedtobuy"),
+    ("Needs Analysis", "presentationscheduled"),
+    ("Proposal/Price Quote", "decisionmakerboughtin"),
+    ("Negotiation/Review", "contractsent"),
+    ("Closed Won", "closedwon"),
+    ("Closed Lost", "closedlost"),
+)
 _COUNTRY = ("Germany", "United States", "Japan", "Brazil", "Netherlands")
 
 
@@ -74,7 +174,11 @@ def address(person: tuple[str, str], domain: str = DOMAIN) -> str:
 
 
 def found(
-    salesforce: SalesforceServer, hubspot: HubSpotServer, exchange: ExchangeServer, *, seed: int = 7,
+    salesforce: SalesforceServer,
+    hubspot: HubSpotServer,
+    exchange: ExchangeServer,
+    *,
+    seed: int = 7,
     now: datetime | None = None,
 ) -> Company:
     """Fill running practice servers with the company."""
@@ -83,7 +187,11 @@ def found(
 
 class _Founder:
     def __init__(
-        self, salesforce: SalesforceServer, hubspot: HubSpotServer, exchange: ExchangeServer, chance: random.Random,
+        self,
+        salesforce: SalesforceServer,
+        hubspot: HubSpotServer,
+        exchange: ExchangeServer,
+        chance: random.Random,
         now: datetime,
     ) -> None:
         self.salesforce, self.hubspot, self.exchange = salesforce, hubspot, exchange
@@ -117,12 +225,16 @@ class _Founder:
 
     def _user(self, person: tuple[str, str]) -> None:
         mail = address(person)
-        self.users[person] = str(self.salesforce.call(
-            lambda: self.salesforce.add_user(mail, first=person[0], last=person[1], email=mail)))
+        self.users[person] = str(
+            self.salesforce.call(lambda: self.salesforce.add_user(mail, first=person[0], last=person[1], email=mail))
+        )
         self.owners[person] = str(self.hubspot.call(lambda: self.hubspot.add_owner(mail, person[0], person[1])))
         if person != MANAGER:
-            self.exchange.call(lambda: self.exchange.add_mailbox(
-                mail, f"{person[0]} {person[1]}", "practice", "W. Europe Standard Time"))
+            self.exchange.call(
+                lambda: self.exchange.add_mailbox(
+                    mail, f"{person[0]} {person[1]}", "practice", "W. Europe Standard Time"
+                )
+            )
 
     def _account(self, number: int) -> None:
         """One company with its people and deals: the first 24 stand in both systems, then 10 in each alone."""
@@ -134,14 +246,25 @@ class _Founder:
         country = _COUNTRY[number % len(_COUNTRY)]
         ids: dict[str, str] = {}
         if where != "hubspot":
-            ids["salesforce"] = self._sf("Account", self.users[rep], Name=f"{noun} {trade} {form}",
-                                         Website=f"https://www.{domain}", BillingCountry=country,
-                                         OwnerId=self.users[rep], Phone=f"+49 30 5550 {number:03d}")
+            ids["salesforce"] = self._sf(
+                "Account",
+                self.users[rep],
+                Name=f"{noun} {trade} {form}",
+                Website=f"https://www.{domain}",
+                BillingCountry=country,
+                OwnerId=self.users[rep],
+                Phone=f"+49 30 5550 {number:03d}",
+            )
         if where != "salesforce":
             spelled = f"{noun} {trade}" if where == "both" else f"{noun} {trade} {form}"
-            ids["hubspot"] = self._hs("companies", name=spelled.upper() if number % 7 == 0 else spelled, domain=domain,
-                                      website=f"https://www.{domain}" if where == "both" else None,
-                                      country=country, hubspot_owner_id=self.owners[rep])
+            ids["hubspot"] = self._hs(
+                "companies",
+                name=spelled.upper() if number % 7 == 0 else spelled,
+                domain=domain,
+                website=f"https://www.{domain}" if where == "both" else None,
+                country=country,
+                hubspot_owner_id=self.owners[rep],
+            )
         self.company.accounts += 1
         self.company.shared_accounts += where == "both"
         people = [self._contact(number, index, domain, ids, rep) for index in range(3)]
@@ -160,20 +283,38 @@ class _Founder:
         ids = {"email": mail, "name": f"{person[0]} {person[1]}"}
         title = ("Plant manager", "Head of purchasing", "Engineer")[index]
         if "salesforce" in account:
-            ids["salesforce"] = self._sf("Contact", self.users[rep], FirstName=person[0], LastName=person[1],
-                                         Email=mail, Title=title, AccountId=account["salesforce"],
-                                         OwnerId=self.users[rep])
+            ids["salesforce"] = self._sf(
+                "Contact",
+                self.users[rep],
+                FirstName=person[0],
+                LastName=person[1],
+                Email=mail,
+                Title=title,
+                AccountId=account["salesforce"],
+                OwnerId=self.users[rep],
+            )
         if "hubspot" in account and not (len(account) == 2 and index == 2):
-            ids["hubspot"] = self._hs("contacts", firstname=person[0], lastname=person[1], email=mail.upper()
-                                      if number % 5 == 0 else mail, phone=f"+4930555{number:02d}{index}0",
-                                      jobtitle=title if index else None, hubspot_owner_id=self.owners[rep])
+            ids["hubspot"] = self._hs(
+                "contacts",
+                firstname=person[0],
+                lastname=person[1],
+                email=mail.upper() if number % 5 == 0 else mail,
+                phone=f"+4930555{number:02d}{index}0",
+                jobtitle=title if index else None,
+                hubspot_owner_id=self.owners[rep],
+            )
             self._associate("contacts", ids["hubspot"], "companies", account["hubspot"], label="Primary")
         self.company.contacts += 1
         self.company.shared_contacts += "salesforce" in ids and "hubspot" in ids
         return ids
 
     def _deal(
-        self, number: int, index: int, noun: str, account: Mapping[str, str], rep: tuple[str, str],
+        self,
+        number: int,
+        index: int,
+        noun: str,
+        account: Mapping[str, str],
+        rep: tuple[str, str],
         people: list[dict[str, str]],
     ) -> None:
         """A deal; the first deal of each shared account is open and in both systems, some copies of it stale."""
@@ -182,24 +323,41 @@ class _Founder:
         stage = self.chance.randrange(5) if index == 0 else (5 + index % 2 if index else 0)
         name = f"{noun} {_PRODUCT[(number + index) % len(_PRODUCT)]} {2026 + index % 2}-{number:02d}{index}"
         amount = self.chance.randrange(4, 400) * 250
-        closes = (self.now + timedelta(days=self.chance.randrange(10, 120) if stage < 5 else
-                                       -self.chance.randrange(5, 200))).date().isoformat()
+        closes = (
+            (self.now + timedelta(days=self.chance.randrange(10, 120) if stage < 5 else -self.chance.randrange(5, 200)))
+            .date()
+            .isoformat()
+        )
         step = self.chance.choice(_STEP)
         stale = shared and number in (3, 9, 15) and index == 0
         ids: dict[str, str] = {}
         if "salesforce" in where:
             ids["salesforce"] = self._sf(
-                "Opportunity", self.users[rep], Name=name, AccountId=account["salesforce"], Amount=amount,
-                StageName=_STAGES[stage][0], CloseDate=closes, NextStep=step, OwnerId=self.users[rep],
-                ForecastCategoryName=_category(stage))
+                "Opportunity",
+                self.users[rep],
+                Name=name,
+                AccountId=account["salesforce"],
+                Amount=amount,
+                StageName=_STAGES[stage][0],
+                CloseDate=closes,
+                NextStep=step,
+                OwnerId=self.users[rep],
+                ForecastCategoryName=_category(stage),
+            )
             for person in people[:2]:
                 if "salesforce" in person:
                     self._sf("OpportunityContactRole", OpportunityId=ids["salesforce"], ContactId=person["salesforce"])
         if "hubspot" in where:
             ids["hubspot"] = self._hs(
-                "deals", dealname=name, amount=str(amount * 2 if stale else amount), dealstage=_STAGES[stage][1],
-                pipeline="default", closedate=f"{closes}T12:00:00Z", hubspot_owner_id=self.owners[rep],
-                hs_manual_forecast_category=_category(stage).upper().replace(" ", "_").replace("OMITTED", "OMIT"))
+                "deals",
+                dealname=name,
+                amount=str(amount * 2 if stale else amount),
+                dealstage=_STAGES[stage][1],
+                pipeline="default",
+                closedate=f"{closes}T12:00:00Z",
+                hubspot_owner_id=self.owners[rep],
+                hs_manual_forecast_category=_category(stage).upper().replace(" ", "_").replace("OMITTED", "OMIT"),
+            )
             self._associate("deals", ids["hubspot"], "companies", account["hubspot"], label="Primary")
             for person in people[:2]:
                 if "hubspot" in person:
@@ -224,30 +382,80 @@ class _Founder:
         customer = self.company.story["customer"]["email"]
         day = (self.now + timedelta(days=2)).replace(hour=9, minute=0, second=0, microsecond=0)
         events: tuple[tuple[str, dict[str, Any]], ...] = (
-            (ann, {"subject": "Kick-off with the plant manager", "start": day, "end": day + timedelta(hours=1),
-                   "attendees": [customer], "location": "On site"}),
-            (bob, {"subject": "Weekly call", "start": day.replace(hour=14), "end": day.replace(hour=14, minute=30),
-                   "attendees": [self._mail_of(1)], "recurrence": {"weekly": [day.strftime("%A")], "interval": 1,
-                                                                   "count": 3}}),
-            (ann, {"subject": "At the dentist", "start": day.replace(hour=16), "end": day.replace(hour=17),
-                   "sensitivity": "Private"}),
-            (cara, {"subject": "Kittens adoption", "start": day.replace(hour=17), "end": day.replace(hour=18),
-                    "sensitivity": "Personal", "attendees": [customer]}),
-            (ann, {"subject": "Pipeline round", "start": day.replace(hour=8), "end": day.replace(hour=8, minute=30),
-                   "attendees": [bob, cara], "recurrence": {"weekly": [day.strftime("%A")], "interval": 1,
-                                                            "count": 4}}),
-            (cara, {"subject": "Lunch with Bob", "start": day.replace(hour=12), "end": day.replace(hour=13),
-                    "attendees": [bob]}),
+            (
+                ann,
+                {
+                    "subject": "Kick-off with the plant manager",
+                    "start": day,
+                    "end": day + timedelta(hours=1),
+                    "attendees": [customer],
+                    "location": "On site",
+                },
+            ),
+            (
+                bob,
+                {
+                    "subject": "Weekly call",
+                    "start": day.replace(hour=14),
+                    "end": day.replace(hour=14, minute=30),
+                    "attendees": [self._mail_of(1)],
+                    "recurrence": {"weekly": [day.strftime("%A")], "interval": 1, "count": 3},
+                },
+            ),
+            (
+                ann,
+                {
+                    "subject": "At the dentist",
+                    "start": day.replace(hour=16),
+                    "end": day.replace(hour=17),
+                    "sensitivity": "Private",
+                },
+            ),
+            (
+                cara,
+                {
+                    "subject": "Kittens adoption",
+                    "start": day.replace(hour=17),
+                    "end": day.replace(hour=18),
+                    "sensitivity": "Personal",
+                    "attendees": [customer],
+                },
+            ),
+            (
+                ann,
+                {
+                    "subject": "Pipeline round",
+                    "start": day.replace(hour=8),
+                    "end": day.replace(hour=8, minute=30),
+                    "attendees": [bob, cara],
+                    "recurrence": {"weekly": [day.strftime("%A")], "interval": 1, "count": 4},
+                },
+            ),
+            (
+                cara,
+                {
+                    "subject": "Lunch with Bob",
+                    "start": day.replace(hour=12),
+                    "end": day.replace(hour=13),
+                    "attendees": [bob],
+                },
+            ),
         )
         for mailbox, event in events:
             send = "SendToAllAndSaveCopy" if event.get("attendees") else "SendToNone"
             self.exchange.call(partial(self.exchange.create_event, mailbox, send=send, **event))
         for number, rep in enumerate(REPS):
             contact = self.company.story["contacts_of"][number]
-            self.exchange.call(partial(
-                self.exchange.create_contact, address(rep), given_name=contact["name"].split()[0],
-                surname=contact["name"].split()[-1], emails=[contact["email"]],
-                phones={"BusinessPhone": f"+49305557{number}00"}))
+            self.exchange.call(
+                partial(
+                    self.exchange.create_contact,
+                    address(rep),
+                    given_name=contact["name"].split()[0],
+                    surname=contact["name"].split()[-1],
+                    emails=[contact["email"]],
+                    phones={"BusinessPhone": f"+49305557{number}00"},
+                )
+            )
 
     def _mail_of(self, number: int) -> str:
         return str(self.company.story["contacts_of"][number]["email"])

@@ -19,12 +19,41 @@ if TYPE_CHECKING:
 
 DEFAULT_COUNT = 50
 NOT_READ = 1031
-_TEXTS = {400: "Bad Request", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed", 500:
-          "Internal Server Error", 501: "Not Implemented"}
+_TEXTS = {
+    400: "Bad Request",
+    403: "Forbidden",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    500: "Internal Server Error",
+    501: "Not Implemented",
+}
 _ANSWERS = {"accept": "accepted", "tentative": "tentative", "decline": "declined"}
-_KNOWN = {"UID", "DTSTART", "DTEND", "DURATION", "DTSTAMP", "CREATED", "LAST-MODIFIED", "SUMMARY", "LOCATION", "CLASS",
-          "DESCRIPTION", "TRANSP", "STATUS", "SEQUENCE", "PRIORITY", "CATEGORIES", "ORGANIZER", "ATTENDEE", "RRULE",
-          "URL", "RDATE", "EXDATE", "RECURRENCE-ID", *CUSTOM}
+_KNOWN = {
+    "UID",
+    "DTSTART",
+    "DTEND",
+    "DURATION",
+    "DTSTAMP",
+    "CREATED",
+    "LAST-MODIFIED",
+    "SUMMARY",
+    "LOCATION",
+    "CLASS",
+    "DESCRIPTION",
+    "TRANSP",
+    "STATUS",
+    "SEQUENCE",
+    "PRIORITY",
+    "CATEGORIES",
+    "ORGANIZER",
+    "ATTENDEE",
+    "RRULE",
+    "URL",
+    "RDATE",
+    "EXDATE",
+    "RECURRENCE-ID",
+    *CUSTOM,
+}
 
 
 class DominoError(Exception):
@@ -70,8 +99,11 @@ class CalendarService:
     def _below_event(self, request: Request, entry: Entry, rest: Sequence[str]) -> Response:
         """``instances``, ``notices``, ``action``, or an instance by its recurrence id, which is a time."""
         if rest == ["instances"] and request.method == "GET":
-            found = [{"recurrenceId": recurrence_id(one.original), "href": self._href(entry.uid, one)}
-                     for one in shapes.everything(entry) if one.original is not None]
+            found = [
+                {"recurrenceId": recurrence_id(one.original), "href": self._href(entry.uid, one)}
+                for one in shapes.everything(entry)
+                if one.original is not None
+            ]
             return Response.of_json({"instances": found}, records=len(found))
         if rest == ["notices"] and request.method == "GET":
             return Response.of_json({"notices": []})
@@ -94,10 +126,14 @@ class CalendarService:
         if self._server.short_pages:
             count = min(count, self._server.short_pages)
         start = _number(request, "start", 0)
-        rows = [one for entry in self._file.entries.values() if entry.kind != "task" and not (
-            entry.draft and entry.repeats) for one in instances(entry, since, before)]
+        rows = [
+            one
+            for entry in self._file.entries.values()
+            if entry.kind != "task" and not (entry.draft and entry.repeats)
+            for one in instances(entry, since, before)
+        ]
         rows.sort(key=lambda one: (as_instant(one.start), one.entry.uid))
-        page = rows[start:start + count]
+        page = rows[start : start + count]
         if request.param("format") == "icalendar":
             events = [self._row_event(one) for one in page]
             return _calendar(shapes.document(events, modified=self._server.stamp()), len(page))
@@ -170,8 +206,9 @@ class CalendarService:
         self._file.entries[uid] = entry = Entry(uid, events, self._server.stamp())
         self._notify(request, "invitation", entry.master)
         shown = [shapes.event_json(each, self._href(uid, None), entry.modified) for each in events]
-        return Response.of_json({"events": shown}, 201, headers=[
-            ("Location", f"{request.base_url}{self._href(uid, None)}")])
+        return Response.of_json(
+            {"events": shown}, 201, headers=[("Location", f"{request.base_url}{self._href(uid, None)}")]
+        )
 
     def _settle(self, event: Any) -> None:
         if not self._server.keeps_x:
@@ -203,7 +240,8 @@ class CalendarService:
         else:
             assert instance.original is not None
             event["RECURRENCE-ID"] = shapes.place(
-                instance.original, str(entry.master["DTSTART"].params.get("TZID", "")))
+                instance.original, str(entry.master["DTSTART"].params.get("TZID", ""))
+            )
             entry.events = [one for one in entry.events if one is not instance.event or one is entry.master] + [event]
         entry.modified = self._server.stamp()
         self._notify(request, "update", event)
@@ -226,8 +264,9 @@ class CalendarService:
             return Response(200)
         entry.events = [one for one in entry.events if one is not instance.event or one is entry.master]
         assert instance.original is not None
-        entry.master.add("EXDATE", [as_instant(instance.original) if isinstance(instance.original, datetime)
-                                    else instance.original])
+        entry.master.add(
+            "EXDATE", [as_instant(instance.original) if isinstance(instance.original, datetime) else instance.original]
+        )
         entry.modified = self._server.stamp()
         return Response(200)
 
@@ -265,10 +304,13 @@ class CalendarService:
     def _invitations(self, request: Request) -> Response:
         since = _moment(request, "since") or self._server.clock.now() - timedelta(days=1)
         received = _moment(request, "receivedsince")
-        found = [{"summary": str(one.master.get("SUMMARY", "")), "scheduleMethod": "request",
-                  "href": self._notice_href(one)} for one in self._file.entries.values()
-                 if one.kind == "notice" and as_instant(one.master["DTSTART"].dt) > since and (
-                     received is None or one.modified >= received)]
+        found = [
+            {"summary": str(one.master.get("SUMMARY", "")), "scheduleMethod": "request", "href": self._notice_href(one)}
+            for one in self._file.entries.values()
+            if one.kind == "notice"
+            and as_instant(one.master["DTSTART"].dt) > since
+            and (received is None or one.modified >= received)
+        ]
         return Response.of_json({"notices": found}, records=len(found))
 
     def _notice_href(self, entry: Entry) -> str:
@@ -279,8 +321,14 @@ class CalendarService:
         if request.param("format") == "icalendar":
             return _calendar(shapes.document(entry.events, modified=entry.modified, method="REQUEST"), 1)
         shown = [shapes.event_json(each, self._notice_href(entry), entry.modified) for each in entry.events]
-        return Response.of_json({"href": self._notice_href(entry), "scheduleMethod": "request",
-                                 "timezones": shapes.timezones(entry.events), "events": shown})
+        return Response.of_json(
+            {
+                "href": self._notice_href(entry),
+                "scheduleMethod": "request",
+                "timezones": shapes.timezones(entry.events),
+                "events": shown,
+            }
+        )
 
     def _notice_action(self, request: Request, id: str, verb: str) -> Response:
         if verb != "action":

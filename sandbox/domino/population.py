@@ -11,8 +11,11 @@ from .zones import ZONES
 if TYPE_CHECKING:
     from .server import DominoServer
 
-REPS = (("ada.lindqvist", "Ada Lindqvist", "W. Europe"), ("ben.okafor", "Ben Okafor", "Eastern"),
-        ("chiara.rossi", "Chiara Rossi", "W. Europe"))
+REPS = (
+    ("ada.lindqvist", "Ada Lindqvist", "W. Europe"),
+    ("ben.okafor", "Ben Okafor", "Eastern"),
+    ("chiara.rossi", "Chiara Rossi", "W. Europe"),
+)
 GUESTS = ("Nora Andersson", "Yuki Tanaka", "Priya Iyer", "Zoë O'Neill", "Jonas Müller")
 TOPICS = ("Discovery call", "Demo", "Pricing review", "Contract walk-through", "Quarterly review", "Site visit")
 
@@ -36,9 +39,15 @@ def populate(server: DominoServer, seed: int) -> dict[str, int]:
         private.pop("attendees"), private.pop("organizer")
         server.save(address, private)
         holiday = monday + timedelta(days=chance.randrange(7, 20))
-        server.save(address, {"summary": "Holiday", "start": {"date": f"{holiday:%Y-%m-%d}"},
-                              "end": {"date": f"{holiday + timedelta(days=1):%Y-%m-%d}"},
-                              "x-lotus-appttype": {"data": "2"}})
+        server.save(
+            address,
+            {
+                "summary": "Holiday",
+                "start": {"date": f"{holiday:%Y-%m-%d}"},
+                "end": {"date": f"{holiday + timedelta(days=1):%Y-%m-%d}"},
+                "x-lotus-appttype": {"data": "2"},
+            },
+        )
         events += 11
     server.condition("invitation", mailbox=f"{REPS[0][0]}@practice.example", organizer="yuki.tanaka@customer.example")
     server.condition("draft", mailbox=f"{REPS[1][0]}@practice.example", repeats=True)
@@ -51,10 +60,18 @@ def _meeting(chance: random.Random, address: str, owner: str, zone: str, start: 
     mail = f"{guest.lower().replace(' ', '.')}@customer.example".encode("ascii", "ignore").decode().replace("'", "")
     end = start + timedelta(minutes=chance.choice((30, 60, 90)))
     place = chance.choice(("Room 4", "On site", "Phone"))
-    return {"summary": f"{chance.choice(TOPICS)} with {guest}", "location": place,
-            "start": {"date": f"{start:%Y-%m-%d}", "time": f"{start:%H:%M:%S}", "tzid": zone},
-            "end": {"date": f"{end:%Y-%m-%d}", "time": f"{end:%H:%M:%S}", "tzid": zone},
-            "class": "public", "transparency": "opaque", "sequence": 0, "x-lotus-appttype": {"data": "3"},
-            "organizer": {"displayName": owner, "email": address},
-            "attendees": [{"role": "chair", "status": "accepted", "displayName": owner, "email": address},
-                          {"role": "req-participant", "status": "needs-action", "displayName": guest, "email": mail}]}
+    return {
+        "summary": f"{chance.choice(TOPICS)} with {guest}",
+        "location": place,
+        "start": {"date": f"{start:%Y-%m-%d}", "time": f"{start:%H:%M:%S}", "tzid": zone},
+        "end": {"date": f"{end:%Y-%m-%d}", "time": f"{end:%H:%M:%S}", "tzid": zone},
+        "class": "public",
+        "transparency": "opaque",
+        "sequence": 0,
+        "x-lotus-appttype": {"data": "3"},
+        "organizer": {"displayName": owner, "email": address},
+        "attendees": [
+            {"role": "chair", "status": "accepted", "displayName": owner, "email": address},
+            {"role": "req-participant", "status": "needs-action", "displayName": guest, "email": mail},
+        ],
+    }

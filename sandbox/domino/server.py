@@ -47,8 +47,11 @@ class DominoServer(PracticeServer):
         self.short_pages = 0
         """Most rows of one answer, whatever `count` says: a page of the calendar view need not fill it (calapi.h)."""
         self.fault_kinds = {"stack_trace": self._stack_trace}
-        self.conditions = {name.removeprefix("_when_"): (getattr(self, name).__doc__ or "")
-                           for name in dir(self) if name.startswith("_when_")}
+        self.conditions = {
+            name.removeprefix("_when_"): (getattr(self, name).__doc__ or "")
+            for name in dir(self)
+            if name.startswith("_when_")
+        }
 
     # -- transport ------------------------------------------------------------------------------------------------
 
@@ -57,10 +60,15 @@ class DominoServer(PracticeServer):
         parts = [part for part in request.path.split("/") if part]
         if "api" not in parts:
             return f"{request.method} /{{path}}"
-        rest = parts[parts.index("api") + 1:]
-        shown = [("{id}" if rest[1] == "notices" else "{uid}") if number == 2 else
-                 "{recurrenceId}" if number == 3 and part not in ("instances", "action", "notices") else part
-                 for number, part in enumerate(rest)]
+        rest = parts[parts.index("api") + 1 :]
+        shown = [
+            ("{id}" if rest[1] == "notices" else "{uid}")
+            if number == 2
+            else "{recurrenceId}"
+            if number == 3 and part not in ("instances", "action", "notices")
+            else part
+            for number, part in enumerate(rest)
+        ]
         return f"{request.method} /{{folder}}/{{database}}/api/{'/'.join(shown)}"
 
     def handle(self, request: Request) -> Response:
@@ -76,22 +84,27 @@ class DominoServer(PracticeServer):
         parts = [unquote(part) for part in request.path.split("/") if part]
         account = self._account(request)
         if account is None:
-            return Response(401, b"<html><body>Server Error: You are not authorized to perform this operation</body>"
-                            b"</html>", [("Content-Type", "text/html; charset=US-ASCII"),
-                                         ("WWW-Authenticate", 'Basic realm="/"')])
+            return Response(
+                401,
+                b"<html><body>Server Error: You are not authorized to perform this operation</body></html>",
+                [("Content-Type", "text/html; charset=US-ASCII"), ("WWW-Authenticate", 'Basic realm="/"')],
+            )
         if parts[:1] == ["api"] or "api" not in parts:
             service = parts[1] if parts[:1] == ["api"] and len(parts) > 1 else ""
-            raise (DominoError(501, f"The practice server does not implement {service}.") if service in _MISSING
-                   else DominoError(404, _NOT_THERE))
+            raise (
+                DominoError(501, f"The practice server does not implement {service}.")
+                if service in _MISSING
+                else DominoError(404, _NOT_THERE)
+            )
         at = parts.index("api")
         file = self.world.files.get("/".join(parts[:at]).lower())
         if file is None:
             raise DominoError(404, "The database is not there.", 259)
         self._permit(account, file, request.method)
-        if parts[at + 1:at + 2] != ["calendar"]:
-            raise DominoError(501, f"The practice server does not implement {'/'.join(parts[at + 1:at + 2])}.")
+        if parts[at + 1 : at + 2] != ["calendar"]:
+            raise DominoError(501, f"The practice server does not implement {'/'.join(parts[at + 1 : at + 2])}.")
         request.state["user"] = account
-        return CalendarService(self, file, account).serve(request, parts[at + 2:])
+        return CalendarService(self, file, account).serve(request, parts[at + 2 :])
 
     def _account(self, request: Request) -> str | None:
         """The name that signed in: of a service account, or the address of a mail file's owner."""
@@ -105,8 +118,9 @@ class DominoServer(PracticeServer):
         service = next((one for one in self.world.services if one.lower() == name.lower()), None)
         if service is not None:
             return service if self.world.services[service][0] == password else None
-        file = next((one for one in self.world.files.values()
-                     if name.lower() in (one.address, one.owner.lower())), None)
+        file = next(
+            (one for one in self.world.files.values() if name.lower() in (one.address, one.owner.lower())), None
+        )
         return file.address if file is not None and file.password == password else None
 
     def _permit(self, account: str, file: MailFile, method: str) -> None:
@@ -117,10 +131,17 @@ class DominoServer(PracticeServer):
 
     def refusal(self, error: DominoError) -> Response:
         """An error as the service tells it, with the stack trace that is of no use to anybody but its makers."""
-        body = {"code": error.status, "text": error.text, **({"cserror": error.cserror} if error.cserror else {}),
-                "message": error.message, "type": "text", "data": (
-                    f"com.ibm.domino.calendar.store.StoreException: {error.message}\r\n\tat "
-                    "com.ibm.domino.calendar.dbstore.NotesCalendarStore.getEvent(NotesCalendarStore.java:185)\r\n")}
+        body = {
+            "code": error.status,
+            "text": error.text,
+            **({"cserror": error.cserror} if error.cserror else {}),
+            "message": error.message,
+            "type": "text",
+            "data": (
+                f"com.ibm.domino.calendar.store.StoreException: {error.message}\r\n\tat "
+                "com.ibm.domino.calendar.dbstore.NotesCalendarStore.getEvent(NotesCalendarStore.java:185)\r\n"
+            ),
+        }
         return Response.of_json(body, error.status)
 
     def bad_request(self, request: Request, error: BadJson) -> Response:
@@ -226,13 +247,15 @@ class DominoServer(PracticeServer):
         """A task, which the list never shows. Args: mailbox, subject, start. Gives its UID."""
         return self.save(mailbox, self._simple(subject, start), task=True)
 
-    def _when_invitation(self, mailbox: str, subject: str = "Invitation", start: str = "",
-                         organizer: str = f"guest@{DOMAIN}") -> str:
+    def _when_invitation(
+        self, mailbox: str, subject: str = "Invitation", start: str = "", organizer: str = f"guest@{DOMAIN}"
+    ) -> str:
         """An invitation that is not accepted yet: a row of the list whose UID leads nowhere. Args: mailbox, subject,
         start, organizer. Gives the notice's id."""
         told = self._simple(subject, start) | {
             "organizer": {"displayName": organizer, "email": organizer},
-            "attendees": [{"email": mailbox, "displayName": mailbox, "role": "req-participant"}]}
+            "attendees": [{"email": mailbox, "displayName": mailbox, "role": "req-participant"}],
+        }
         return self.invite(mailbox, told)
 
     def _when_raw(self, mailbox: str, uid: str, text: str, encoding: str = "utf-8") -> str:
@@ -250,8 +273,11 @@ class DominoServer(PracticeServer):
     def _simple(self, subject: str, start: str) -> dict[str, Any]:
         begins = datetime.fromisoformat(start).astimezone(UTC) if start else self.stamp() + timedelta(days=1)
         ends = begins + timedelta(hours=1)
-        return {"summary": subject, "start": {"date": f"{begins:%Y-%m-%d}", "time": f"{begins:%H:%M:%S}", "utc": True},
-                "end": {"date": f"{ends:%Y-%m-%d}", "time": f"{ends:%H:%M:%S}", "utc": True}}
+        return {
+            "summary": subject,
+            "start": {"date": f"{begins:%Y-%m-%d}", "time": f"{begins:%H:%M:%S}", "utc": True},
+            "end": {"date": f"{ends:%Y-%m-%d}", "time": f"{ends:%H:%M:%S}", "utc": True},
+        }
 
     # -- kit ------------------------------------------------------------------------------------------------------
 
@@ -310,6 +336,12 @@ class DominoServer(PracticeServer):
     def connection_info(self) -> dict[str, Any]:
         """What a client needs to connect."""
         name, (password, _rights) = next(iter(self.world.services.items()))
-        return {"url": self.url, "username": name, "password": password, "users": [
-            {"username": file.address, "password": file.password, "database": file.path, "zone": file.zone}
-            for file in self.world.files.values()]}
+        return {
+            "url": self.url,
+            "username": name,
+            "password": password,
+            "users": [
+                {"username": file.address, "password": file.password, "database": file.path, "zone": file.zone}
+                for file in self.world.files.values()
+            ],
+        }

@@ -59,8 +59,9 @@ def event_json(event: Any, href: str, modified: datetime) -> dict[str, Any]:
         shown["recurrenceRule"] = event["RRULE"].to_ical().decode()
     if "EXDATE" in event:
         listed = event["EXDATE"]
-        shown["exceptDates"] = [_of(each.dt) for one in (listed if isinstance(listed, list) else [listed])
-                                for each in one.dts]
+        shown["exceptDates"] = [
+            _of(each.dt) for one in (listed if isinstance(listed, list) else [listed]) for each in one.dts
+        ]
     return shown | _customs(event, CUSTOM)
 
 
@@ -191,10 +192,14 @@ def _address(person: Mapping[str, Any]) -> icalendar.vCalAddress:
 
 def _attendee(value: Any) -> dict[str, Any]:
     """Everybody is told as not having answered, whatever they answered (calapi.h, CalReadEntry)."""
-    return {"role": str(value.params.get("ROLE", "REQ-PARTICIPANT")).lower(), "status": "needs-action",
-            "rsvp": str(value.params.get("RSVP", "TRUE")).upper() == "TRUE",
-            "displayName": str(value.params.get("CN", "")), "email": address_of(value),
-            **({"userType": str(value.params["CUTYPE"]).lower()} if "CUTYPE" in value.params else {})}
+    return {
+        "role": str(value.params.get("ROLE", "REQ-PARTICIPANT")).lower(),
+        "status": "needs-action",
+        "rsvp": str(value.params.get("RSVP", "TRUE")).upper() == "TRUE",
+        "displayName": str(value.params.get("CN", "")),
+        "email": address_of(value),
+        **({"userType": str(value.params["CUTYPE"]).lower()} if "CUTYPE" in value.params else {}),
+    }
 
 
 def _customs(event: Any, names: Iterable[str]) -> dict[str, Any]:

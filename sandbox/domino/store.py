@@ -113,8 +113,12 @@ def occurrences(master: Any, before: datetime) -> Iterator[datetime | date]:
     local = first.replace(tzinfo=None) if timed else datetime.combine(first, datetime.min.time())
     gone = {as_instant(each.dt) for listed in _many(master.get("EXDATE")) for each in listed.dts}
     starts = [local] if "RRULE" not in master else _bounded(master["RRULE"], local, zone, before)
-    starts += [each.dt.replace(tzinfo=None) for listed in _many(master.get("RDATE")) for each in listed.dts
-               if isinstance(each.dt, datetime)]
+    starts += [
+        each.dt.replace(tzinfo=None)
+        for listed in _many(master.get("RDATE"))
+        for each in listed.dts
+        if isinstance(each.dt, datetime)
+    ]
     for moment in sorted(set(starts)):
         start = moment.replace(tzinfo=zone) if timed else moment.date()
         if as_instant(start) not in gone:
@@ -126,8 +130,9 @@ def _bounded(rule: Any, local: datetime, zone: Any, before: datetime) -> list[da
     until = (rule.get("UNTIL") or [None])[0]
     last = before.replace(tzinfo=None) + timedelta(days=2)
     if isinstance(until, datetime):
-        last = min(last, until.astimezone(zone).replace(tzinfo=None) if zone and until.tzinfo else until.replace(
-            tzinfo=None))
+        last = min(
+            last, until.astimezone(zone).replace(tzinfo=None) if zone and until.tzinfo else until.replace(tzinfo=None)
+        )
     elif until is not None:
         last = min(last, datetime.combine(until, datetime.max.time()))
     text: bytes = icalendar.vRecur(parts).to_ical()  # type: ignore[no-untyped-call]

@@ -28,13 +28,16 @@ class Zone:
 
 
 _AMERICA = {"to_winter": (11, "1SU", 2), "to_summer": (3, "2SU", 2)}
-ZONES = {zone.name: zone for zone in (
-    Zone("Eastern", "America/New_York", "-0500", "-0400", **_AMERICA),
-    Zone("Central", "America/Chicago", "-0600", "-0500", **_AMERICA),
-    Zone("Pacific", "America/Los_Angeles", "-0800", "-0700", **_AMERICA),
-    Zone("W. Europe", "Europe/Berlin", "+0100", "+0200", (10, "-1SU", 3), (3, "-1SU", 2)),
-    Zone("India", "Asia/Kolkata", "+0530", "+0530"),
-)}
+ZONES = {
+    zone.name: zone
+    for zone in (
+        Zone("Eastern", "America/New_York", "-0500", "-0400", **_AMERICA),
+        Zone("Central", "America/Chicago", "-0600", "-0500", **_AMERICA),
+        Zone("Pacific", "America/Los_Angeles", "-0800", "-0700", **_AMERICA),
+        Zone("W. Europe", "Europe/Berlin", "+0100", "+0200", (10, "-1SU", 3), (3, "-1SU", 2)),
+        Zone("India", "Asia/Kolkata", "+0530", "+0530"),
+    )
+}
 """The documentation shows ``Eastern`` and its rules; the other names are Notes' own abbreviations."""
 
 
@@ -65,13 +68,19 @@ def component(zone: Zone) -> icalendar.Timezone:
 def as_json(zone: Zone) -> dict[str, object]:
     """The zone as an element of ``timezones``."""
     shown: dict[str, object] = {"tzid": zone.name}
-    for name, change, before, after in (("standard", zone.to_winter, zone.summer, zone.winter),
-                                        ("daylight", zone.to_summer, zone.winter, zone.summer)):
+    for name, change, before, after in (
+        ("standard", zone.to_winter, zone.summer, zone.winter),
+        ("daylight", zone.to_summer, zone.winter, zone.summer),
+    ):
         if zone.winter == zone.summer and name == "daylight":
             continue
         start = _first(change)
-        shown[name] = {"start": {"date": f"{start:%Y-%m-%d}", "time": f"{start:%H:%M:%S}"}, "offsetFrom": before,
-                       "offsetTo": after, **({"recurrenceRule": _rule(change)} if change[0] else {})}
+        shown[name] = {
+            "start": {"date": f"{start:%Y-%m-%d}", "time": f"{start:%H:%M:%S}"},
+            "offsetFrom": before,
+            "offsetTo": after,
+            **({"recurrenceRule": _rule(change)} if change[0] else {}),
+        }
     return shown
 
 

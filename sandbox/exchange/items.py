@@ -259,21 +259,23 @@ def send_item(call: Call, request: Element) -> Element:
         _check_key(call, item, node, "NeverOverwrite")
         if item.kind != "Message":
             raise EwsError("ErrorInvalidItemForOperationSendItem")
-        recipients = meetings.recipients_of(item.values)
-        if not recipients:
-            raise EwsError("ErrorMissingRecipients")
-        values = {**item.values, "item:IsDraft": False, "item:DateTimeSent": call.now}
-        call.world.remove(item)
-        if save:
-            store(
-                call,
-                Draft("Message", values, dict(item.extended), item.attachments),
-                _folder_for(call, saved, "Message", "sentitems"),
-            )
-        meetings.deliver_message(call, values, item.attachments, recipients, saved=save)
+        _send_stored(call, item, keep=save, saved=saved)
         return ()
 
     return call.reply("SendItem", list(required(request, "ItemIds")), one)
+
+
+def _send_stored(call: Call, item: Item, *, keep: bool, saved: Element | None = None) -> None:
+    """Mail a stored message: it leaves its folder, and with `keep` a copy of it goes to Sent Items or `saved`."""
+    recipients = meetings.recipients_of(item.values)
+    if not recipients:
+        raise EwsError("ErrorMissingRecipients")
+    values = {**item.values, "item:IsDraft": False, "item:DateTimeSent": call.now}
+    call.world.remove(item)
+    if keep:
+        copy = Draft("Message", values, dict(item.extended), item.attachments)
+        store(call, copy, _folder_for(call, saved, "Message", "sentitems"))
+    meetings.deliver_message(call, values, item.attachments, recipients, saved=keep)
 
 
 # -- updating ---------------------------------------------------------------------------------------------------------
@@ -288,6 +290,7 @@ def update_item(call: Call, request: Element) -> Element:
         attribute(request, "SendMeetingInvitationsOrCancellations", SEND_UPDATE)
 
     def one(change: Element) -> Iterable[Element]:
+        disposition = "SaveOnly"
         node = next(iter(change), None)
         if node is None:
             raise schema_violation("The element 'ItemChange' has incomplete content.", change.sourceline)
@@ -298,7 +301,7 @@ def update_item(call: Call, request: Element) -> Element:
                 "ErrorSendMeetingInvitationsOrCancellationsRequired",
             )  # fmt: skip
         elif item.kind == "Message":
-            attribute(request, "MessageDisposition", DISPOSITIONS, "ErrorMessageDispositionRequired")
+            disposition = attribute(request, "MessageDisposition", DISPOSITIONS, "ErrorMessageDispositionRequired")
             send = "SendToNone"
         else:
             send = "SendToNone"
@@ -309,6 +312,10 @@ def update_item(call: Call, request: Element) -> Element:
         updated = meetings.after_update(call, item, updated, send)
         results = element(f"{M}ConflictResults")
         add(results, f"{T}Count", "0")
+        if disposition != "SaveOnly":
+            saved = child(request, "SavedItemFolderId")
+            _send_stored(call, updated, keep=disposition == "SendAndSaveCopy", saved=saved)
+            return [items_holder([]), results]
         return [items_holder([render(updated, ID_ONLY, call.view())]), results]
 
     return call.reply("UpdateItem", list(required(request, "ItemChanges")), one, empty="Items")

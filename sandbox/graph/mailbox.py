@@ -218,7 +218,7 @@ def _calendar_routes(visit: Visit, folder: Folder, path: list[str], prefix: str)
             return _view(visit, folder, f"{prefix}calendarView")
         case "calendarview", [verb], "GET" if verb.lower() == "delta":
             return _event_delta(visit, folder, f"{prefix}calendarView/delta")
-        case ("events" | "calendarview"), _, _:
+        case (("events" | "calendarview"), _, _):
             raise GraphError(405, "Request_BadRequest", "Specified HTTP method is not allowed for the request target.")
     raise bad_request(f"Resource not found for the segment '{name}'.", "ResourceNotFound")
 
@@ -532,5 +532,3 @@ def _update_contact(visit: Visit, item: Item) -> Response:
         return visit.json(_contact_row(visit, item).json)
     edit = items.Edit(item, {**item.values, **values}, {**item.extended, **properties}, changed)
     return visit.json(_contact_row(visit, items.save(visit.call, edit)).json)
-
-

@@ -500,8 +500,12 @@ class Records:
             shown = str(controlling).lower() if isinstance(controlling, bool) else controlling
             found = next((each for each in f.values if each.value == value), None)
             if found is not None and shown not in found.valid_for:
-                raise Failure(400, "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST",
-                              f"{f.label}: bad value for restricted picklist field: {value}", [f.name])
+                raise Failure(
+                    400,
+                    "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST",
+                    f"{f.label}: bad value for restricted picklist field: {value}",
+                    [f.name],
+                )
 
     def _check_validation(self, sobject: SObject, row: Row) -> None:
         for rule in self.rules.validation:

@@ -293,7 +293,11 @@ class Rest:
         return to18(key) or key
 
     def post_row(self, call: Call, name: str, key: str) -> Response:
-        """POST with `_HttpMethod=PATCH`, for clients that cannot send PATCH."""
+        """POST with `_HttpMethod=PATCH`, for clients that cannot send PATCH; and `POST .../Id`, an upsert by Id of a
+        record that has none yet, which creates it (REST API guide, "Insert or Update (Upsert) a Record Using an
+        External ID")."""
+        if key.lower() == "id":
+            return self.create(call, name)
         method = (call.request.param("_HttpMethod") or "").upper()
         if method == "PATCH":
             return self.update(call, name, key)

@@ -154,8 +154,13 @@ class Field:
             "nillable": self.nillable,
             "permissionable": self.permissionable,
             "picklistValues": [
-                {"active": v.active, "defaultValue": v.default, "label": v.label,
-                 "validFor": _bitmap(v.valid_for, controlling) if controlling else None, "value": v.value}
+                {
+                    "active": v.active,
+                    "defaultValue": v.default,
+                    "label": v.label,
+                    "validFor": _bitmap(v.valid_for, controlling) if controlling else None,
+                    "value": v.value,
+                }
                 for v in self.values
             ],
             "polymorphicForeignKey": self.polymorphic,

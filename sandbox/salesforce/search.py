@@ -9,8 +9,9 @@ TOOLING, HIGHLIGHT) are refused as not implemented. A term matches whole words w
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from sandbox.kit.http import Response
@@ -32,6 +33,8 @@ _TOKEN = re.compile(
     r'\s*(?:(\()|(\))|"((?:\\.|[^"\\])*)"|(AND\s+NOT|AND|OR|NOT)(?=[\s(]|$)|((?:\\.|[^\s()"\\])+))', re.IGNORECASE
 )
 _WORD = re.compile(r"[^\W_]+", re.UNICODE)
+_BOUNDS = re.compile(r"(?=\s(?:LIMIT|OFFSET)\s)(?:\s+LIMIT\s+(\d+))?(?:\s+OFFSET\s+(\d+))?\s*$", re.IGNORECASE)
+"""LIMIT and OFFSET of an object count what was found, so they are no part of its SOQL."""
 Match = Callable[[list[str], str], bool]
 
 
@@ -42,6 +45,9 @@ class _Returning:
     name: str
     fields: str = ""
     rest: str = ""
+    limit: int | None = None
+    """Most rows found of the object."""
+    offset: int = 0
 
 
 @dataclass
@@ -66,28 +72,22 @@ class Search:
         return self._answer(call, _Parser(text).parse(), text)
 
     def parameterized(self, call: Call) -> Response:
-        if call.request.method == "POST":
+        request = call.request
+        if request.method == "POST":
             body = call.record()
-            term, kinds = str(body.get("q") or ""), body.get("sobjects") or []
-            wanted = [
-                _Returning(
-                    str(k.get("name")),
-                    ", ".join(k.get("fields") or body.get("fields") or []),
-                    f" WHERE {k['where']}" if k.get("where") else "",
-                )
-                for k in kinds
-                if isinstance(k, dict)
-            ]
-            limit = body.get("overallLimit")
+            kinds = [kind for kind in body.get("sobjects") or [] if isinstance(kind, dict)]
         else:
-            request = call.request
-            term, limit = request.param("q") or "", request.param("overallLimit")
-            fields = request.param("fields") or ""
-            wanted = [_Returning(n.strip(), fields) for n in (request.param("sobject") or "").split(",") if n.strip()]
+            names = [name.strip() for name in (request.param("sobject") or "").split(",") if name.strip()]
+            body = {name: request.param(name) for name in ("q", "in", "fields", "overallLimit", "defaultLimit")}
+            kinds = [{part: request.param(f"{name}.{part}") for part in _PARTS} | {"name": name} for name in names]
+        term = str(body.get("q") or "")
         if not term.strip():
             raise Failure(400, "MALFORMED_SEARCH", "A search string has to be specified")
-        number = int(limit) if limit is not None and str(limit).isascii() and str(limit).isdigit() else MOST
-        return self._answer(call, _Search(term, 1, returning=wanted, limit=min(number, MOST)), term)
+        limit = _number(body.get("overallLimit"))
+        wanted = [_parameterized(kind, body) for kind in kinds]
+        return self._answer(
+            call, _Search(term, 1, _group(body.get("in")), wanted, MOST if limit is None else min(limit, MOST)), term
+        )
 
     def _answer(self, call: Call, wanted: _Search, text: str) -> Response:
         if len([c for c in wanted.term if c.isalnum()]) < 2:
@@ -100,13 +100,15 @@ class Search:
             if sobject is None or sobject.name in self._server.records.rules.no_access or not sobject.can("searchable"):
                 raise Failure(400, "INVALID_TYPE", f"sObject type '{one.name}' is not supported.")
             result = self._matching(call, sobject, one)
-            for row in result.rows:
-                if len(shown) < wanted.limit and self._hits(sobject, row, matches, wanted.group):
-                    shown.append(
-                        result.show(row, view)
-                        if one.fields
-                        else {"attributes": attributes(sobject.name, row["Id"], call.base), "Id": row["Id"]}
-                    )
+            found = (row for row in result.rows if self._hits(sobject, row, matches, wanted.group))
+            room = wanted.limit - len(shown)
+            most = room if one.limit is None else min(room, one.limit)
+            shown += [
+                result.show(row, view)
+                if one.fields
+                else {"attributes": attributes(sobject.name, row["Id"], call.base), "Id": row["Id"]}
+                for row in islice(found, one.offset, one.offset + most)
+            ]
         return Response.of_json({"searchRecords": shown}, records=len(shown))
 
     def _matching(self, call: Call, sobject: SObject, one: _Returning) -> Result:
@@ -128,6 +130,33 @@ class Search:
                 if f.type == "phone":
                     words.append(re.sub(r"\D", "", lowered))
         return matches(words, "\n".join(texts))
+
+
+_PARTS = ("fields", "where", "orderBy", "limit")
+
+
+def _parameterized(kind: Mapping[str, Any], common: Mapping[str, Any]) -> _Returning:
+    """One object of a parameterised search; what it leaves out comes from the members for all (`fields`,
+    `defaultLimit`). Fields are a list in JSON and a text with commas in a query string."""
+    fields = kind.get("fields") or common.get("fields") or []
+    shown = fields if isinstance(fields, str) else ", ".join(str(name) for name in fields)
+    limit = _number(kind.get("limit") or common.get("defaultLimit"))
+    rest = f" WHERE {kind['where']}" if kind.get("where") else ""
+    rest += f" ORDER BY {kind['orderBy']}" if kind.get("orderBy") else ""
+    return _Returning(str(kind.get("name")), shown, rest, limit)
+
+
+def _group(given: object) -> str:
+    """The search group of the member `in`: ALL, "NAME FIELDS"... Raises Failure MALFORMED_SEARCH."""
+    name = str(given or "ALL").upper().removesuffix(" FIELDS").strip()
+    if name not in _GROUPS:
+        raise Failure(400, "MALFORMED_SEARCH", f"Invalid search group: {given}")
+    return name
+
+
+def _number(given: object) -> int | None:
+    text = str(given) if given is not None else ""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 9 else None
 
 
 def _in_group(kind: str, name_field: bool, group: str) -> bool:
@@ -226,7 +255,12 @@ class _Parser:
         clause = re.search(r"\s(USING|WHERE|ORDER\s+BY|LIMIT|OFFSET)(?!\w)", inside, re.IGNORECASE)
         if clause is None:
             return _Returning(found[1], inside.strip())
-        return _Returning(found[1], inside[: clause.start()].strip(), " " + inside[clause.start() :].strip())
+        rest = " " + inside[clause.start() :].strip()
+        bounds = _BOUNDS.search(rest)
+        if bounds is None:
+            return _Returning(found[1], inside[: clause.start()].strip(), rest)
+        limit, offset = (_number(number) for number in bounds.groups())
+        return _Returning(found[1], inside[: clause.start()].strip(), rest[: bounds.start()], limit, offset or 0)
 
     def _balanced(self) -> str:
         depth, index, quoted = 1, self._place, False

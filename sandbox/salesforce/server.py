@@ -216,7 +216,8 @@ class SalesforceServer(PracticeServer):
     def _match(self, request: Request) -> Match | None:
         if "match" not in request.state:
             found = _VERSIONED.match(request.path)
-            request.state["match"] = self.router.match(request.method, found[3]) if found else None
+            method = "GET" if request.method == "HEAD" else request.method
+            request.state["match"] = self.router.match(method, found[3]) if found else None
         match: Match | None = request.state["match"]
         return match
 

@@ -60,8 +60,10 @@ class Tooling:
         """GET tooling/query: a custom field's id by its name and object."""
         found = _QUERY.search(call.request.param("q") or "")
         if found is None:
-            raise NotImplementedHere("/tooling/query for anything but SELECT Id FROM CustomField WHERE DeveloperName = "
-                                     "'...' AND TableEnumOrId = '...'")
+            raise NotImplementedHere(
+                "/tooling/query for anything but SELECT Id FROM CustomField WHERE DeveloperName = "
+                "'...' AND TableEnumOrId = '...'"
+            )
         place, name = found[2], f"{found[1]}__c"
         keys = [self._id(place, name)] if any(owner.field(name) for owner in self._owners(place)) else []
         rows = [{"attributes": {"type": "CustomField"}, "Id": key} for key in keys]

@@ -32,7 +32,9 @@ def timed(day: str, hour: int, *, zone: str | None = None) -> dict[str, Any]:
     return {"date": day, "time": f"{hour:02d}:00:00", **where}
 
 
-def meeting(summary: str, day: str = "2026-03-03", hour: int = 10, *, zone: str | None = None, **more: Any) -> dict[str, Any]:
+def meeting(
+    summary: str, day: str = "2026-03-03", hour: int = 10, *, zone: str | None = None, **more: Any
+) -> dict[str, Any]:
     return {"summary": summary, "start": timed(day, hour, zone=zone), "end": timed(day, hour + 1, zone=zone), **more}
 
 
@@ -41,8 +43,9 @@ class Client:
 
     def __init__(self, server: DominoServer, user: str = ANN, file: str = "mail/ann.nsf") -> None:
         password = server.world.services[user][0] if user in server.world.services else server.mail_file(user).password
-        self.http = httpx.Client(base_url=f"{server.url}/{file}/api/calendar", timeout=20, trust_env=False,
-                                 auth=(user, password))
+        self.http = httpx.Client(
+            base_url=f"{server.url}/{file}/api/calendar", timeout=20, trust_env=False, auth=(user, password)
+        )
 
     def __enter__(self) -> Client:
         return self

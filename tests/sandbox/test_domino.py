@@ -17,8 +17,11 @@ from .domino import ANN, BEN, NOW, Client, domino, meeting, timed
 
 PEOPLE: dict[str, Any] = {
     "organizer": {"displayName": "Ann Lee", "email": ANN},
-    "attendees": [{"role": "chair", "displayName": "Ann Lee", "email": ANN},
-                  {"role": "req-participant", "status": "accepted", "displayName": "Zoë", "email": "zoe@acme.example"}]}
+    "attendees": [
+        {"role": "chair", "displayName": "Ann Lee", "email": ANN},
+        {"role": "req-participant", "status": "accepted", "displayName": "Zoë", "email": "zoe@acme.example"},
+    ],
+}
 
 
 @pytest.fixture(scope="module")
@@ -62,8 +65,11 @@ def test_both_formats_come_from_one_store_with_the_zones_own_rules(ann: Client) 
     told = ann.ask("GET", f"/events/{uid}")
     assert told["timezones"][0]["tzid"] == "Eastern"
     assert told["timezones"][0]["daylight"] == {
-        "start": {"date": "1950-03-12", "time": "02:00:00"}, "offsetFrom": "-0500", "offsetTo": "-0400",
-        "recurrenceRule": "FREQ=YEARLY;BYMONTH=3;BYDAY=2SU;BYHOUR=2;BYMINUTE=0"}
+        "start": {"date": "1950-03-12", "time": "02:00:00"},
+        "offsetFrom": "-0500",
+        "offsetTo": "-0400",
+        "recurrenceRule": "FREQ=YEARLY;BYMONTH=3;BYDAY=2SU;BYHOUR=2;BYMINUTE=0",
+    }
     calendar: Any = icalendar.Calendar.from_ical(ann.ask("GET", f"/events/{uid}", params={"format": "icalendar"}))
     (event,) = calendar.events
     assert event["DTSTART"].params["TZID"] == "Eastern"
@@ -72,8 +78,10 @@ def test_both_formats_come_from_one_store_with_the_zones_own_rules(ann: Client) 
 
 
 def test_icalendar_is_taken_and_its_uid_kept(ann: Client) -> None:
-    text = ("BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:x\r\nBEGIN:VEVENT\r\nUID:mine@example\r\nDTSTART:20260303T090000Z\r\n"
-            "SUMMARY:Ours\r\nX-OTHER:lost\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n")
+    text = (
+        "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:x\r\nBEGIN:VEVENT\r\nUID:mine@example\r\nDTSTART:20260303T090000Z\r\n"
+        "SUMMARY:Ours\r\nX-OTHER:lost\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n"
+    )
     headers = {"Content-Type": "text/calendar"}
     ann.ask("POST", "/events", content=text, headers=headers, status=201)
     assert [row["id"] for row in ann.rows()] == ["mine@example"]
@@ -89,7 +97,9 @@ def test_the_list_defaults_to_a_year_from_now_and_fifty_rows(server: DominoServe
     rows = ann.rows()
     assert len(rows) == 50
     assert len({row["id"] for row in rows + ann.rows(start=50)}) == 60
-    assert [row["summary"] for row in ann.rows(since="2026-02-28T00:00:00Z", before="2026-03-02T00:00:00Z")] == ["yesterday"]
+    assert [row["summary"] for row in ann.rows(since="2026-02-28T00:00:00Z", before="2026-03-02T00:00:00Z")] == [
+        "yesterday"
+    ]
     assert [row["summary"] for row in ann.rows(sincenow=-3, days=3)] == ["yesterday"]
 
 
@@ -104,9 +114,16 @@ def test_rows_hold_what_the_view_holds(ann: Client) -> None:
     assert "X-LOTUS-SUMMARYDATAONLY:1" in ann.ask("GET", "/events", params={"format": "icalendar"})
 
 
-@pytest.mark.parametrize("params", [
-    {"since": "2026-01-01T00:00:00Z", "sincenow": 1}, {"before": "2026-01-01T00:00:00Z", "days": 1}, {"since": "soon"},
-    {"count": "many"}, {"start": -1}])
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"since": "2026-01-01T00:00:00Z", "sincenow": 1},
+        {"before": "2026-01-01T00:00:00Z", "days": 1},
+        {"since": "soon"},
+        {"count": "many"},
+        {"start": -1},
+    ],
+)
 def test_wrong_parameters_are_refused(ann: Client, params: dict[str, Any]) -> None:
     told = ann.ask("GET", "/events", params=params, status=400)
     assert (told["code"], told["text"], told["type"]) == (400, "Bad Request", "text")
@@ -127,7 +144,9 @@ def test_one_instance_is_moved_and_one_deleted(ann: Client) -> None:
     ann.ask("PUT", f"/events/{uid}/20260310T140000Z", json={"events": [meeting("Moved", "2026-03-11", zone="Eastern")]})
     ann.ask("DELETE", f"/events/{uid}/20260317T140000Z")
     assert [(row["summary"], row["recurrenceId"]) for row in ann.rows()] == [
-        ("Weekly", "20260303T150000Z"), ("Moved", "20260310T140000Z")]
+        ("Weekly", "20260303T150000Z"),
+        ("Moved", "20260310T140000Z"),
+    ]
     calendar: Any = icalendar.Calendar.from_ical(ann.ask("GET", f"/events/{uid}", params={"format": "icalendar"}))
     series, exception = calendar.events
     assert "RRULE" in series and "EXDATE" in series and str(exception["SUMMARY"]) == "Moved"
@@ -149,7 +168,10 @@ def test_an_update_based_on_an_older_version_is_refused(ann: Client) -> None:
     old = {"events": [meeting("Three", sequence=0, **PEOPLE)]}
     assert "out of date" in ann.ask("PUT", f"/events/{uid}", json=old, status=400)["message"]
     bare = {"events": [meeting("Three", **PEOPLE)]}
-    assert "out of date" in ann.ask("PUT", f"/events/{uid}", json=bare, params={"strictsequence": "true"}, status=400)["message"]
+    assert (
+        "out of date"
+        in ann.ask("PUT", f"/events/{uid}", json=bare, params={"strictsequence": "true"}, status=400)["message"]
+    )
     ann.ask("PUT", f"/events/{uid}", json=bare, params={"workflow": "false"})
 
 
@@ -161,7 +183,9 @@ def test_notices_are_mailed_unless_workflow_is_off(server: DominoServer, ann: Cl
     loud = ann.create(meeting("Loud", **PEOPLE))
     ann.ask("DELETE", f"/events/{loud}")
     assert [(mail.kind, mail.recipients) for mail in server.outbox()] == [
-        ("invitation", ("zoe@acme.example",)), ("cancelation", ("zoe@acme.example",))]
+        ("invitation", ("zoe@acme.example",)),
+        ("cancelation", ("zoe@acme.example",)),
+    ]
     assert ann.create(meeting("Alone")) and len(server.outbox()) == 2
 
 
@@ -177,7 +201,9 @@ def test_an_invitation_is_a_row_whose_uid_leads_nowhere_until_it_is_accepted(ser
     (row,) = ann.rows()
     assert row["x-lotus-noticetype"] == {"data": "I"}
     assert ann.ask("GET", f"/events/{row['id']}", status=404)["cserror"] == 1031
-    assert [one["href"] for one in ann.ask("GET", "/invitations")["notices"]] == [f"/mail/ann.nsf/api/calendar/notices/{notice}"]
+    assert [one["href"] for one in ann.ask("GET", "/invitations")["notices"]] == [
+        f"/mail/ann.nsf/api/calendar/notices/{notice}"
+    ]
     assert ann.ask("GET", f"/notices/{notice}")["scheduleMethod"] == "request"
     assert "METHOD:REQUEST" in ann.ask("GET", f"/notices/{notice}", params={"format": "icalendar"})
     ann.ask("PUT", f"/notices/{notice}/action", params={"type": "accept"})
@@ -221,9 +247,16 @@ def test_access_is_what_the_database_gives(server: DominoServer) -> None:
     assert elsewhere.status_code == 404
 
 
-@pytest.mark.parametrize(("body", "kind"), [
-    ("{", "application/json"), ('{"events": []}', "application/json"), ('{"events": [{"summary": "x"}]}', "application/json"),
-    ("no calendar", "text/calendar"), ("{}", "text/plain")])
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        ("{", "application/json"),
+        ('{"events": []}', "application/json"),
+        ('{"events": [{"summary": "x"}]}', "application/json"),
+        ("no calendar", "text/calendar"),
+        ("{}", "text/plain"),
+    ],
+)
 def test_bodies_that_are_no_event_are_refused_in_the_services_words(ann: Client, body: str, kind: str) -> None:
     told = ann.ask("POST", "/events", content=body, headers={"Content-Type": kind}, status=400)
     assert told["code"] == 400 and told["message"]

@@ -586,3 +586,33 @@ def test_attendees_make_a_meeting_and_have_no_response_yet(ews: Ews) -> None:
     assert item.findtext(f"{T}IsMeeting") == "true"
     assert [node.text for node in item.iter(f"{T}ResponseType")] == ["Unknown", "Unknown"]
     assert [node.text for node in item.iter(f"{T}MailboxType")] == ["Mailbox", "OneOff"]
+
+
+@pytest.mark.parametrize(("disposition", "kept"), [("SendOnly", 0), ("SendAndSaveCopy", 1)])
+def test_an_update_can_send_a_draft(ews: Ews, disposition: str, kept: int) -> None:
+    """UpdateItem with a MessageDisposition that sends: the draft is changed, mailed and gone, and no id comes back."""
+    to = f"<t:ToRecipients><t:Mailbox><t:EmailAddress>{BEN}</t:EmailAddress></t:Mailbox></t:ToRecipients>"
+    draft = f"<t:Message><t:Subject>draft</t:Subject>{to}</t:Message>"
+    saved = ews.call(f'<m:CreateItem MessageDisposition="SaveOnly"><m:Items>{draft}</m:Items></m:CreateItem>')
+    one = saved.find(f".//{T}ItemId")
+    subject = f"sent {disposition}"
+    change = set_field("item:Subject", f"<t:Subject>{subject}</t:Subject>", kind="Message")
+    sent = ews.call(
+        f'<m:UpdateItem ConflictResolution="AutoResolve" MessageDisposition="{disposition}"><m:ItemChanges>'
+        f'<t:ItemChange><t:ItemId Id="{one.get("Id")}" ChangeKey="{one.get("ChangeKey")}"/><t:Updates>{change}'
+        "</t:Updates></t:ItemChange></m:ItemChanges></m:UpdateItem>"
+    )
+    assert sent.find(f".//{M}Items") is not None
+    assert sent.find(f".//{T}ItemId") is None
+    assert [mail.subject for mail in ews.server.outbox()][-1] == subject
+    assert (
+        ews.code(
+            f'<m:GetItem><m:ItemShape><t:BaseShape>IdOnly</t:BaseShape></m:ItemShape><m:ItemIds><t:ItemId Id="{one.get("Id")}"/></m:ItemIds></m:GetItem>'
+        )
+        == "ErrorItemNotFound"
+    )
+    found = ews.call(
+        '<m:FindItem Traversal="Shallow"><m:ItemShape><t:BaseShape>Default</t:BaseShape></m:ItemShape>'
+        '<m:ParentFolderIds><t:DistinguishedFolderId Id="sentitems"/></m:ParentFolderIds></m:FindItem>'
+    )
+    assert [node.text for node in found.iter(f"{T}Subject")].count(subject) == kept

@@ -286,6 +286,59 @@ def test_search_finds_words_in_chosen_objects(org: Caller) -> None:
     assert {row["Name"] for row in simple} == {"Acme Rockets", "Acme Tools"}
 
 
+def test_a_search_counts_what_it_found_against_the_limit_of_an_object(org: Caller) -> None:
+    for name in ("Zenith", "Acme Tools", "Acme Rockets"):
+        org.make("Account", Name=name)
+
+    def found(text: str) -> list[str]:
+        return [row["Name"] for row in org.get("search", q=text).json()["searchRecords"]]
+
+    assert found("FIND {acme} RETURNING Account(Name ORDER BY Name DESC LIMIT 1)") == ["Acme Tools"]
+    assert found("FIND {acme} RETURNING Account(Name ORDER BY Name LIMIT 5 OFFSET 1)") == ["Acme Tools"]
+
+
+def test_a_parameterised_search_has_fields_and_bounds_per_object(org: Caller) -> None:
+    """REST API guide, "Parameterized Search": the same parameters in a query string and in JSON."""
+    for name in ("Zenith", "Acme Tools", "Acme Rockets"):
+        org.make("Account", Name=name, Site="acme")
+    org.make("Contact", LastName="Acme")
+    asked = {
+        "q": "acme",
+        "sobject": "Account,Contact",
+        "Account.fields": "Name,Site",
+        "Account.limit": "1",
+        "in": "NAME",
+    }
+    short = org.get("parameterizedSearch", **asked).json()["searchRecords"]
+    assert [(row["attributes"]["type"], set(row)) for row in short] == [
+        ("Account", {"attributes", "Name", "Site"}),
+        ("Contact", {"attributes", "Id"}),
+    ]
+    body = {
+        "q": "acme",
+        "in": "NAME",
+        "sobjects": [{"name": "Account", "fields": ["Name"], "orderBy": "Name DESC", "limit": 2}],
+    }
+    ordered = org.request("POST", "parameterizedSearch", body).json()["searchRecords"]
+    assert [row["Name"] for row in ordered] == ["Acme Tools", "Acme Rockets"]
+    assert refusal(org.get("parameterizedSearch", q="acme", **{"in": "HEADLINES"}))[:2] == (400, "MALFORMED_SEARCH")
+
+
+def test_head_answers_as_get_without_a_body(org: Caller) -> None:
+    key = org.make("Account", Name="Acme")
+    for path in (f"sobjects/Account/{key}", "limits", "sobjects/Account/describe"):
+        head, get = org.request("HEAD", path), org.get(path)
+        assert (head.status_code, head.content) == (200, b"")
+        assert head.headers["Content-Type"] == get.headers["Content-Type"]
+    assert org.request("HEAD", "sobjects/Account/001000000000000AAA").status_code == 404
+
+
+def test_post_to_the_id_field_creates(org: Caller) -> None:
+    made = org.request("POST", "sobjects/Account/Id", {"Name": "Acme"})
+    assert made.status_code == 201
+    assert org.row("Account", made.json()["id"])["Name"] == "Acme"
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
