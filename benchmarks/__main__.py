@@ -2,9 +2,11 @@
 
     python -m benchmarks [NAME ...] [--small 10000] [--large 100000] [--rounds 3] [--json FILE]
 
-``pull-sf`` ``pull-hs`` ``initial-load`` ``noop-growth`` ``incremental-500``. CPU is user and system time of the whole
-process tree, the least of the rounds, the order of the contestants interleaved; *marginal* is the difference between
-the large and the small size, which leaves imports and start-up out. Ends with 1 where a target is missed.
+``pull-sf`` ``pull-hs`` ``initial-load`` ``noop-growth`` ``incremental-500`` through the practice servers; ``undo`` (of
+the small size) and ``census`` (of both) against systems in the process, so that calls and time are ours alone. CPU is
+user and system time of the whole process tree, the least of the rounds, the order of the contestants interleaved;
+*marginal* is the difference between the large and the small size, which leaves imports and start-up out. Ends with 1
+where a target is missed.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from benchmarks import jobs
+from benchmarks import census, jobs, undo
 from benchmarks.measured import Measure, job, measured
 from benchmarks.peers import python_with
 from benchmarks.servers import Server, serving
@@ -50,11 +52,13 @@ Sizes = tuple[int, int]
 
 def main() -> int:
     """Run what is asked for; 1 if a target is missed."""
-    options = _options()
+    benchmarks = ((("pull-sf",), pull_salesforce), (("pull-hs",), pull_hubspot),
+                  (("initial-load", "noop-growth", "incremental-500"), workspace),
+                  (("undo",), undone), (("census",), counted))
+    options = _options({name for names, _run in benchmarks for name in names})
     sizes = (options.small, options.large)
     ratios: list[Ratio] = []
-    for names, run in ((("pull-sf",), pull_salesforce), (("pull-hs",), pull_hubspot),
-                       (("initial-load", "noop-growth", "incremental-500"), workspace)):
+    for names, run in benchmarks:
         if not options.names or set(names) & set(options.names):
             for ratio in run(sizes, options.rounds):
                 ratios.append(ratio)
@@ -68,14 +72,17 @@ def main() -> int:
     return 1 if missed else 0
 
 
-def _options() -> argparse.Namespace:
+def _options(known: set[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", help="what to run; all if none is named")
     parser.add_argument("--small", type=int, default=10_000)
     parser.add_argument("--large", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", type=Path, help="also write the ratios here")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if unknown := sorted(set(options.names) - known):
+        parser.error(f"no benchmark is called {', '.join(unknown)}; there are {', '.join(sorted(known))}")
+    return options
 
 
 def pull_salesforce(sizes: Sizes, rounds: int) -> Iterable[Ratio]:
@@ -123,6 +130,19 @@ def workspace(sizes: Sizes, rounds: int) -> Iterable[Ratio]:
     yield Ratio("incremental-500", "calls used / minimum", _waste(large.changed), 1.05)
     dlt = large.peer_changed.cpu / large.changed.cpu
     yield Ratio("incremental-500", "dlt / ours, CPU, whole process", dlt, 5, True)
+
+
+def undone(sizes: Sizes, rounds: int) -> Iterable[Ratio]:
+    """A run that changed every record of the small size is taken back. Calls do not vary: one round."""
+    one = undo.measure(sizes[0])
+    yield Ratio("undo", f"calls used / minimum, {sizes[0]:,} records", one.used / one.least, 1)
+
+
+def counted(sizes: Sizes, rounds: int) -> Iterable[Ratio]:
+    """Every link is held against both systems; then a plan of nothing, whose cost must not grow with the links."""
+    small, large = (census.measure(size) for size in sizes)
+    yield Ratio("census", f"calls used / minimum, {sizes[1]:,} links", large.used / large.least, 1)
+    yield Ratio("census", f"quiet plan, CPU at {sizes[1]:,} links / at {sizes[0]:,}", large.plan / small.plan, 1.5)
 
 
 def _waste(one: Measure) -> float:

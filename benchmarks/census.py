@@ -1,28 +1,27 @@
-"""A census of 100,000 links and a plan of nothing: calls against the minimum, and seconds of this process.
-
-    python benchmarks/census.py [--links 100000] [--json]
-
-Runs against in-process systems (`tests/sync/world.py`), so that the time is ours alone. The plan is timed twice, with
-few and with many links, to show that a quiet system costs the same however many records there are.
-"""
+"""A census and a plan of nothing, against in-process systems (`tests/sync/world.py`): calls, and our own time alone."""
 
 from __future__ import annotations
 
-import argparse
-import json
-import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-from sidefeed.sync import Engine, Limit, Limits
+from sidefeed.sync import Engine, Limit, Limits, Report
 from sidefeed.workspace import Store
 from tests.sync.world import World, mappings
 
 PAGE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Calls to one system, and the least that its batch sizes allow; ``plan`` is the CPU time, in seconds, of planning
+    every feed once more with nothing to do."""
+
+    used: int
+    least: int
+    plan: float = 0.0
 
 
 def office(folder: Path, links: int) -> tuple[World, Engine]:
@@ -39,47 +38,28 @@ def office(folder: Path, links: int) -> tuple[World, Engine]:
     return world, engine
 
 
-def timed(work: Any) -> tuple[float, float, Any]:
-    cpu, wall = time.process_time(), time.perf_counter()
-    result = work()
-    return time.process_time() - cpu, time.perf_counter() - wall, result
+def measure(links: int) -> Counted:
+    """Hold so many links against each of two systems, then plan nothing; of both systems the one with more calls.
 
-
-def measure(links: int) -> dict[str, Any]:
+    The least is a page of deals at a time, and one of no accounts. Raises SystemExit where not everything is equal.
+    """
     with tempfile.TemporaryDirectory() as folder:
         world, engine = office(Path(folder), links)
-        calls = {name: one.calls.used for name, one in world.systems.items()}
-        cpu, wall, feeds = timed(lambda: list(engine.census()))
-        used = {name: one.calls.used - calls[name] for name, one in world.systems.items()}
-        plan_cpu, plan_wall, _ = timed(lambda: quiet_plan(engine))
+        before = {name: one.calls.used for name, one in world.systems.items()}
+        feeds = list(engine.census())
+        used = max(one.calls.used - before[name] for name, one in world.systems.items())
+        if sum(one.equal for one in feeds) != 2 * links or any(one.differences for one in feeds):
+            raise SystemExit("the census did not find every link equal")
+        plan = min(_quiet_plan(engine) for _ in range(5))
         engine.store.close()
-    least = -(-links // PAGE) + 1  # a page of deals at a time, and one of no accounts
-    return {"links": links, "equal": sum(one.equal for one in feeds),
-            "differ": sum(len(one.differences) for one in feeds), "calls": used,
-            "least calls a system": least, "census cpu s": round(cpu, 2), "census wall s": round(wall, 2),
-            "quiet plan cpu ms": round(plan_cpu * 1000, 2), "quiet plan wall ms": round(plan_wall * 1000, 2)}
+    return Counted(used, -(-links // PAGE) + 1, plan)
 
 
-def quiet_plan(engine: Engine) -> int:
-    """Plan every feed as a sync does, with nothing to do; how many records were looked at."""
-    from sidefeed.sync import Report
-
+def _quiet_plan(engine: Engine) -> float:
+    """CPU seconds to plan every feed as a sync does, with nothing to do."""
+    began = time.process_time()
     with engine.store.read() as tx:
-        return sum(len(plan.looked_at) for plan in engine._plans(tx, list(engine.connectors), Report("benchmark")))
-
-
-def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--links", type=int, default=100_000, help="deals linked in both systems")
-    options.add_argument("--json", action="store_true", help="print one JSON object")
-    chosen = options.parse_args()
-    found = [measure(max(1, chosen.links // 100)), measure(chosen.links)]
-    if chosen.json:
-        print(json.dumps(found, indent=2))
-        return
-    for one in found:
-        print(", ".join(f"{name} {value}" for name, value in one.items()))
-
-
-if __name__ == "__main__":
-    main()
+        looked_at = sum(len(plan.looked_at) for plan in engine._plans(tx, list(engine.connectors), Report("benchmark")))
+    if looked_at:
+        raise SystemExit(f"a quiet plan looked at {looked_at} records")
+    return time.process_time() - began
