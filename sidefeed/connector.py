@@ -97,6 +97,12 @@ class Unavailable(ConnectorError):
     code = "unavailable"
 
 
+class NoConnection(Unavailable):
+    """The system's address answers nobody: nothing was sent, and nothing that follows will be."""
+
+    code = "no-connection"
+
+
 class UnknownOutcome(ConnectorError):
     code = "unknown-outcome"
 

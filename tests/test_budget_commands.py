@@ -6,6 +6,8 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 from tests.test_command_line import Desk, desk
 
 __all__ = ["desk"]
@@ -51,6 +53,7 @@ def sidefeed(desk: Desk, *arguments: str) -> str:
     return subprocess.run(command, text=True, capture_output=True).stdout
 
 
+@pytest.mark.slow
 def test_a_small_share_stops_a_backfill_and_the_plan_says_when_it_finishes(desk: Desk) -> None:
     desk("sync")
     deals(desk, 350)

@@ -62,11 +62,14 @@ def test_an_association_that_changed_without_a_time_stamp_is_found_and_travels(c
 
 
 def test_a_system_that_cannot_be_reached_is_said_and_the_others_are_counted(company: Desk) -> None:
-    company.write(hubspot={"host": "http://127.0.0.1:1"})
+    company.write(hubspot={"host": "http://127.0.0.1:1", "attempts": 2})
     code, report = company("census", "--repair")
     assert code == 4
     failed = {feed["system"] for feed in report["feeds"] if feed["failed"]}
     assert failed == {"hubspot"}
+    told = [feed for feed in report["feeds"] if feed["system"] == "hubspot"]
+    assert len(told) > 1 and len({feed["failed"] for feed in told}) == 1 and "no connection" in told[0]["failed"]
+    assert report["calls"]["hubspot"]["used"] == 2, "the feeds that follow are not tried"
     assert sum(feed["equal"] for feed in report["feeds"] if feed["system"] == "salesforce") >= 4
     assert differences(report) == []
 

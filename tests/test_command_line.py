@@ -99,7 +99,7 @@ def test_a_wrong_token_stops_that_system_and_no_other(desk: Desk) -> None:
 
 
 def test_an_unreachable_host_is_named(desk: Desk) -> None:
-    desk.write(hubspot={"host": "http://127.0.0.1:1"})
+    desk.write(hubspot={"host": "http://127.0.0.1:1", "attempts": 2})
     code, report = desk("sync")
     assert code == 4
     assert "127.0.0.1:1" in report["failed"]["hubspot"]

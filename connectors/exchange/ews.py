@@ -35,7 +35,15 @@ from exchangelib.util import is_xml
 from requests.adapters import HTTPAdapter
 from urllib3.exceptions import NameResolutionError, NewConnectionError
 
-from sidefeed.connector import AuthenticationFailed, Calls, ConnectorError, PermissionDenied, RateLimited, Unavailable
+from sidefeed.connector import (
+    AuthenticationFailed,
+    Calls,
+    ConnectorError,
+    NoConnection,
+    PermissionDenied,
+    RateLimited,
+    Unavailable,
+)
 
 from . import xml
 from .errors import Lost, NotEws, error_for
@@ -188,11 +196,12 @@ class Mailbox:
         except (ErrorTimeoutExpired, ErrorInternalServerTransientError) as error:
             cause = error.__context__
             if isinstance(cause, _NotSent):
-                raise Unavailable(f"{where} cannot be reached: {cause}. Check the endpoint and the network.") from None
+                raise NoConnection(f"{where} cannot be reached: {cause}. Check the endpoint and the network.") from None
             raise Lost(f"The connection to {where} broke before its reply for {self.address} arrived.") from None
         except TransportError as error:
             reason = _reason(error.__context__ or error)
-            raise Unavailable(f"No secure connection to {where}: {reason}. Is ca_file set and right?") from None
+            raise NoConnection(
+                f"No secure connection to {where}: {reason}. Is ca_file set and right?", code="tls-failed") from None
         except requests.RequestException as error:  # of the token service: exchangelib wraps those of EWS itself
             raise Unavailable(
                 f"The token service cannot be used: {_reason(error)}. Check token_url and the network."

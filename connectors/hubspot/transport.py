@@ -33,6 +33,7 @@ from sidefeed.connector import (
     Calls,
     ConnectorError,
     Locked,
+    NoConnection,
     Quota,
     RateLimited,
     Unavailable,
@@ -41,8 +42,7 @@ from sidefeed.connector import (
 
 LOCK_SECONDS = 2.0
 """HubSpot's locks last two seconds ("Error handling")."""
-NO_CONNECTION, NO_TRUST = "no-connection", "tls-failed"
-"""Codes of Unavailable: nothing was sent, and nothing that follows will be."""
+NO_TRUST = "tls-failed"
 PATIENCE = 60.0
 """Seconds. A longer Retry-After is the caller's to wait for."""
 MARGIN = 1.05
@@ -219,10 +219,8 @@ class Transport:
 
         what, kind = call.what, type(failure).__name__
         if isinstance(failure, (NewConnectionError, ConnectTimeoutError, ProxyError)):
-            return Unavailable(
-                f"{what}: no connection to {self._settings.host} ({kind}); check the network and 'host'",
-                code=NO_CONNECTION,
-            )
+            return NoConnection(
+                f"{what}: no connection to {self._settings.host} ({kind}); check the network and 'host'")
         if isinstance(failure, ReadTimeoutError):
             kind = f"no answer within {self._settings.read_timeout:g} s"
         if call.reads:
@@ -233,7 +231,7 @@ class Transport:
         status = int(failure.status or 0)
         if status == 0:
             reason = errors.short(str(failure.reason or "TLS failed"))
-            return Unavailable(
+            return NoConnection(
                 f"no trusted connection to {self._settings.host}: {reason}. Where a company's own authority signs, "
                 "give its certificate as 'ca_file'", code=NO_TRUST,
             )

@@ -22,7 +22,6 @@ from connectors.hubspot import associations
 from connectors.hubspot.errors import RULES_OF_NAME, InvalidProperties, refusal, said
 from connectors.hubspot.portal import BATCH, Portal
 from connectors.hubspot.records import MERGEABLE, MERGED, merged_ids, missing_in
-from connectors.hubspot.transport import NO_CONNECTION, NO_TRUST
 from connectors.hubspot.wire import Record, Records, contexts, incoming, outgoing
 from sidefeed.connector import (
     AuthenticationFailed,
@@ -32,6 +31,7 @@ from sidefeed.connector import (
     Gone,
     Invalid,
     Locked,
+    NoConnection,
     Outcome,
     PermissionDenied,
     QuotaExhausted,
@@ -254,7 +254,7 @@ def key_missing(object: str, key_property: str) -> Invalid:
 
 def _ends(error: ConnectorError) -> bool:
     """Whether every further batch would fail alike, so that none is sent."""
-    return isinstance(error, ENDING) or error.code in (NO_CONNECTION, NO_TRUST)
+    return isinstance(error, (*ENDING, NoConnection))
 
 
 def _batches(writes: Sequence[Write]) -> Iterator[list[Write]]:

@@ -22,6 +22,7 @@ from sidefeed.connector import (
     AuthenticationFailed,
     Calls,
     ConnectorError,
+    NoConnection,
     PermissionDenied,
     RateLimited,
     Unavailable,
@@ -262,7 +263,7 @@ class Door:
         try:
             answer = self._client().request(method, url, headers=dict(headers), content=content)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-            raise Unavailable(f"Graph cannot be reached ({type(error).__name__}).") from None
+            raise NoConnection(f"Graph cannot be reached ({type(error).__name__}).") from None
         except httpx.HTTPError as error:
             raise Lost(f"The answer for mailbox {mailbox} was lost ({type(error).__name__}).") from None
         self._note_time(answer)

@@ -32,6 +32,7 @@ from sidefeed.connector import (
     Calls,
     ConnectorError,
     Invalid,
+    NoConnection,
     QuotaExhausted,
     RateLimited,
     Unavailable,
@@ -332,10 +333,11 @@ def _never_connected(error: requests.RequestException) -> bool:
 def _lost(error: requests.RequestException, about: str, *, safe: bool) -> ConnectorError:
     """A request without an answer: whether it had an effect is known only where the connection was never made."""
     if _untrusted(error):
-        return Unavailable(f"Salesforce's certificate is not trusted, while {about}: check ca_file and the address")
+        return NoConnection(
+            f"Salesforce's certificate is not trusted, while {about}: check ca_file and the address", code="tls-failed")
     if _never_connected(error):
         host = urlsplit(error.request.url).netloc if error.request is not None else "Salesforce"
-        return Unavailable(f"{host} cannot be reached, while {about}: check instance_url, login_url and the network")
+        return NoConnection(f"{host} cannot be reached, while {about}: check instance_url, login_url and the network")
     what = "did not answer in time" if isinstance(error, requests.Timeout) else "broke the connection"
     kind = Unavailable if safe else UnknownOutcome
     return kind(f"Salesforce {what}, while {about}")

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from sidefeed.connector import Connector, ConnectorError, Remote, Stream, chunked
+from sidefeed.connector import Connector, ConnectorError, NoConnection, Remote, Stream, chunked
 from sidefeed.mapping import ObjectMap
 from sidefeed.sync.capture import Progress, digest
 from sidefeed.sync.guard import Limit
@@ -54,7 +54,8 @@ class Difference:
 
 @dataclass(slots=True)
 class FeedCensus:
-    """What one feed's census found. ``repaired`` counts what was put into the inbox, ``calls`` the requests used."""
+    """What one feed's census found. ``repaired`` counts what was put into the inbox, ``calls`` the requests used;
+    ``out`` says that the system's address answers nobody, so that its other feeds were not tried."""
 
     system: str
     object: str
@@ -66,6 +67,7 @@ class FeedCensus:
     calls: int = 0
     minimum: int = 0
     failed: str = ""
+    out: bool = False
     note: str = ""
 
     @property
@@ -97,6 +99,7 @@ def census(
         _take(store, connector, om, stream, found, progress)
     except ConnectorError as error:
         found.failed = f"{error.message} [{error.code}]"
+        found.out = isinstance(error, NoConnection)
         found.differences.clear()
     found.calls, found.minimum = connector.calls.used - used, connector.calls.minimum - minimum
     if repair and not found.failed:
@@ -223,8 +226,14 @@ def take(
     done: list[FeedCensus] = []
     state = "failed"
     try:
+        out: dict[str, str] = {}
         for om, stream, connector in feeds:
-            done.append(census(store, connector, om, stream, repair=repair, progress=progress))
+            if om.system in out:
+                done.append(FeedCensus(om.system, stream.name, failed=out[om.system], out=True))
+            else:
+                done.append(census(store, connector, om, stream, repair=repair, progress=progress))
+                if done[-1].out:
+                    out[om.system] = done[-1].failed
             yield done[-1]
         state = "incomplete" if any(one.failed for one in done) else "done"
     finally:

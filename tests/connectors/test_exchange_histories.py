@@ -197,6 +197,7 @@ def inside(told: tuple[str, str, str | None], window: tuple[datetime, datetime])
     return window[0] + margin <= start < window[1] - margin
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 2**32), rounds=st.lists(st.integers(0, 6), min_size=1, max_size=8))
 def test_the_feed_adds_up_to_the_calendar(

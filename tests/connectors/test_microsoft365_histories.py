@@ -78,6 +78,7 @@ def empty(server: GraphServer) -> None:
     server.clock.fix(MONDAY)
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     seed=st.integers(0, 2**32), rounds=st.lists(st.integers(0, 6), min_size=1, max_size=8),

@@ -89,6 +89,7 @@ def test_a_merged_deal_counts_until_it_was_merged(shop: Shop) -> None:
     assert deals_as_of(shop.store, shop.clock)["record"].tolist() == [kept]
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 10**6))
 def test_what_was_reported_is_what_is_rebuilt(tmp_path_factory: pytest.TempPathFactory, seed: int) -> None:

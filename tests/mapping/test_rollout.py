@@ -82,6 +82,7 @@ def test_a_backfill_keeps_to_the_calls_it_is_given(desk: Desk) -> None:  # noqa:
     assert told["budget"][0]["system"] == "hubspot"
 
 
+@pytest.mark.slow
 def test_a_canary_goes_from_a_few_to_a_team_to_all(desk: Desk) -> None:  # noqa: F811
     company(desk)
     code, told = desk("canary", "--records", "1", "--team", "ann@us.example")

@@ -788,6 +788,7 @@ def test_the_scenes_hold_while_every_safeguard_is_on(mutant: Mutant, tmp_path: P
     mutant.scenario(tmp_path)
 
 
+@pytest.mark.slow
 def test_eager_feeds_hold_while_every_safeguard_is_on() -> None:
     run_state_machine_as_test(EagerHistories, settings=settings(  # type: ignore[no-untyped-call]
         profile(6), phases=[Phase.generate]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
+import pytest
 import sqlalchemy as sa
 from hypothesis import Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
@@ -15,6 +16,7 @@ from tests.postgres import Postgres
 from tests.sync.test_histories import Histories, profile
 
 
+@pytest.mark.slow
 def test_histories_hold_on_postgresql(postgres: Postgres) -> None:
     class OnPostgres(Histories):
         def workspace(self) -> str | Path:

@@ -210,6 +210,7 @@ def test_no_text_from_outside_becomes_a_script(chromium: Any, attacked: tuple[Si
         assert ATTACK in page.locator("#table").inner_text()
 
 
+@pytest.mark.slow
 def test_nothing_typed_into_a_form_or_an_address_becomes_a_script(
     chromium: Any, attacked: tuple[Site, Team, str]
 ) -> None:
