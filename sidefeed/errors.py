@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
+from functools import cached_property
 from typing import Literal
 
 Owner = Literal["ops", "admin", "rep"]
@@ -54,10 +55,14 @@ def alike(retry: Retry, rows: Iterable[tuple[str, str, Owner, str]]) -> tuple[Er
 
 
 class Codes:
-    """The core's codes and those of the connectors at hand."""
+    """The core's codes and those of the connectors at hand, which ``more`` gives when a code is first asked for."""
 
     def __init__(self, more: Iterable[ErrorCode] = ()) -> None:
-        self._by_code = {one.code: one for one in (*CORE, *more)}
+        self._more = more
+
+    @cached_property
+    def _by_code(self) -> dict[str, ErrorCode]:
+        return {one.code: one for one in (*CORE, *self._more)}
 
     def __contains__(self, code: str) -> bool:
         return code in self._by_code

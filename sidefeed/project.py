@@ -14,23 +14,23 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from sidefeed.calendars import CalendarPolicy, Level
-from sidefeed.connector import Connector
-from sidefeed.errors import Codes, ErrorCode
-from sidefeed.mapping import Mapping as Mappings
-from sidefeed.mapping import load
-from sidefeed.sync import Engine, Limit, Limits
-from sidefeed.sync.budget import Budget
-from sidefeed.sync.capture import Progress
-from sidefeed.sync.match import natural_keys
-from sidefeed.sync.shards import Shard
-from sidefeed.workspace import Store
 from sidefeed.workspace.clock import Now, system_now
+
+if TYPE_CHECKING:
+    from sidefeed.connector import Connector
+    from sidefeed.errors import Codes, ErrorCode
+    from sidefeed.mapping import Mapping as Mappings
+    from sidefeed.sync import Engine, Limits
+    from sidefeed.sync.budget import Budget
+    from sidefeed.sync.capture import Progress
+    from sidefeed.sync.shards import Shard
+    from sidefeed.workspace import Store
 
 FILE = "sidefeed.toml"
 ENVIRONMENT = "SIDEFEED_"
@@ -47,7 +47,7 @@ class GuardSettings(BaseModel):
     """``[guards.contact]``: how many records, and what share of them, may be deleted, or blanked, within the hours of
     ``[limits]``; ``[guards.otherwise]`` stands for every entity that has no table of its own."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", defer_build=True)
     count: int = Field(ge=0)
     share: float = Field(ge=0, le=1)
 
@@ -56,7 +56,7 @@ class BudgetSettings(BaseModel):
     """``[budget.hubspot]``: the share of a system's daily calls that Sidefeed may use, and how many there are a day
     where the system does not tell (or where fewer are meant)."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", defer_build=True)
     share: float = Field(default=0.5, gt=0, le=1)
     daily_calls: int | None = Field(default=None, gt=0)
 
@@ -64,7 +64,7 @@ class BudgetSettings(BaseModel):
 class LimitSettings(BaseModel):
     """``[limits]``: when a guard stops a run, and when a field that flips is parked (`sidefeed.sync.guard.Limits`)."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", defer_build=True)
     one_field: float = Field(default=0.5, ge=0, le=1)
     one_field_count: int = Field(default=100, ge=0)
     hours: int = Field(default=24, ge=0)
@@ -77,7 +77,7 @@ class SystemSettings(BaseModel):
     """One ``[systems.<name>]`` table: ``connector`` is the connector's name where it differs from the system's; every
     other key is the connector's own."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(extra="allow", defer_build=True)
     connector: str = ""
 
     def values(self) -> dict[str, Any]:
@@ -87,7 +87,7 @@ class SystemSettings(BaseModel):
 class CalendarSettings(BaseModel):
     """``[calendars]``: what may leave the calendars (`sidefeed.calendars.CalendarPolicy` says what each means)."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", defer_build=True)
     privacy: Level = "full"
     internal_domains: list[str] = Field(default_factory=list)
     blocked_domains: list[str] = Field(default_factory=list)
@@ -110,7 +110,7 @@ class CalendarSettings(BaseModel):
 class PersonSettings(BaseModel):
     """One ``[people."ann.lee@example.com"]`` table: what this person sees of the pages, and who leads them."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", defer_build=True)
     role: Literal["rep", "manager", "director", "ops"]
     name: str = ""
     manager: str = ""
@@ -120,7 +120,7 @@ class ForecastSettings(BaseModel):
     """``[forecast]``: the reporting currency (empty: each currency apart), how the company divides its years, and a
     file with the addresses that the daily summary is sent to."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", defer_build=True)
     currency: str = Field(default="", pattern="^([A-Z]{3})?$")
     first_month: int = Field(default=1, ge=1, le=12)
     weeks: Literal["", "4-4-5", "4-5-4", "5-4-4"] = ""
@@ -140,7 +140,7 @@ class ForecastSettings(BaseModel):
 class OidcSettings(BaseModel):
     """``[web.oidc]``: the identity provider through which people sign in to the pages."""
 
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, defer_build=True)
     issuer: str
     client_id: str
     client_secret: SecretStr = SecretStr("")
@@ -161,7 +161,7 @@ class OidcSettings(BaseModel):
 class WebSettings(BaseModel):
     """``[web]``: how browsers reach the pages. ``url`` is the address that they see, ``https://forecast.example.com``."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", defer_build=True)
     url: str = ""
     oidc: OidcSettings | None = None
 
@@ -181,7 +181,7 @@ def _reached_safely(address: str) -> str:
 class Settings(BaseModel):
     """What ``sidefeed.toml`` may hold."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", defer_build=True)
     workspace: str = "workspace.db"
     mappings: str = "mappings"
     timezone: str = "UTC"
@@ -204,8 +204,14 @@ def connector_codes() -> dict[str, tuple[ErrorCode, ...]]:
 
 
 def known_codes() -> Codes:
-    """Every code that Sidefeed and the installed connectors can explain."""
-    return Codes(code for codes in connector_codes().values() for code in codes)
+    """Every code that Sidefeed and the installed connectors can explain; connectors are imported once one is asked."""
+    from sidefeed.errors import Codes
+
+    def more() -> Iterator[ErrorCode]:
+        for codes in connector_codes().values():
+            yield from codes
+
+    return Codes(more())
 
 
 @dataclass(slots=True)
@@ -259,6 +265,8 @@ class Project:
 
     def mappings(self) -> Mappings:
         """The compiled mapping files. Raises MappingErrors naming file, line and column."""
+        from sidefeed.mapping import load
+
         return load(self.mapping_folder, self.settings.values)
 
     def identity_provider(self, environment: Mapping[str, str] | None = None) -> OidcSettings | None:
@@ -276,6 +284,8 @@ class Project:
         return "://" in place or (self.folder / place).exists()
 
     def store(self) -> Store:
+        from sidefeed.workspace import Store
+
         place = self.settings.workspace
         store = Store.open(place if "://" in place else self.folder / place, now=self.now)
         store.calendars = self.settings.calendars.policy()
@@ -285,6 +295,8 @@ class Project:
     def _natural_keys(self, entity: str, values: Mapping[str, Any]) -> Iterable[str]:
         """The mapping is read with the first record that is written: a reader needs none."""
         if self._keys is None:
+            from sidefeed.sync.match import natural_keys
+
             self._keys = natural_keys(self.mappings())
         return self._keys(entity, values)
 
@@ -313,6 +325,8 @@ class Project:
         return connector
 
     def limits(self) -> Limits:
+        from sidefeed.sync import Limit, Limits
+
         own = {entity: Limit(one.count, one.share) for entity, one in self.settings.guards.items()}
         default = Limits()
         return Limits(
@@ -320,6 +334,8 @@ class Project:
             **self.settings.limits.model_dump())
 
     def budgets(self) -> dict[str, Budget]:
+        from sidefeed.sync.budget import Budget
+
         return {name: Budget(one.share, one.daily_calls) for name, one in self.settings.budget.items()}
 
     @contextmanager
@@ -327,6 +343,8 @@ class Project:
         self, systems: Sequence[str] | None = None, *, progress: Progress | None = None, shard: Shard | None = None,
     ) -> Iterator[Engine]:
         """The engine over this project's workspace and connectors; closes the workspace at the end."""
+        from sidefeed.sync import Engine
+
         mappings = self.mappings()
         store = self.store()
         try:

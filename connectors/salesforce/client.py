@@ -23,8 +23,6 @@ import msgspec
 import requests
 import tenacity
 from requests.adapters import HTTPAdapter
-from simple_salesforce import Salesforce
-from simple_salesforce.exceptions import SalesforceError
 from urllib3.exceptions import MaxRetryError, NewConnectionError
 
 from sidefeed.connector import (
@@ -40,6 +38,7 @@ from sidefeed.connector import (
 )
 
 from .answers import refusal
+from .library import Salesforce, SalesforceError
 from .oauth import Token, Tokens
 from .settings import Settings
 from .soql import Query

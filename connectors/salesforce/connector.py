@@ -31,7 +31,7 @@ from sidefeed.connector import (
     chunked,
 )
 
-from . import schema, undelete
+from . import schema
 from .codes import CODES
 from .feed import MERGING, WITHOUT_DELETION, Position, Reading, decoder
 from .junctions import JUNCTIONS, Junction
@@ -390,6 +390,8 @@ class SalesforceConnector:
 
     def restore(self, stream: Stream, ids: Sequence[str]) -> Mapping[str, ConnectorError | None]:
         """See ``Restorer``. Salesforce keeps deleted records for 15 days, with everything that went with them."""
+        from . import undelete
+
         told: dict[str, ConnectorError | None] = {}
         for chunk in chunked([full_id(each) for each in ids], undelete.BATCH):
             self.calls.minimum += 1

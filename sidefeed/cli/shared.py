@@ -25,26 +25,36 @@ SystemsArgument = Annotated[list[str] | None, typer.Argument(help="Systems to ta
 @contextmanager
 def errors(json: bool) -> Iterator[None]:
     """Turn what can go wrong into a sentence and an exit code."""
+    try:
+        yield
+    except Exception as error:
+        ending = _ending(error)
+        if ending is None:
+            raise
+        output.fail(*ending, json=json)
+
+
+def _ending(error: Exception) -> tuple[str, int] | None:
+    """What is said of an error, and the exit code; None of one that nobody foresaw. What defines the errors is imported
+    here, so that a command that goes well imports only what it uses."""
     from sidefeed.connector import AuthenticationFailed, ConnectorError
     from sidefeed.mapping import MappingErrors
     from sidefeed.project import ProjectError
     from sidefeed.sync import GuardTripped, WorldMoved
     from sidefeed.workspace import LeaseHeld, StoreError
 
-    try:
-        yield
-    except (ProjectError, MappingErrors) as error:
-        output.fail(str(error), USAGE, json=json)
-    except (GuardTripped, WorldMoved) as stopped:
-        output.fail(str(stopped), STOPPED, json=json)
-    except LeaseHeld as error:
-        output.fail(str(error), BUSY, json=json)
-    except StoreError as error:
-        output.fail(str(error), USAGE, json=json)
-    except AuthenticationFailed as error:
-        output.fail(f"{error.message} Renew the credentials in the project's settings.", UNREACHABLE, json=json)
-    except ConnectorError as error:
-        output.fail(f"{error.message} [{error.code}]", UNREACHABLE, json=json)
+    match error:
+        case GuardTripped() | WorldMoved():
+            return str(error), STOPPED
+        case LeaseHeld():
+            return str(error), BUSY
+        case ProjectError() | MappingErrors() | StoreError():
+            return str(error), USAGE
+        case AuthenticationFailed():
+            return f"{error.message} Renew the credentials in the project's settings.", UNREACHABLE
+        case ConnectorError():
+            return f"{error.message} [{error.code}]", UNREACHABLE
+    return None
 
 
 def the_record(store: Store, text: str, *, json: bool) -> RecordState:

@@ -13,7 +13,8 @@ from sidefeed.cli.output import ATTENTION, STOPPED, UNREACHABLE
 from sidefeed.cli.shared import JsonOption, ProjectOption, calls_of, errors, the_record
 
 if TYPE_CHECKING:
-    from sidefeed.sync import ObjectPlan, Undone
+    from sidefeed.sync import ObjectPlan
+    from sidefeed.sync.undo import Undone
 
 
 def register(app: typer.Typer) -> None:

@@ -180,7 +180,7 @@ def _scalar(node: ScalarNode) -> Any:
 
 
 class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class PreferRule(Strict):

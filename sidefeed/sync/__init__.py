@@ -5,7 +5,6 @@ from sidefeed.sync.guard import GuardTripped, Limit, Limits
 from sidefeed.sync.plan import ObjectPlan, PlannedWrite, min_calls
 from sidefeed.sync.report import Problem, Report
 from sidefeed.sync.saved import SavedPlan, WorldMoved
-from sidefeed.sync.undo import Undone
 
 __all__ = ["Engine", "GuardTripped", "Limit", "Limits", "ObjectPlan", "PlannedWrite", "Problem", "Report", "SavedPlan",
-           "Undone", "WorldMoved", "min_calls"]
+           "WorldMoved", "min_calls"]

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
@@ -30,8 +30,6 @@ from sidefeed.sync.apply import apply
 from sidefeed.sync.approval import parked
 from sidefeed.sync.budget import Budget, Meter
 from sidefeed.sync.capture import Progress, capture, missing_ids, swept
-from sidefeed.sync.census import FeedCensus
-from sidefeed.sync.census import take as take_census
 from sidefeed.sync.flips import park
 from sidefeed.sync.guard import (
     Approval,
@@ -55,10 +53,13 @@ from sidefeed.sync.restored import older_than_the_world
 from sidefeed.sync.reunite import reunite, strangers
 from sidefeed.sync.saved import SavedPlan, WorldMoved
 from sidefeed.sync.shards import HEAD, PART, Shard
-from sidefeed.sync.trace import Trace, trace
-from sidefeed.sync.undo import Undone, undo
 from sidefeed.workspace import Store, Transaction
 from sidefeed.workspace.tables import metadata
+
+if TYPE_CHECKING:
+    from sidefeed.sync.census import FeedCensus
+    from sidefeed.sync.trace import Trace
+    from sidefeed.sync.undo import Undone
 
 WAVES = 4
 """How often one run looks again at what moved while it wrote; what is left then waits for the next run."""
@@ -158,6 +159,8 @@ class Engine:
         self, run: str, *, record: str | None = None, field: str | None = None, actor: str = "ops"
     ) -> tuple[Undone, list[ObjectPlan], Report]:
         """What `undo` would do, computed on a scratch copy: nothing is written anywhere."""
+        from sidefeed.sync.undo import Undone
+
         with self.store.read() as tx:
             run = tx.run(run)["id"]
         found: list[Undone] = []
@@ -167,6 +170,8 @@ class Engine:
         return (found[0] if found else Undone(run)), plans, report
 
     def _undo(self, run: str, record: str | None, field: str | None, actor: str, found: list[Undone]) -> None:
+        from sidefeed.sync.undo import undo
+
         with self.store.write() as tx:
             found.append(undo(tx, self.mappings, run, actor=actor, record=record, only=field))
 
@@ -269,6 +274,8 @@ class Engine:
 
     def census(self, systems: Sequence[str] | None = None, *, repair: bool = False) -> Iterator[FeedCensus]:
         """Hold every linked object of these systems (all, if none are named) against the workspace, feed by feed."""
+        from sidefeed.sync.census import take as take_census
+
         names = list(systems or self.connectors)
         feeds = ((om, stream, self.connectors[om.system]) for om in self.mappings.objects if om.system in names
                  for stream in self.connectors[om.system].streams(om.object))
@@ -278,6 +285,8 @@ class Engine:
 
     def trace(self, record: str) -> Trace:
         """What one record is in each system, which rule applies, and what would be written; nothing is written."""
+        from sidefeed.sync.trace import trace
+
         with scratch_copy(self.store) as copy:
             copy.natural_keys = self.store.natural_keys
             scratch = Engine(copy, self.mappings, self.connectors, self.limits, calendars=self.calendars)

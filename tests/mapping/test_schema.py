@@ -9,10 +9,10 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from sidefeed.mapping import FieldSpec, Lens, schema
+from sidefeed.mapping import FieldSpec, Lens
 from sidefeed.mapping.files import read_yaml
 from sidefeed.mapping.lenses import BUILT_IN
-from sidefeed.mapping.schema import text, with_tables
+from sidefeed.mapping.schema import schema, text, with_tables
 
 from .conftest import DEFAULTS
 

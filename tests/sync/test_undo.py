@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from sidefeed.mapping import load
-from sidefeed.sync import Report, Undone
+from sidefeed.sync import Report
+from sidefeed.sync.undo import Undone
 from sidefeed.workspace import Draft, StoreError
 from tests.sync.test_engine import Office
 from tests.sync.world import SYSTEM, World

@@ -75,7 +75,7 @@ _SAME: Final = SameIds()
 class Options(BaseModel):
     """What may stand beside ``lens:`` for every field."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     lens: str | None = Field(None, description="The lens. Default: the one for the workspace field's type.")
     direction: Literal["both", "read", "write"] = Field(

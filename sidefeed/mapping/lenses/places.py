@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class PlaceOptions(OneField):
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=False, defer_build=True)
 
     stored: Literal["name", "code"] = Field(
         "name", alias="as", description="Whether the system holds the English name or the code. Both are read."

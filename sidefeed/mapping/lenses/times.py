@@ -84,7 +84,7 @@ class DateOptions(DateTimeOptions):
         "the world.",
     )
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=False, defer_build=True)
 
 
 class Date(Scalar):

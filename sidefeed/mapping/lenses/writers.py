@@ -16,7 +16,7 @@ from ..values import Value
 class WriterOptions(BaseModel):
     """A raw field that Sidefeed fills and takes no edits from: a constant, or a text made of workspace fields."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     constant: str | bool | int | None = Field(None, description="The value written.")
     template: str | None = Field(

@@ -1,0 +1,47 @@
+"""Imports are most of what a run costs that finds nothing to do, so what such a run may import is held here: by name
+and by number, which do not depend on the machine."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from sandbox import company
+from sandbox.salesforce import SalesforceServer
+from sidefeed.cli.project_files import settings_text, write_project
+
+ROOT = Path(__file__).resolve().parents[1]
+NEVER = {"alembic", "pandas", "prefect", "zeep", "httpx", "cryptography", "jwt", "attr", "exchangelib", "hubspot",
+         "phonenumbers", "sqlalchemy.dialects.postgresql", "sidefeed.sync.undo", "sidefeed.sync.census",
+         "sidefeed.sync.trace", "sidefeed.mapping.explain", "sidefeed.mapping.schema", "sidefeed.forecast",
+         "sidefeed.web", "connectors.salesforce.writing", "connectors.hubspot"}
+"""What a sync of one Salesforce organisation has no use for while nothing changed."""
+
+MOST_OF_A_SYNC, MOST_OF_A_STATUS = 860, 560
+"""Modules in all, those of Python itself and of the command line included."""
+
+
+def loaded_by(*command: str) -> set[str]:
+    """The modules in memory when a command has ended well."""
+    code = (f"import sys, json\nfrom sidefeed.cli import app\ntry: app({list(command)!r})\n"
+            "except SystemExit as end: assert not end.code, end.code\nprint(json.dumps(sorted(sys.modules)))")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+def test_a_quiet_sync_and_a_look_at_the_status_import_little(tmp_path: Path) -> None:
+    with SalesforceServer(tls=True) as server:
+        server.call(server.load_schema, company.SALESFORCE_SCHEMA)
+        server.call(lambda: server.insert("Account", Name="Acme", Website="https://acme.example"))
+        write_project(tmp_path, settings=settings_text({"salesforce": {
+            "auth": "session", "instance_url": server.url, "ca_file": str(server.ca_file),
+            "session_id": server.connection_info()["session_id"]}}))
+        loaded_by("sync", "-C", str(tmp_path))
+        quiet = loaded_by("sync", "-C", str(tmp_path))
+    status = loaded_by("status", "-C", str(tmp_path))
+    assert quiet & NEVER == set()
+    assert status & (NEVER | {"sidefeed.sync", "sidefeed.mapping", "connectors", "requests", "msgspec"}) == set()
+    assert len(quiet) <= MOST_OF_A_SYNC
+    assert len(status) <= MOST_OF_A_STATUS
