@@ -30,6 +30,7 @@ from . import (
     settings,
     subscriptions,
     sync,
+    transfer,
 )
 from .auth import Application, Authenticator, Principal
 from .calls import INPUTS, Call, refused
@@ -77,6 +78,9 @@ OPERATIONS: dict[str, Operation] = {
     "CopyItem": items.copy_item,
     "SendItem": items.send_item,
     "MarkAllItemsAsRead": items.read_flag,
+    "MarkAsJunk": transfer.mark_as_junk,
+    "ExportItems": transfer.export_items,
+    "UploadItems": transfer.upload_items,
     "FindItem": search.find_item,
     "CreateAttachment": attachments.create_attachment,
     "GetAttachment": attachments.get_attachment,
@@ -142,6 +146,8 @@ class ExchangeServer(api.PythonApi, PracticeServer):
         self.authenticator.applications["practice-app"] = Application("practice-app", "practice-secret")
         self.properties: dict[str, tuple[PropertyKey, str]] = {}
         """Named properties declared in a schema file: keyword -> (identity, type)."""
+        self.exported: dict[str, Item] = {}
+        """What the streams of ExportItems stand for."""
         self._bad_days: dict[str, Any] = {}
         self.fault_kinds = {
             "busy": self._busy,

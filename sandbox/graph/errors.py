@@ -65,6 +65,33 @@ def bad_request(message: str, code: str = "RequestBroker--ParseUri") -> GraphErr
     return GraphError(400, code, message)
 
 
+_MISSING = frozenset(
+    "$metadata admin agreements applications auditlogs branding chats communications connections contracts devices "
+    "devicemanagement deviceappmanagement directory directoryobjects directoryroles domains drive drives education "
+    "external filteroperators functions groups groupsettings identity identitygovernance identityproviders "
+    "identityprotection informationprotection invitations me oauth2permissiongrants organization permissiongrants "
+    "places planner policies print privacy reports rolemanagement schemaextensions search security serviceprincipals "
+    "shares sites solutions storage subscribedskus subscriptions teams teamstemplates teamwork tenantrelationships "
+    "activities assignlicense calendargroups calendars changepassword checkmembergroups contactfolders "
+    "createdobjects employeeexperience extensions findmeetingtimes followedsites getmailtips getmemberobjects "
+    "inferenceclassification insights joinedteams licensedetails mailfolders mailboxsettings manager memberof messages "
+    "directreports onenote onlinemeetings outlook ownedobjects people permanentdelete photo photos presence "
+    "registereddevices reminderview revokesigninsessions scopedrolememberof sendmail settings todo "
+    "transitivememberof attachments calendar calendarpermissions childfolders dismissreminder exceptionoccurrences "
+    "forward multivalueextendedproperties singlevalueextendedproperties snoozereminder delta".split()
+)
+"""First segments of v1.0, and what stands below a user, a calendar, an event and a contact, that only the service has
+(Microsoft Graph REST API v1.0 reference)."""
+
+
+def no_segment(name: str) -> GraphError:
+    """501 for a resource of the service that is not implemented here, 400 for one that the service has not either."""
+    if name.lower().partition("(")[0].removeprefix("microsoft.graph.") in _MISSING:
+        text = f"The practice server does not implement '{name}'. docs/practice-servers.md lists what it does."
+        return GraphError(501, "NotImplemented", text)
+    return bad_request(f"Resource not found for the segment '{name}'.", "ResourceNotFound")
+
+
 def bad_body(message: str) -> GraphError:
     """400: a body that makes no sense."""
     return GraphError(400, "RequestBodyRead", message)

@@ -20,9 +20,9 @@ from sandbox.exchange.store import CALENDAR, CONTACTS, Body, Folder, Item, Mailb
 from sandbox.kit.http import Request, Response
 
 from . import contacts, delta, events, ids, odata, schedule
-from .errors import GraphError, bad_request, bad_value, not_found
+from .errors import GraphError, bad_request, bad_value, no_segment, not_found
 from .prefer import Prefer
-from .values import parse_instant, property_value
+from .values import parse_instant, property_value, wall
 
 if TYPE_CHECKING:
     from .server import GraphServer
@@ -166,7 +166,7 @@ def serve(visit: Visit, path: list[str]) -> Response:
         case [], "GET":
             return visit.json(visit.server.user(visit.box))
         case ["mailboxsettings"], "GET":
-            return visit.json(_settings(visit.box))
+            return visit.json(_settings(visit))
         case ["translateexchangeids"], "POST":
             return _translate(visit)
         case ["calendar"], "GET":
@@ -194,7 +194,7 @@ def serve(visit: Visit, path: list[str]) -> Response:
             return _contact_routes(visit, visit.folder("contacts"), rest, "contacts")
         case [("events" | "calendarview"), *_], _:
             return _calendar_routes(visit, visit.folder("calendar"), path, "")
-    raise bad_request(f"Resource not found for the segment '{path[0] if path else ''}'.", "ResourceNotFound")
+    raise no_segment(path[0] if path else "")
 
 
 def _calendar_routes(visit: Visit, folder: Folder, path: list[str], prefix: str) -> Response:
@@ -220,7 +220,7 @@ def _calendar_routes(visit: Visit, folder: Folder, path: list[str], prefix: str)
             return _event_delta(visit, folder, f"{prefix}calendarView/delta")
         case (("events" | "calendarview"), _, _):
             raise GraphError(405, "Request_BadRequest", "Specified HTTP method is not allowed for the request target.")
-    raise bad_request(f"Resource not found for the segment '{name}'.", "ResourceNotFound")
+    raise no_segment(path[0] if path else "calendar")
 
 
 # -- events -----------------------------------------------------------------------------------------------------------
@@ -368,7 +368,7 @@ def _event_action(visit: Visit, item: Item, verb: str, path: str) -> Response:
     if verb == "calendar" and method == "GET":
         return visit.json(_calendar(visit, visit.world.folders[item.folder]))
     if method != "POST" or verb not in (*ANSWERS, "cancel"):
-        raise bad_request(f"Resource not found for the segment '{verb}'.", "ResourceNotFound")
+        raise no_segment(verb)
     given = visit.request.json() if visit.request.body else {}
     lowered = {str(name).lower(): value for name, value in given.items()} if isinstance(given, dict) else {}
     comment = lowered.get("comment")
@@ -413,7 +413,8 @@ def _calendar(visit: Visit, folder: Folder) -> dict[str, Any]:
     }
 
 
-def _settings(box: Mailbox) -> dict[str, Any]:
+def _settings(visit: Visit) -> dict[str, Any]:
+    box = visit.box
     return {
         "timeZone": box.zone.id,
         "dateFormat": "yyyy-MM-dd",
@@ -421,8 +422,26 @@ def _settings(box: Mailbox) -> dict[str, Any]:
         "userPurpose": "user",
         "delegateMeetingMessageDeliveryOptions": "sendToDelegateOnly",
         "language": {"locale": "en-US", "displayName": "English (United States)"},
-        "automaticRepliesSetting": {"status": box.oof.state.lower()},
+        "automaticRepliesSetting": _automatic_replies(visit),
         "workingHours": schedule.working_hours(box),
+    }
+
+
+_AUDIENCES = {"None": "none", "Known": "contactsOnly", "All": "all"}
+
+
+def _automatic_replies(visit: Visit) -> dict[str, Any]:
+    """automaticRepliesSetting; without times of its own it shows the day that begins now, as EWS does."""
+    oof, state = visit.box.oof, visit.box.oof.state
+    start = oof.start or visit.call.now.replace(minute=0, second=0, microsecond=0)
+    end = oof.end or start + timedelta(days=1)
+    return {
+        "status": state[0].lower() + state[1:],
+        "externalAudience": _AUDIENCES.get(oof.audience, "all"),
+        "internalReplyMessage": oof.internal,
+        "externalReplyMessage": oof.external,
+        "scheduledStartDateTime": wall(start, visit.prefer),
+        "scheduledEndDateTime": wall(end, visit.prefer),
     }
 
 

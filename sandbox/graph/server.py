@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, ClassVar
-from urllib.parse import unquote
+from urllib.parse import unquote, urlencode
 
 from sandbox.exchange import ExchangeServer
 from sandbox.exchange.errors import EwsError
@@ -24,8 +24,8 @@ from sandbox.kit.faults import Fault
 from sandbox.kit.http import BadJson, Request, Response
 from sandbox.kit.server import PracticeServer
 
-from . import batch, ids, prefer
-from .errors import GraphError, bad_request, new_id, not_found, of_ews, throttled
+from . import batch, ids, odata, prefer
+from .errors import GraphError, new_id, no_segment, not_found, of_ews, throttled
 from .limits import Limits
 from .login import Application, Login
 from .mailbox import Visit, serve
@@ -180,10 +180,10 @@ class GraphServer(PracticeServer):
         return response
 
     def _resource(self, request: Request, application: Application, parts: list[str], preferred: Any) -> Response:
-        if not parts or request.path.lower().startswith("/beta"):
-            raise bad_request("The practice server implements v1.0 only.", "ResourceNotFound")
-        if parts[0].lower() != "users":
-            raise bad_request(f"Resource not found for the segment '{parts[0]}'.", "ResourceNotFound")
+        if request.path.lower().startswith("/beta"):
+            raise GraphError(501, "NotImplemented", "The practice server implements v1.0 only.")
+        if not parts or parts[0].lower() != "users":
+            raise no_segment(parts[0] if parts else "")
         if len(parts) <= 2:
             return self._users(request, application, parts[1:])
         box = self._box(parts[1])
@@ -201,7 +201,7 @@ class GraphServer(PracticeServer):
         """Refuse what the application's permissions or its scope do not cover."""
         kind = _OUTLOOK.get(resource)
         if kind is None:
-            raise bad_request(f"Resource not found for the segment '{resource}'.", "ResourceNotFound")
+            raise no_segment(resource)
         reading = method == "GET" or kind == "User" or resource == "mailboxsettings"
         wanted = ("User.Read.All",) if kind == "User" else (
             (f"{kind}.Read", f"{kind}.ReadWrite") if reading else (f"{kind}.ReadWrite",))  # fmt: skip
@@ -219,16 +219,43 @@ class GraphServer(PracticeServer):
             text = "Insufficient privileges to complete the operation."
             raise GraphError(403, "Authorization_RequestDenied", text)
         if not rest:
-            found = [self.user(box) for box in self.office.world.mailboxes.values()]
-            return Response.of_json({"value": found}, records=len(found))
+            return self._list_users(request)
+        if rest[0].lower() == "delta":
+            raise no_segment("delta")
         box = self._box(rest[0])
         if box is None:
             text = f"Resource '{rest[0]}' does not exist or one of its queried objects are not present."
             raise GraphError(404, "Request_ResourceNotFound", text)
-        return Response.of_json(self.user(box))
+        return Response.of_json(self._selected(request, box))
+
+    def _selected(self, request: Request, box: Mailbox) -> dict[str, Any]:
+        """A user with the members of `$select`, those that this server knows of one."""
+        shown = self.user(box)
+        names = [name.strip() for name in (request.param("$select") or "").split(",") if name.strip()]
+        for name in names:
+            if name not in shown:
+                raise GraphError(501, "NotImplemented", f"The practice server does not implement {name} of a user.")
+        return {name: shown[name] for name in names} if names else shown
+
+    def _list_users(self, request: Request) -> Response:
+        """The users; `$select` and `$top` count, other query options are refused as not implemented."""
+        for name, _ in request.query:
+            if name.lower() not in ("$select", "$top", "$skiptoken"):
+                text = f"The practice server does not implement {name} for users."
+                raise GraphError(501, "NotImplemented", text)
+        size = odata.read([(name, value) for name, value in request.query if name.lower() == "$top"], frozenset()).top
+        after = request.param("$skiptoken") or ""
+        start = int(after) if after.isascii() and after.isdigit() and len(after) < 9 else 0
+        found = [self._selected(request, box) for box in self.office.world.mailboxes.values()]
+        end = start + (size or 100)
+        made: dict[str, Any] = {"value": found[start:end]}
+        if end < len(found):
+            kept = [(name, value) for name, value in request.query if name.lower() != "$skiptoken"]
+            made["@odata.nextLink"] = f"{self.url}/v1.0/users?{urlencode([*kept, ('$skiptoken', str(end))])}"
+        return Response.of_json(made, records=len(made["value"]))
 
     def user(self, box: Mailbox) -> dict[str, Any]:
-        """A user as Graph tells it."""
+        """A user with the members that come without being selected ("user resource type")."""
         return {
             "id": box.guid,
             "displayName": box.name,
@@ -236,6 +263,11 @@ class GraphServer(PracticeServer):
             "userPrincipalName": box.address,
             "givenName": box.name.partition(" ")[0],
             "surname": box.name.partition(" ")[2] or None,
+            "businessPhones": [],
+            "jobTitle": None,
+            "mobilePhone": None,
+            "officeLocation": None,
+            "preferredLanguage": None,
         }
 
     def _box(self, name: str) -> Mailbox | None:

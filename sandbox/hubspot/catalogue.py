@@ -151,6 +151,34 @@ OBJECT_TYPES: tuple[ObjectType, ...] = (
         required=("hs_timestamp",),
         **_ACTIVITY,
     ),
+    _type(
+        "communications",
+        "0-18",
+        "communication",
+        "hs_createdate hs_lastmodifieddate hs_object_id",
+        required=("hs_timestamp",),
+        **_ACTIVITY,
+    ),
+    _type(
+        "postal_mail",
+        "0-116",
+        "postal_mail",
+        "hs_createdate hs_lastmodifieddate hs_object_id",
+        required=("hs_timestamp",),
+        **_ACTIVITY,
+    ),
+    _type(
+        "quotes",
+        "0-14",
+        "quote",
+        "hs_createdate hs_expiration_date hs_lastmodifieddate hs_object_id hs_quote_amount hs_quote_number hs_status "
+        "hs_title",
+        created="hs_createdate",
+        required=("hs_title", "hs_expiration_date"),
+        group="quoteinformation",
+        scope="quotes",
+        mergeable=False,
+    ),
 )
 
 EXTRA_SPELLINGS = {
@@ -162,7 +190,7 @@ EXTRA_SPELLINGS = {
 }
 
 MISSING_TYPES = frozenset(
-    "quotes quote 0-14 leads lead 0-136 communications communication 0-18 postal_mail 0-116 users user 0-115 "
+    "leads lead 0-136 users user 0-115 "
     "feedback_submissions feedback_submission 0-19 goal_targets goal_target 0-74 orders order 0-123 carts cart 0-142 "
     "invoices invoice 0-53 subscriptions subscription 0-69 commerce_payments commerce_payment payments payment 0-101 "
     "discounts discount 0-84 fees fee 0-85 taxes tax 0-86 services service 0-162 courses course 0-410 listings listing "
@@ -177,7 +205,7 @@ LIFECYCLE_ORDER = (
 )  # fmt: skip
 """Lifecycle stages; a record only moves forward through them unless its stage is cleared first."""
 
-ACTIVITIES = ("tasks", "notes", "meetings", "calls", "emails")
+ACTIVITIES = ("tasks", "notes", "meetings", "calls", "emails", "communications", "postal_mail")
 
 
 @cache
@@ -256,6 +284,32 @@ ASSOCIATION_IDS: dict[str, int] = {
     "deal>task": 215,
     "task>ticket": 230,
     "ticket>task": 229,
+    "communication>contact": 81,
+    "contact>communication": 82,
+    "communication>ticket": 83,
+    "ticket>communication": 84,
+    "communication>deal": 85,
+    "deal>communication": 86,
+    "communication>company": 87,
+    "company>communication": 88,
+    "postal_mail>contact": 453,
+    "contact>postal_mail": 454,
+    "postal_mail>ticket": 455,
+    "ticket>postal_mail": 456,
+    "postal_mail>deal": 457,
+    "deal>postal_mail": 458,
+    "postal_mail>company": 459,
+    "company>postal_mail": 460,
+    "quote>deal": 64,
+    "deal>quote": 63,
+    "quote>line_item": 67,
+    "line_item>quote": 68,
+    "quote>contact": 69,
+    "contact>quote": 70,
+    "quote>company": 71,
+    "company>quote": 72,
+    "quote>task": 217,
+    "task>quote": 218,
     "contact>contact": 449,
     "company>company": 450,
     "deal>deal": 451,

@@ -616,3 +616,47 @@ def test_an_update_can_send_a_draft(ews: Ews, disposition: str, kept: int) -> No
         '<m:ParentFolderIds><t:DistinguishedFolderId Id="sentitems"/></m:ParentFolderIds></m:FindItem>'
     )
     assert [node.text for node in found.iter(f"{T}Subject")].count(subject) == kept
+
+
+# -- out of the mailbox and back, and into the junk folder ---------------------------------------------------------------
+
+
+def folder_id(ews: Ews, name: str) -> str:
+    body = f'<m:FolderIds><t:DistinguishedFolderId Id="{name}"/></m:FolderIds>'
+    shown = "<m:FolderShape><t:BaseShape>IdOnly</t:BaseShape></m:FolderShape>"
+    found = ews.one(f"<m:GetFolder>{shown}{body}</m:GetFolder>").find(f".//{T}FolderId")
+    return str(found.get("Id"))
+
+
+def upload(folder: str, data: str, action: str = "CreateNew", item: str = "") -> str:
+    inner = f'<t:ParentFolderId Id="{folder}"/>{item}<t:Data>{data}</t:Data>'
+    return f'<m:UploadItems><m:Items><t:Item CreateAction="{action}">{inner}</t:Item></m:Items></m:UploadItems>'
+
+
+def test_an_exported_item_comes_back_by_upload(ews: Ews) -> None:
+    """ "UploadItems operation": CreateNew makes another item, Update brings one back to what was exported."""
+    identifier, key = ews.event(subject="Kept")
+    ids = f'<m:ItemIds><t:ItemId Id="{identifier}"/></m:ItemIds>'
+    exported = ews.one(f"<m:ExportItems>{ids}</m:ExportItems>")
+    data = exported.findtext(f"{M}Data")
+    assert exported.find(f"{M}ItemId").get("Id") == identifier
+    base64.b64decode(data, validate=True)
+
+    ews.update(identifier, key, set_field("item:Subject", "<t:Subject>Changed</t:Subject>"))
+    folder = folder_id(ews, "calendar")
+    ews.one(upload(folder, data, "Update", f'<t:ItemId Id="{identifier}"/>'))
+    made = ews.one(upload(folder, data)).find(f"{M}ItemId").get("Id")
+    assert made != identifier
+    assert [node.findtext(f"{T}Subject") for node in ews.find("item:Subject")] == ["Kept", "Kept"]
+    assert ews.code(upload(folder, "bm90IG91cnM=")) == "ErrorCorruptData"
+
+
+def test_junk_moves_to_its_folder_and_back(ews: Ews) -> None:
+    draft = "<t:Message><t:Subject>offer</t:Subject></t:Message>"
+    saved = ews.one(f'<m:CreateItem MessageDisposition="SaveOnly"><m:Items>{draft}</m:Items></m:CreateItem>')
+    one = saved.find(f".//{T}ItemId").get("Id")
+    for junk, place in (("true", "junkemail"), ("false", "inbox")):
+        ids = f'<m:ItemIds><t:ItemId Id="{one}"/></m:ItemIds>'
+        moved = ews.one(f'<m:MarkAsJunk IsJunk="{junk}" MoveItem="true">{ids}</m:MarkAsJunk>')
+        one = moved.find(f"{M}MovedItemId").get("Id")
+        assert "offer" in [node.findtext(f"{T}Subject") for node in ews.find("item:Subject", folder=place)]

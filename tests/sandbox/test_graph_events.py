@@ -96,6 +96,19 @@ def test_a_body_that_is_no_json_is_refused(client: Client) -> None:
     assert client.refused("GET", "events/AAAA", 400) == "ErrorInvalidIdMalformed"
 
 
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "messages"), ("GET", "mailFolders/inbox"), ("GET", "outlook/masterCategories"), ("GET", "todo/lists"),
+        ("POST", "calendars"), ("POST", "findMeetingTimes"), ("PATCH", "mailboxSettings"), ("GET", "/groups"),
+        ("GET", "/me/events"), ("POST", "/subscriptions"), ("GET", "/users/delta"),
+    ],
+)  # fmt: skip
+def test_what_only_the_service_has_is_said_to_be_missing(client: Client, method: str, path: str) -> None:
+    """A 400 would tell a client that its own address is wrong."""
+    assert client.refused(method, path, 501) == "NotImplemented"
+
+
 # -- series -----------------------------------------------------------------------------------------------------------
 
 
@@ -357,7 +370,11 @@ def test_free_and_busy_times_hide_what_is_private(client: Client) -> None:
 
 
 def test_settings_and_users(client: Client) -> None:
-    assert client.ask("GET", "mailboxSettings")["timeZone"] == "W. Europe Standard Time"
+    settings = client.ask("GET", "mailboxSettings")
+    assert settings["timeZone"] == "W. Europe Standard Time"
+    replies = settings["automaticRepliesSetting"]
+    assert (replies["status"], replies["externalAudience"]) == ("disabled", "all")
+    assert replies["scheduledStartDateTime"]["dateTime"] < replies["scheduledEndDateTime"]["dateTime"]
     told = client.ask("GET", f"/users/{ANNA}")
     assert client.ask("GET", f"/users/{told['id']}") == told
     assert client.ask("GET", "events", user=told["id"])["value"] == []

@@ -180,6 +180,19 @@ def test_mailboxes_outside_the_scope_are_closed_one_by_one(server: GraphServer) 
         assert client.refused("GET", "/users/nobody@corp.example", 404) == "Request_ResourceNotFound"
 
 
+def test_users_are_paged_and_selected(server: GraphServer) -> None:
+    with Client(server) as client:
+        every = [user["mail"] for user in client.ask("GET", "/users")["value"]]
+        page = client.ask("GET", "/users?$top=1&$select=mail,jobTitle")
+        found = list(page["value"])
+        while "@odata.nextLink" in page:
+            page = client.ask("GET", page["@odata.nextLink"])
+            found += page["value"]
+        assert found == [{"mail": mail, "jobTitle": None} for mail in every]
+        assert client.refused("GET", "/users?$filter=startswith(mail,'a')", 501) == "NotImplemented"
+        assert client.refused("GET", f"/users/{ANNA}?$select=department", 501) == "NotImplemented"
+
+
 def test_credentials_of_a_schema_file_are_taken(server: GraphServer) -> None:
     fresh = GraphServer()
     fresh.load_credentials({"tenant": "t", "applications": [{"client_id": "a", "secret": "s", "mailboxes": [ANNA]}]})

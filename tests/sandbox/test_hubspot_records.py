@@ -546,3 +546,35 @@ def test_merges_have_their_refusals(caller: Caller) -> None:
     full = merge(caller, one, caller.make("contacts", email="last@example.com"))
     assert full.status_code == 414
     assert full.json()["message"] == "Cannot have more than 250 identities on a profile"
+
+
+@pytest.mark.parametrize(
+    ("type_name", "spelling", "properties", "link"),
+    [
+        (
+            "communications",
+            "0-18",
+            {"hs_timestamp": "2026-11-02T09:00:00Z", "hs_communication_channel_type": "SMS"},
+            81,
+        ),
+        ("postal_mail", "0-116", {"hs_timestamp": "2026-11-02T09:00:00Z", "hs_postal_mail_body": "letter"}, 453),
+        ("quotes", "0-14", {"hs_title": "Offer", "hs_expiration_date": "2026-12-01T00:00:00Z"}, 69),
+    ],
+)
+def test_messages_letters_and_quotes_are_objects_like_the_others(
+    caller: Caller, type_name: str, spelling: str, properties: dict[str, str], link: int
+) -> None:
+    """Type ids: hubspot-api-client 12.0.0 `AssociationType`; HubSpot "Associations v4" for communications."""
+    person = caller.make("contacts", email="ada@example.com")
+    types = [{"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": link}]
+    made = caller.post(
+        f"/crm/v3/objects/{type_name}",
+        {"properties": properties, "associations": [{"to": {"id": person}, "types": types}]},
+    )
+    assert made.status_code == 201, made.text
+    key = made.json()["id"]
+    assert caller.get(f"/crm/v3/objects/{spelling}/{key}").json()["id"] == key
+    back = caller.get(f"/crm/v4/objects/contacts/{person}/associations/{type_name}").json()["results"]
+    assert [str(one["toObjectId"]) for one in back] == [key]
+    missing = caller.post(f"/crm/v3/objects/{type_name}", {"properties": {}})
+    assert (missing.status_code, missing.json()["category"]) == (400, "VALIDATION_ERROR")
