@@ -267,7 +267,8 @@ def _both(
             return Engine(store, mappings, connectors, project.limits(), bar, project.settings.calendars.policy())
 
         return run(store, None if old is None else adapted(old, kept), adapted(new, kept),
-                   disputed=world.sample.disputed, live=clone.live(), engine=engine, progress=bar)
+                   disputed=world.sample.disputed, authors=world.sample.authors, live=clone.live(), engine=engine,
+                   progress=bar)
     finally:
         store.close()
 

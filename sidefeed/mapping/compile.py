@@ -89,6 +89,14 @@ def _told(spec: FieldSpec) -> list[Any]:
     return [*told, spec.roles] if spec.roles else told
 
 
+_ON_CREATE = ("required_on_create", "create_as")
+
+
+def _kind(spec: FieldSpec) -> list[Any]:
+    """What of a declared field decides how its values are translated: not who wins, and not its label."""
+    return [spec.type, spec.entity, spec.entities, spec.choices, spec.roles, spec.lines]
+
+
 def _validated(document: Document, model: type[Any], data: Any, path: Path_ = ()) -> Any:
     try:
         return model.model_validate(data)
@@ -337,9 +345,10 @@ class _Compiler:
         create_as = told_as if told_as is None or isinstance(told_as, bool) else str(told_as)
         if create_as is not None:
             self._check_create_as(path, built, create_as, direction)
+        means = {key: each for key, each in {**defaults, **told}.items() if key not in _ON_CREATE}
         return FieldMap(name, built, direction, options.required_on_create, create_as,
                         self._predicate((*path, "when"), options.when, entity), options.only_if_blank,
-                        options.never_blank)
+                        options.never_blank, _fingerprint(lens.name, means, direction, _kind(spec)))
 
     def _check_create_as(self, path: Path_, lens: Lens, value: str | bool, direction: str) -> None:
         here = (*path, "create_as")

@@ -90,6 +90,8 @@ class FieldMap:
     when: Callable[[Map[str, Value]], bool] | None = None
     only_if_blank: bool = False
     never_blank: bool = False
+    fingerprint: str = field(default="", compare=False)
+    """Another one where values would be translated otherwise, or go elsewhere."""
 
     @property
     def reads(self) -> bool:

@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from sidefeed.connector import Capabilities, Connector, Metered, Quota
-from sidefeed.sync.plan import ObjectPlan, PlannedWrite, min_calls
+from sidefeed.sync.plan import MAPPING_CHANGED, ObjectPlan, PlannedWrite, min_calls
 from sidefeed.workspace import Store, Transaction
 
 RETRIES_UPTO = 0.75
@@ -168,10 +168,10 @@ def _typed(tx: Transaction, writes: Sequence[PlannedWrite]) -> set[str]:
     details = tx.head_details(heads)
     by_hand = {write.record for write in writes if any(
         (change := details.get(rev)) is not None and change.source == "workspace"
-        for revs in write.fields.values() for rev in revs)}
+        for name, revs in write.fields.items() if write.why.get(name) != MAPPING_CHANGED for rev in revs)}
     return by_hand | {write.record for write in updates if any(
         (change := details.get(rev)) is not None and change.source not in DERIVED
-        for revs in write.fields.values() for rev in revs)}
+        for name, revs in write.fields.items() if write.why.get(name) != MAPPING_CHANGED for rev in revs)}
 
 
 def _packed(quota: Quota, now: datetime) -> str:

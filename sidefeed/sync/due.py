@@ -6,12 +6,28 @@ from collections.abc import Mapping
 from typing import Any
 
 from sidefeed.mapping import FieldMap, ObjectMap
-from sidefeed.workspace import DELETED, Link, RecordState
+from sidefeed.workspace import DELETED, Link, RecordState, Transaction
 
 
 def duplicate_key(record: str, external_id: str) -> str:
     """Under which key the image of a duplicate is kept beside that of its primary."""
     return f"{record}#{external_id}"
+
+
+REMAPPED = 0
+"""No change has this revision. Beside those that a system has seen of a field: it saw them by another mapping."""
+
+
+def known_there(tx: Transaction, link: Link, state: RecordState | None, name: str) -> tuple[int, ...]:
+    """The revisions of a field that a linked system has seen."""
+    if name in link.exceptions:
+        return tuple(rev for rev in link.exceptions[name] if rev != REMAPPED)
+    return tx.heads_as_of(state, name, link.synced_rev) if state is not None else ()
+
+
+def remapped(link: Link, name: str) -> bool:
+    """Whether a field is to be written anew because its mapping changed."""
+    return REMAPPED in link.exceptions.get(name, ())
 
 
 def in_sync(link: Link, state: RecordState, name: str) -> bool:

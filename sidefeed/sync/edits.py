@@ -13,7 +13,7 @@ from typing import Any
 from sidefeed.mapping import UNKNOWN, FieldMap, LensError, Unresolved
 from sidefeed.sync.batch import Batch
 from sidefeed.sync.capture import digest
-from sidefeed.sync.due import catch_up, duplicate_key, is_due, put_backs
+from sidefeed.sync.due import catch_up, duplicate_key, is_due, known_there, put_backs
 from sidefeed.sync.observation import Observation
 from sidefeed.sync.policy import can_revert, policy_name, reverts
 from sidefeed.sync.scope import OUT, come_back
@@ -147,11 +147,11 @@ def _edit_field(
     if first_sight and name not in sent.get("known", {}):
         known: Sequence[int] = heads if current is None else ()
         if link.synced_rev and name in link.exceptions:
-            known = link.exceptions[name]
+            known = known_there(batch.tx, link, state, name)
     elif name in sent.get("known", {}) and sent["sure"]:
         known = sent["known"][name]
     else:
-        known = _known(batch, link, state, name)
+        known = known_there(batch.tx, link, state, name)
     edit.base[name] = known
     if state is not None and set(known) != set(heads) and batch.entity.fields[name].merge == "set":
         ancestor = _read_old(batch, spec, old)
@@ -163,13 +163,6 @@ def _read_old(batch: Batch, spec: FieldMap, old: Mapping[str, Any]) -> Any:
         return spec.lens.read(old, batch.refs)
     except (LensError, Unresolved):
         return UNKNOWN
-
-
-def _known(batch: Batch, link: Link, state: RecordState | None, name: str) -> Sequence[int]:
-    """The revisions of a field that this system has seen."""
-    if name in link.exceptions:
-        return link.exceptions[name]
-    return batch.tx.heads_as_of(state, name, link.synced_rev) if state is not None else ()
 
 
 def _append(batch: Batch, edits: list[Edit], states: dict[str, RecordState]) -> None:

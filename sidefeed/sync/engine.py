@@ -50,6 +50,7 @@ from sidefeed.sync.plan import ObjectPlan, keep_only, plan_object
 from sidefeed.sync.recover import recover
 from sidefeed.sync.report import Report
 from sidefeed.sync.restored import older_than_the_world
+from sidefeed.sync.retranslate import changed_fields, check_reading, note_fields, noted_fields, retranslate
 from sidefeed.sync.reunite import reunite, strangers
 from sidefeed.sync.saved import SavedPlan, WorldMoved
 from sidefeed.sync.shards import HEAD, PART, Shard
@@ -373,7 +374,32 @@ class Engine:
                 look_up(self.store, om, stream, self.connectors[om.system])
         report.approved += refuse(approve, list(self._unbelievable(live, report).values()))
         self._absorb(live, report)
+        self._retranslate(live, report, approve)
         self._reunite(live, report)
+
+    def _retranslate(self, live: list[str], report: Report, approve: Approval) -> None:
+        """Bring linked records under fields whose mapping changed, once their systems were read."""
+        changed: list[tuple[ObjectMap, Stream, set[str]]] = []
+        new: list[tuple[ObjectMap, Stream]] = []
+        trips: list[Trip] = []
+        with self.store.read() as tx:
+            for om, stream in self._feeds(live, report):
+                if names := changed_fields(tx, om, stream):
+                    changed.append((om, stream, names))
+                    trips += check_reading(tx, om, stream, names, self._source(om), self.limits)
+                elif not noted_fields(tx, om, stream):
+                    new.append((om, stream))
+        if new:
+            with self.store.write() as tx:
+                for om, stream in new:
+                    note_fields(tx, om, stream)
+        report.approved += refuse(approve, trips)
+        for om, stream, names in changed:
+            retranslate(self.store, self.mappings, om, stream, self._source(om), report, names)
+
+    def _source(self, om: ObjectMap) -> str:
+        """Under which name the history has what is read from a system."""
+        return getattr(self.connectors[om.system], "source", om.system)
 
     def _reunite(self, live: list[str], report: Report) -> None:
         """Parents first, link again what a restored workspace had forgotten, before any of it is created anew."""

@@ -18,7 +18,7 @@ from sidefeed.connector import Capabilities, Stream
 from sidefeed.mapping import LensError, ObjectMap, Problem, Unresolved
 from sidefeed.mapping import Mapping as Mappings
 from sidefeed.sync import refs
-from sidefeed.sync.due import in_sync, is_due, put_backs
+from sidefeed.sync.due import in_sync, is_due, put_backs, remapped
 from sidefeed.sync.flips import parked_fields
 from sidefeed.sync.reunite import may_be_one, strangers
 from sidefeed.sync.scope import frozen
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from sidefeed.calendars.planned import Mails
 
 Op = Literal["create", "update", "delete"]
+
+MAPPING_CHANGED = "mapping changed"
+"""Why a field is written that nobody edited."""
 
 
 @dataclass(slots=True)
@@ -246,7 +249,8 @@ class _Planner:
             self.om.system, self.stream.name, state.id, state.entity, "update", label(state), link.external_id,
             state.rev, {name: image.get(name) for name in after}, after,
             {**{name: list(state.heads_of(name)) for name in names}, **again},
-            dict.fromkeys(again, "put back by an undo")))
+            {**{name: MAPPING_CHANGED for name in names if remapped(link, name)},
+             **dict.fromkeys(again, "put back by an undo")}))
 
     def _put_back(
         self, state: RecordState, backs: Mapping[str, Mapping[str, Any]], raw: dict[str, Any]

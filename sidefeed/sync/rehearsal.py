@@ -16,6 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from sidefeed.mapping import Mapping as Mappings
+from sidefeed.sync.authors import Authors
 from sidefeed.sync.edited import WHEN, Edited, Tried, edited, tried
 from sidefeed.sync.engine import Engine
 from sidefeed.sync.odd import Oddity, Reason, because, odd_values
@@ -70,15 +71,18 @@ def adapted(mapping: Mappings, objects: Mapping[str, Sequence[str]]) -> Mappings
 
 def rehearse(
     store: Store, old: Mappings | None, new: Mappings, *,
-    disputed: set[tuple[str, str]] | None = None, live: Mapping[Place, str] | None = None,
-    engine: Callable[[Mappings], Engine], progress: Callable[[str, int], None] | None = None,
+    disputed: set[tuple[str, str]] | None = None, authors: Authors | None = None,
+    live: Mapping[Place, str] | None = None, engine: Callable[[Mappings], Engine],
+    progress: Callable[[str, int], None] | None = None,
 ) -> Rehearsal:
     """Run ``new`` after ``old`` on the practice systems of ``engine``, over a ``store`` that knows who is who.
 
     Without ``old`` the two meet for the first time. ``live`` gives the live id of each practice object, ``disputed``
-    the fields that people disagree about. Raises GuardTripped where the mapping as it is cannot run.
+    the fields that people disagree about, ``authors`` who said what. Raises GuardTripped where the mapping as it is
+    cannot run.
     """
-    standing = _settled(store, old, engine, disputed or set(), progress) if old is not None else []
+    standing = _settled(
+        store, old, engine, disputed or set(), authors or Authors(), live or {}, progress) if old is not None else []
     before = _states(store, new)
     changed = engine(new)
     _step(progress, "planning")
@@ -116,7 +120,7 @@ def rehearse(
 
 def _settled(
     store: Store, old: Mappings, engine: Callable[[Mappings], Engine], disputed: set[tuple[str, str]],
-    progress: Callable[[str, int], None] | None,
+    authors: Authors, live: Mapping[Place, str], progress: Callable[[str, int], None] | None,
 ) -> list[Report]:
     """Run the mapping as it is until nothing is left to write. Where the copies differ, and nobody disputes it in the
     workspace, what is shown stands."""
@@ -130,6 +134,8 @@ def _settled(
                 if chosen:
                     tx.append([Draft(state.entity, state.id, chosen, "rehearsal", "workspace",
                                      base={name: state.heads_of(name) for name in chosen})])
+            if len(reports) == 1:
+                authors.repeat(tx, reports[0].run, live)
         if not reports[-1].counts.get("written") and len(reports) > 1:
             break
     return reports

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sidefeed.calendars import series
 from sidefeed.sync import meetings
 from sidefeed.sync.batch import Batch
-from sidefeed.sync.due import is_due
+from sidefeed.sync.due import is_due, remapped
 from sidefeed.sync.observation import Observation
 from sidefeed.workspace import DELETED, Draft, Link
 
@@ -78,7 +78,7 @@ def absorb_deletion(batch: Batch, one: Observation) -> None:
     told = batch.tx.refusals(batch.system, batch.stream.name, [record]).get(record, {})
     unseen = [spec.name for spec in batch.om.fields if spec.name in state.conflicts or (
         # What this mapping cannot express there (an owner it does not know) is no edit that anybody missed.
-        is_due(spec, link, state) and f"={spec.name}" not in told)]
+        is_due(spec, link, state) and not remapped(link, spec.name) and f"={spec.name}" not in told)]
     link.state, link.due, link.digest, link.sent = "gone", False, None, None
     if state.deleted:  # both sides deleted it: whoever lets it live again lets it live in both
         link.exceptions[DELETED] = list(state.heads_of(DELETED))

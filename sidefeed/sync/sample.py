@@ -17,6 +17,7 @@ from sidefeed.connector import Connector, Remote, Stream
 from sidefeed.mapping import Mapping as Mappings
 from sidefeed.mapping import ObjectMap
 from sidefeed.mapping.compare import Change
+from sidefeed.sync.authors import Authors
 from sidefeed.sync.match import keys_of
 from sidefeed.workspace import RecordState, Store, Transaction
 
@@ -41,6 +42,8 @@ class Sample:
     records: dict[Place, str] = field(default_factory=dict)
     chosen: int = 0
     disputed: set[tuple[str, str]] = field(default_factory=set)
+    authors: Authors = field(default_factory=Authors)
+    """Who said what these records hold."""
     cut: int = 0
     """References that were not followed because the sample had grown too large."""
 
@@ -88,6 +91,7 @@ def take(
         with store.read() as tx:
             taker.tx = tx
             taker.follow(taker.chosen(number, changes), number)
+            taker.sample.authors = Authors.of(tx, taker.sample.records)
     else:
         taker.follow(taker.first(number), number)
     return taker.sample
