@@ -23,7 +23,7 @@ def register(app: typer.Typer) -> None:
 
 
 def backfill(
-    field: Annotated[str, typer.Argument(metavar="ENTITY.FIELD", help="The newly mapped field.")],
+    field: Annotated[str, typer.Argument(metavar="ENTITY.FIELD", help="The field that is mapped newly or otherwise.")],
     apply: Annotated[bool, typer.Option("--apply", help="Write; without this it is only told.")] = False,
     records: Annotated[int | None, typer.Option("--records", min=1, help="At most so many records this time.")] = None,
     calls: Annotated[int | None, typer.Option("--calls", min=1, help=(
@@ -32,7 +32,8 @@ def backfill(
     project: ProjectOption = Path(),
     json: JsonOption = False,
 ) -> None:
-    """Fill a newly mapped field of existing records: only this field, only where it differs, as many as you say.
+    """Fill a newly mapped field of existing records, or write one anew whose lens, value map or column changed: only
+    this field, only where it differs, as many as you say.
 
     Tells first how many records of each system would be filled, changed or cleared, and the least number of requests
     it takes, beside what is left of today's budget. What is left waits: run it again, or `sidefeed sync
