@@ -29,6 +29,7 @@ The errors, ordered by what the caller should do::
     |-- Unavailable               repeat later; the call had no effect
     |-- UnknownOutcome            the call may have had an effect: look before anything else
     |-- CursorExpired             read everything again
+    |-- OddAnswer                 use nothing of it; read again in the next run
     |-- Conflict                  the record moved since it was read: read it again, decide again
     |-- Gone                      the record is not there any more
     |-- Duplicate                 the system says this record exists already (`of`)
@@ -109,6 +110,12 @@ class UnknownOutcome(ConnectorError):
 
 class CursorExpired(ConnectorError):
     code = "cursor-expired"
+
+
+class OddAnswer(ConnectorError):
+    """What came back cannot be the system's: an id of another form, a list that leads back to where it was."""
+
+    code = "odd-answer"
 
 
 class Conflict(ConnectorError):
@@ -493,3 +500,20 @@ def chunked(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
             chunk = []
     if chunk:
         yield chunk
+
+
+class Onward:
+    """The places at which one reading of a list goes on. A server that leads back to one of them would never end it."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._been: set[str] = set()
+
+    def to(self, place: str | None) -> str | None:
+        """The same place. Raises OddAnswer where this reading was there before."""
+        if place and place in self._been:
+            raise OddAnswer(f"{self._what} leads back to a page that was read already. What was read before is kept; "
+                            f"the next run goes on from there")
+        if place:
+            self._been.add(place)
+        return place

@@ -141,6 +141,8 @@ _ACCESS = alike("next-run", (
      "Correct the name in the mapping file."),
     ("no-connection", "The system's address does not answer.", "ops",
      "Check the address in sidefeed.toml, the network and any proxy."),
+    ("odd-answer", "An answer cannot be the system's: an id of another form, a list that leads back to where it was. "
+     "Nothing of it was used.", "ops", "See whether a proxy changes answers, or the API version is old."),
     ("read-only", "The system does not let programs change this.", "ops", "Mark it readonly in the mapping."),
     ("request-too-long", "The request had more fields than fit one address.", "ops",
      "Map fewer fields of that object."),

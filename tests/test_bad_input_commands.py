@@ -115,3 +115,24 @@ def test_a_cursor_that_goes_back_and_a_clock_that_jumps_lose_and_double_nothing(
     steps = {name: row.get("hs_next_step") for name, row in there(desk).items()}
     assert (steps["Deal 0"], steps["Deal 1"], len(steps)) == ("later", "back again", 5)
     assert len(desk.salesforce.call(desk.salesforce.rows, "Opportunity")) == 5
+
+
+def test_an_answer_with_an_odd_id_stops_its_feed_alone_and_the_next_run_has_everything(desk: Desk) -> None:
+    first = deal(desk, "First")
+    quiet(desk)
+    deal(desk, "Second")
+    desk.sf("Account", Name="Acme", Website="https://acme.example")
+    (held,) = desk.hubspot.call(desk.hubspot.records, "deals")
+    desk.hubspot.call(lambda: desk.hubspot.update("deals", held["id"], hs_next_step="call"))
+    for odd in ("../../etc/passwd", "9" * 300, "'"):
+        body = {"results": [{**held, "createdAt": held["updatedAt"], "archived": False, "id": odd}]}
+        fault = desk.hubspot.faults.add("status", path="/crm/v3/objects/deals/search", status=200, body=body, count=None)
+        code, told = desk("sync")
+        assert (code, list(told["failed"])) == (4, ["hubspot deals"])
+        assert odd[:40] in told["failed"]["hubspot deals"] and "odd-answer" in told["failed"]["hubspot deals"]
+        desk.hubspot.faults.remove(fault.id)
+    assert desk.hs_names("companies", "name") == ["Acme"], "other feeds go on"
+    quiet(desk)
+    assert there(desk).keys() == {"First", "Second"}
+    rows = {row["Id"]: row for row in desk.salesforce.call(desk.salesforce.rows, "Opportunity")}
+    assert len(rows) == 2 and rows[first]["NextStep"] == "call"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sidefeed.connector import CursorExpired, Invalid, PermissionDenied, chunked
+from sidefeed.connector import CursorExpired, Invalid, OddAnswer, PermissionDenied, chunked
 
 from .cursor import Cursor, short
 from .dav import CS, A, C, D, Dav, Found, tree
@@ -63,6 +63,8 @@ class Collection:
                 if one.href.rstrip("/") != self.path.rstrip("/") and (
                         one.gone or cursor.items.get(one.href) != short(one.etag)):
                     changes[one.href] = Change(one.href, one.gone)
+            if answer.truncated and answer.token in ("", cursor.token):
+                raise OddAnswer("the server says that there is more to read, and not from where")
             cursor.token = answer.token or cursor.token
             if not answer.truncated:
                 break

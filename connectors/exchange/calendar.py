@@ -18,7 +18,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from connectors.window import Window, rolling, starts_at
-from sidefeed.connector import CursorExpired, Page, Remote, chunked
+from sidefeed.connector import CursorExpired, OddAnswer, Page, Remote, chunked
 
 from . import operations, xml
 from .cursor import Cursor, Pending, Series
@@ -63,6 +63,8 @@ class Calendar:
             page = operations.sync(self._door, FOLDER, state.sync, operations.uri_elements(_SYNC_URIS))
             if not page.state:
                 raise CursorExpired(f"Exchange gave no sync state for {self._door.address}.")
+            if page.state == state.sync and not page.last:
+                raise OddAnswer(f"Exchange's changes of {self._door.address} do not go on; the next run reads again")
             at = self._now()
             window = self.window(at)
             records = _absorb(page, state, window, meetings)

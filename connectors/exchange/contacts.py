@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from sidefeed.connector import CursorExpired, Page, Remote
+from sidefeed.connector import CursorExpired, OddAnswer, Page, Remote
 
 from . import operations, xml
 from .cursor import Cursor
@@ -36,6 +36,8 @@ class Contacts:
             page = operations.sync(self._door, FOLDER, state.sync, operations.uri_elements(("item:Sensitivity",)))
             if not page.state:
                 raise CursorExpired(f"Exchange gave no sync state for {self._door.address}.")
+            if page.state == state.sync and not page.last:
+                raise OddAnswer(f"Exchange's changes of {self._door.address} do not go on; the next run reads again")
             at = self._now()
             public = [xml.item_id(item)[0] for _, item in page.changed if _is_public(item)]
             items = self._read(public, fields)

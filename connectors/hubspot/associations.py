@@ -18,7 +18,7 @@ from typing import Any
 from connectors.hubspot.errors import said
 from connectors.hubspot.portal import ASSOCIATION_READ, BATCH, Portal
 from connectors.hubspot.wire import by_number, contexts
-from sidefeed.connector import ConnectorError, Invalid, UnknownOutcome, Write, chunked
+from sidefeed.connector import ConnectorError, Invalid, Onward, UnknownOutcome, Write, chunked
 
 PREFIX = "associations."
 SINGULAR = {"company": "companies", "contact": "contacts", "deal": "deals"}
@@ -172,6 +172,7 @@ def _read_into(
     found: dict[str, dict[str, Types]], portal: Portal, object: str, to: str, asked: list[dict[str, str]],
     least: int = 1,
 ) -> None:
+    places = Onward(f"HubSpot's list of {to} of {object}")
     while asked:
         answer = portal.associations(object, to, asked, least)
         asked = []
@@ -181,6 +182,7 @@ def _read_into(
                 types = frozenset((each.category, each.type_id) for each in other.association_types)
                 linked[str(other.to_object_id)] = linked.get(str(other.to_object_id), frozenset()) | types
             if row.paging and row.paging.next:
+                places.to(f"{row.source.id} {row.paging.next.after}")
                 asked.append({"id": str(row.source.id), "after": row.paging.next.after})
         for entry in answer.errors:
             if _is_none_found(entry):

@@ -24,6 +24,7 @@ from sidefeed.connector import (
     Gone,
     Invalid,
     ObjectSchema,
+    Onward,
     Outcome,
     Page,
     Quota,
@@ -159,12 +160,13 @@ class HubSpotConnector:
         name, wanted = self._settings.key_property, set(keys)
         found: dict[str, list[str]] = {}
         after: str | None = None
+        places = Onward(f"HubSpot's list of archived {stream.object}")
         while stream.object != OWNERS:
             content, _ = self._portal.page(stream.object, (name,), after, archived=True)
             for record in content.results:
                 if (key := record.properties.get(name) or "") in wanted:
                     found.setdefault(key, []).append(record.id)
-            after = content.after
+            after = places.to(content.after)
             if not after or found.keys() == wanted:
                 break
         return found
@@ -178,10 +180,11 @@ class HubSpotConnector:
             yield from ((each.id, each.version) for each in owners.everyone(self._portal, ())[0])
             return
         after: str | None = None
+        places = Onward(f"HubSpot's list of {stream.object}")
         while True:
             content, _ = self._portal.page(stream.object, ("hs_object_id",), after)
             yield from ((record.id, record.updated_at) for record in content.results)
-            after = content.after
+            after = places.to(content.after)
             if not after:
                 return
 

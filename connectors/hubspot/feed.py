@@ -31,7 +31,7 @@ from connectors.hubspot.portal import LIST_PAGE, SEARCH_PAGE, Portal
 from connectors.hubspot.records import MERGEABLE, Reader, Wanted, archived
 from connectors.hubspot.settings import Settings
 from connectors.hubspot.wire import Record, Records, by_number, epoch_ms, moment, stamp_text
-from sidefeed.connector import CursorExpired, Invalid, Page, Remote, Unavailable
+from sidefeed.connector import CursorExpired, Invalid, OddAnswer, Onward, Page, Remote
 
 PAGE_RECORDS = 1000
 """Records per page where associations are asked for: as many as one association read takes."""
@@ -115,11 +115,12 @@ class Feed:
         batch = PAGE_RECORDS if wanted.linked else LIST_PAGE
         after = cursor.after if cursor else ""
         gathered: list[Record] = []
+        places = Onward(f"HubSpot's list of {wanted.object}")
         while True:
             content, date = self._listed(wanted.object, names, after, resumed=bool(after) and not gathered)
             cursor = cursor or Cursor(date, listing=True)
             gathered += content.results
-            after = content.after or ""
+            after = places.to(content.after) or ""
             if not after:
                 remotes = [*self._state(wanted, gathered), *tail]
                 yield Page(tuple(remotes), Cursor(cursor.start).text(), last=True, complete_to=cursor.start)
@@ -199,7 +200,7 @@ class Feed:
         })
         hits = sorted(content.results, key=lambda hit: by_number(hit.id))
         if hits and last and by_number(hits[0].id) <= by_number(last):
-            raise Unavailable(f"HubSpot's search of {object} does not advance beyond id {last}; run again later")
+            raise OddAnswer(f"HubSpot's search of {object} does not advance beyond id {last}")
         return hits, content.after is not None and bool(hits)
 
     def _reread(self, wanted: Wanted, hits: Sequence[Record], cursor: Cursor, seen: dict[str, str]) -> list[Remote]:
@@ -232,10 +233,11 @@ class Feed:
         found: list[Record] = []
         after: str | None = None
         clock: datetime | None = None
+        places = Onward(f"HubSpot's list of archived {object}")
         while clock is None or after:
             content, date = self._portal.page(object, ("hs_object_id",), after, archived=True)
             clock = clock or date
-            after = content.after
+            after = places.to(content.after)
             for record in content.results:
                 at = moment(record.archived_at)
                 if at is None or at >= horizon:

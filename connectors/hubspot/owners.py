@@ -15,7 +15,7 @@ import orjson
 
 from connectors.hubspot.portal import Portal
 from connectors.hubspot.wire import by_number, moment
-from sidefeed.connector import CursorExpired, FieldSchema, ObjectSchema, Page, Remote
+from sidefeed.connector import CursorExpired, FieldSchema, ObjectSchema, Onward, Page, Remote
 
 FIELDS = {
     "id": "string", "email": "string", "firstName": "string", "lastName": "string", "archived": "bool",
@@ -54,13 +54,14 @@ def everyone(portal: Portal, fields: Sequence[str]) -> tuple[list[Remote], datet
     found: dict[str, Remote] = {}
     for archived in (False, True):
         after: str | None = None
+        places = Onward("HubSpot's list of owners")
         while True:
             content, date = portal.owners(after, archived=archived)
             clock = clock or date
             for owner in content.get("results") or ():
                 remote = _remote(owner, fields)
                 found.setdefault(remote.id, remote)
-            after = ((content.get("paging") or {}).get("next") or {}).get("after")
+            after = places.to(((content.get("paging") or {}).get("next") or {}).get("after"))
             if not after:
                 break
     return list(found.values()), clock

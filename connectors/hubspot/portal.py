@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from connectors.hubspot.transport import Answer, Transport
-from connectors.hubspot.wire import AssociationPairs, Associations, AssociationTypes, Record, Records
+from connectors.hubspot.wire import AssociationPairs, Associations, AssociationTypes, Record, Records, check_ids
 
 LIST_PAGE = 100
 SEARCH_PAGE = 200
@@ -37,15 +37,15 @@ class Portal:
         self, object: str, properties: Sequence[str], after: str | None = None, *, archived: bool = False
     ) -> Answer[Records]:
         """One page of all live records, or of all archived ones, in the order of their ids."""
-        return self._transport.send(
+        return _checked(self._transport.send(
             Records, self._objects.basic_api.get_page, object, what=f"HubSpot {object}", limit=LIST_PAGE,
             properties=list(properties), archived=archived or None, after=after or None,
-        )
+        ), object)
 
     def search(self, object: str, body: Body) -> Answer[Records]:
-        return self._transport.send(
+        return _checked(self._transport.send(
             Records, self._objects.search_api.do_search, object, body, what=f"changed HubSpot {object}"
-        )
+        ), object)
 
     def read(
         self, object: str, ids: Sequence[str], properties: Sequence[str], *, id_property: str | None = None,
@@ -59,17 +59,19 @@ class Portal:
         }
         if id_property:
             body["idProperty"] = id_property
-        return self._transport.send(
+        return _checked(self._transport.send(
             Records, self._objects.batch_api.read, object, body, what=_named(object, ids), least=least,
             archived=archived or None,
-        )
+        ), object)
 
     def one(self, object: str, record_id: str, properties: Sequence[str]) -> Record:
         """One live record by id; after a merge it is the survivor that answers, under its own id."""
-        return self._transport.send(
+        record = self._transport.send(
             Record, self._objects.basic_api.get_by_id, object, record_id, what=_named(object, [record_id]), least=0,
             properties=list(properties),
         ).content
+        check_ids([record], object)
+        return record
 
     def create(self, object: str, inputs: Sequence[Body], least: int = 1) -> Records:
         return self._transport.send(
@@ -204,6 +206,11 @@ class Portal:
     @property
     def _associations(self) -> Any:
         return self._transport.sdk.crm.associations.v4.batch_api
+
+
+def _checked(answer: Answer[Records], object: str) -> Answer[Records]:
+    check_ids(answer.content.results, object)
+    return answer
 
 
 def _named(object: str, ids: Sequence[str]) -> str:

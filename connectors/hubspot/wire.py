@@ -7,12 +7,14 @@ unexpected success status into None; so the SDK carries bytes only and this modu
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any, TypeVar, cast
 
 import msgspec
+
+from sidefeed.connector import OddAnswer
 
 T = TypeVar("T")
 
@@ -199,6 +201,23 @@ def stamp_text(at: datetime) -> str:
 def epoch_ms(at: datetime) -> str:
     """Epoch milliseconds as text, which is how search compares times."""
     return str(round(at.timestamp() * 1000))
+
+
+LONGEST_ID = 19
+"""Digits of the largest whole number that HubSpot's own ids can be (64 bits)."""
+
+
+def is_id(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= LONGEST_ID
+
+
+def check_ids(records: Sequence[Record], what: str) -> None:
+    """Raises OddAnswer where a record has an id that HubSpot never gives: it would be taken for deleted when it is read
+    by that id."""
+    ids = [record.id for record in records]
+    if ids and not ("".join(ids).isascii() and all(map(str.isdigit, ids)) and max(map(len, ids)) <= LONGEST_ID):
+        odd = next(each for each in ids if not is_id(each))
+        raise OddAnswer(f"HubSpot's answer about {what} has the id {odd[:40]!r}, and HubSpot gives none such")
 
 
 def by_number(identifier: str) -> tuple[int, str]:

@@ -22,7 +22,7 @@ from connectors.hubspot import associations
 from connectors.hubspot.errors import RULES_OF_NAME, InvalidProperties, refusal, said
 from connectors.hubspot.portal import BATCH, Portal
 from connectors.hubspot.records import MERGEABLE, MERGED, merged_ids, missing_in
-from connectors.hubspot.wire import Record, Records, contexts, incoming, outgoing
+from connectors.hubspot.wire import Record, Records, contexts, incoming, is_id, outgoing
 from sidefeed.connector import (
     AuthenticationFailed,
     Conflict,
@@ -32,6 +32,7 @@ from sidefeed.connector import (
     Invalid,
     Locked,
     NoConnection,
+    OddAnswer,
     Outcome,
     PermissionDenied,
     QuotaExhausted,
@@ -148,7 +149,7 @@ class Writer:
         by_trace = {write.key: write for write in batch}
         by_handle = {_handle(write): write for write in batch}
         rest = {write.key: write for write in batch}
-        for record in answer.results:
+        for record in filter(lambda record: is_id(record.id), answer.results):
             handle = record.properties.get(self._key_property) if batch[0].op == "create" else record.id
             write = by_trace.get(record.object_write_trace_id or "") or by_handle.get(handle or "")
             if write is not None and rest.pop(write.key, None) is not None:
@@ -319,7 +320,7 @@ def _outcome(write: Write, error: ConnectorError) -> Outcome:
     match error:
         case UnknownOutcome():
             return Outcome(write.key, "unknown", write.external_id, error=error)
-        case Unavailable() | RateLimited() | Locked() | AuthenticationFailed() | QuotaExhausted():
+        case Unavailable() | RateLimited() | Locked() | AuthenticationFailed() | QuotaExhausted() | OddAnswer():
             return Outcome(write.key, "retry", write.external_id, error=error)
         case _:
             return Outcome(write.key, "refused", write.external_id, error=error)

@@ -9,7 +9,7 @@ import zlib
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from sidefeed.connector import CursorExpired
+from sidefeed.connector import CursorExpired, OddAnswer
 
 _MAKE = "graph1."
 Kind = Literal["first", "again", "changes", "drain"]
@@ -66,8 +66,11 @@ class Cursor:
 
     def turn(self, given: Any) -> bool:
         """Note where the present round goes on after a page; whether the round has ended."""
-        kind, _ = self.todo[0]
+        kind, here = self.todo[0]
         following = given.get("@odata.nextLink")
+        if following == here:
+            raise OddAnswer("Graph's list of changes leads back to the page that was just read; the next run reads it "
+                            "again")
         if following:
             self.todo[0] = (kind, str(following))
             return False

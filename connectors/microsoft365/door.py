@@ -23,6 +23,7 @@ from sidefeed.connector import (
     Calls,
     ConnectorError,
     NoConnection,
+    Onward,
     PermissionDenied,
     RateLimited,
     Unavailable,
@@ -129,10 +130,11 @@ class Door:
     def pages(self, mailbox: str, path: str, *, page: int = 500) -> Iterator[Any]:
         """The rows of a collection, page after page."""
         url: str | None = path
+        places = Onward(f"Graph's list of {path.partition('?')[0]} of {mailbox}")
         while url is not None:
             given = self.get(mailbox, url, page=page)
             yield from given["value"]
-            url = given.get("@odata.nextLink")
+            url = places.to(given.get("@odata.nextLink"))
 
     def read_batch(self, mailbox: str, parts: Sequence[Part], *, size: int = BATCH) -> list[Answer]:
         """The answers of reads, in the order asked. Parts that were throttled are asked again, those alone.

@@ -18,6 +18,8 @@ from sidefeed.connector import (
     ConnectorError,
     Invalid,
     ObjectSchema,
+    OddAnswer,
+    Onward,
     Outcome,
     Page,
     Past,
@@ -36,7 +38,7 @@ from .codes import CODES
 from .feed import MERGING, WITHOUT_DELETION, Position, Reading, decoder
 from .junctions import JUNCTIONS, Junction
 from .settings import Settings
-from .soql import IDS_PER_QUERY, Query, full_id, instant, literal, object_name, quoted
+from .soql import IDS_PER_QUERY, Query, full_id, instant, literal, object_name, own_id, quoted
 
 if TYPE_CHECKING:
     from .client import Client
@@ -215,7 +217,11 @@ class SalesforceConnector:
                         yield _last_page(position, records)
                         return
                     if records:
-                        position = _advanced(position, records[-1])
+                        reached = _advanced(position, records[-1])
+                        if reached == position:
+                            raise OddAnswer(f"Salesforce's list of {stream.object} does not go beyond "
+                                            f"{records[-1].id}")
+                        position = reached
                     yield Page(tuple(records), str(position))
             except LocatorExpired:
                 if position.after == asked_from:
@@ -287,7 +293,7 @@ class SalesforceConnector:
             for row in self._rows(each):
                 key = asked.get(str(row[key_field]).casefold())
                 if key is not None:
-                    found.setdefault(key, []).append(row["Id"])
+                    found.setdefault(key, []).append(own_id(row["Id"]))
         return found
 
     def quota(self) -> Quota | None:
@@ -298,7 +304,7 @@ class SalesforceConnector:
 
     def ids(self, stream: Stream) -> Iterator[tuple[str, str]]:
         for row in self._rows(Reading.of(stream.object, ()).census()):
-            yield row["Id"], row["SystemModstamp"]
+            yield own_id(row["Id"]), row["SystemModstamp"]
 
     def _pages(
         self, query: Query, decode: Callable[[bytes], Any]
@@ -306,8 +312,11 @@ class SalesforceConnector:
         """Rows, the server's clock, and the address of the next page until the last."""
         self.calls.minimum += 1
         page, at = self._client.query(query, decode)
+        places = Onward(f"Salesforce's list of {query.object}")
         while True:
-            locator = None if page.done else page.nextRecordsUrl
+            locator = places.to(None if page.done else page.nextRecordsUrl)
+            if locator is None and not page.done:
+                raise OddAnswer(f"Salesforce says that there are more {query.object} records, and not where")
             yield page.rows(), at, locator
             if locator is None:
                 return
@@ -364,8 +373,8 @@ class SalesforceConnector:
         if scope is None or position.mark is None:
             return
         changed = reading.ids_since(position.mark, self._overlap)
-        ids = [row["Id"] for row in self._rows(changed)]
-        within = {row["Id"] for each in Query(reading.object, ("Id",), (f"({scope})",)).for_each_of("Id", ids)
+        ids = [own_id(row["Id"]) for row in self._rows(changed)]
+        within = {own_id(row["Id"]) for each in Query(reading.object, ("Id",), (f"({scope})",)).for_each_of("Id", ids)
                   for row in self._rows(each)}
         yield from (Remote(id, state="left") for id in ids if id not in within)
 

@@ -16,10 +16,10 @@ from typing import Any
 
 import msgspec
 
-from sidefeed.connector import CursorExpired, Remote, State
+from sidefeed.connector import CursorExpired, OddAnswer, Remote, State
 
 from .junctions import Junction, listed_in
-from .soql import Query, field_name, full_id, instant, literal, object_name, quoted
+from .soql import Query, field_name, full_id, instant, literal, object_name, own_id, quoted
 
 MERGING = frozenset({"Account", "Contact", "Lead", "Case"})
 WITHOUT_DELETION = frozenset({"User", "Organization", "RecordType", "Profile", "UserRole", "Group", "CurrencyType"})
@@ -138,8 +138,18 @@ class Reading:
         # Inviting a user to an event makes a child event in his calendar: the parent is the meeting (Object Reference).
         return ["IsChild = false"] if self.object == "Event" else []
 
-    def records(self, rows: Iterable[dict[str, Any]]) -> list[Remote]:
-        """Records with the fields wanted; a junction's own field of the parent stays until its list is complete."""
+    def records(self, rows: Sequence[dict[str, Any]]) -> list[Remote]:
+        """Records with the fields wanted; a junction's own field of the parent stays until its list is complete.
+
+        Raises OddAnswer, before any of them is used, where one has an id or a stamp that Salesforce never gives.
+        """
+        _check_ids(rows)
+        try:
+            return self._records(rows)
+        except (TypeError, ValueError) as error:
+            raise OddAnswer(f"Salesforce's answer about {self.object} has a row that cannot be read: {error}") from None
+
+    def _records(self, rows: Iterable[dict[str, Any]]) -> list[Remote]:
         kept = tuple(name for name in _SYSTEM if name in self.wanted)
         dotted = tuple(name for name in self.wanted if "." in name)
         parsed = datetime.fromisoformat
@@ -156,6 +166,15 @@ class Reading:
             state: State = "deleted" if deleted else "live"
             records.append(Remote(external_id, row, stamp, parsed(stamp), state, master, actor))
         return records
+
+
+def _check_ids(rows: Sequence[dict[str, Any]]) -> None:
+    """At once for the whole page, as nearly always all of them are whole; 15 characters are made 18."""
+    ids = [row.get("Id") for row in rows]
+    if ids and not (all(isinstance(each, str) and len(each) == 18 for each in ids)
+                    and (text := "".join(ids)).isascii() and text.isalnum()):  # type: ignore[arg-type]
+        for row in rows:
+            row["Id"] = own_id(row.get("Id"))
 
 
 _SYSTEM = ("Id", "SystemModstamp", "LastModifiedById", "IsDeleted", "MasterRecordId")

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TypeGuard
 from urllib.parse import quote_plus
 
-from sidefeed.connector import Invalid
+from sidefeed.connector import Invalid, OddAnswer
 
 IDS_PER_QUERY = 400
 """400 ids make a URL of 10,899 bytes; Salesforce refuses URI and headers above 16,384 bytes together."""
@@ -43,6 +43,13 @@ def full_id(text: str) -> str:
     return text + "".join(
         _SUFFIX[sum(1 << bit for bit, letter in enumerate(block) if "A" <= letter <= "Z")] for block in blocks
     )
+
+
+def own_id(text: object) -> str:
+    """The 18-character form of an id that Salesforce answered. Raises OddAnswer where it is none."""
+    if not is_id(text):
+        raise OddAnswer(f"Salesforce's answer has a row with the id {str(text)[:40]!r}, and Salesforce gives none such")
+    return full_id(text)
 
 
 def object_name(text: str) -> str:

@@ -24,6 +24,7 @@ from sidefeed.connector import (
     Gone,
     Invalid,
     Locked,
+    OddAnswer,
     Outcome,
     OutcomeStatus,
     QuotaExhausted,
@@ -307,7 +308,7 @@ def _status(error: ConnectorError) -> OutcomeStatus:
             return "stale"
         case UnknownOutcome():
             return "unknown"
-        case Locked() | Unavailable() | RateLimited() | AuthenticationFailed() | QuotaExhausted():
+        case Locked() | Unavailable() | RateLimited() | AuthenticationFailed() | QuotaExhausted() | OddAnswer():
             return "retry"
         case _:
             return "refused"

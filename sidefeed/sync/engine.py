@@ -537,7 +537,7 @@ class Engine:
     @contextmanager
     def _contained(self, om: ObjectMap, stream: Stream, report: Report) -> Iterator[None]:
         """A system that fails holds back no other; one object or mailbox without rights holds back no other either."""
-        from sidefeed.connector import Gone, Invalid, PermissionDenied
+        from sidefeed.connector import Gone, Invalid, OddAnswer, PermissionDenied
 
         if self.store.run is not None:
             self.store.keep_leases(self.held, self.store.run)
@@ -545,7 +545,7 @@ class Engine:
                 self.store.keep_leases([f"sync:{om.system}"], self.shard.lead)
         try:
             yield
-        except (PermissionDenied, Invalid, Gone) as error:
+        except (PermissionDenied, Invalid, Gone, OddAnswer) as error:
             report.problem(om.system, stream.name, "all records", None, error.code, error.message,
                            quarantine.owner_of(error, report))
             report.failed[f"{om.system} {stream.name}"] = f"{error.message} [{error.code}]"

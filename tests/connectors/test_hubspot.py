@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ from sidefeed.connector import (
     Duplicate,
     Gone,
     Invalid,
+    OddAnswer,
     PermissionDenied,
     QuotaExhausted,
     RateLimited,
@@ -292,6 +294,60 @@ def test_a_page_of_html_is_a_passing_failure_whatever_its_encoding(office: Offic
     else:
         office.server.faults.add("html", status=502)
     assert office.fetch("deals", ["dealname"], deal)[deal].values == {"dealname": "here"}
+
+
+ODD_IDS = ["../../etc/passwd", "a/b?c=d#e", "' OR 1=1 --", "\u0663\u0664", "9" * 300, "", "-1", "1e3"]
+
+
+def listed(*ids: str, after: str | None = None) -> dict[str, Any]:
+    """A page as HubSpot sends it, of records with any ids."""
+    rows = [{"id": each, "properties": {"dealname": "x", "amount": "1"}, "createdAt": "2026-11-02T09:00:00.120Z",
+             "updatedAt": "2026-11-02T09:00:00.120Z", "archived": False} for each in ids]
+    return {"results": rows, **({"paging": {"next": {"after": after}}} if after else {})}
+
+
+@pytest.mark.parametrize("odd", ODD_IDS)
+def test_an_id_that_hubspot_never_gives_uses_nothing_of_the_page_and_is_named(office: Office, odd: str) -> None:
+    made = office.creates("deals", dealname="Real")
+    office.server.faults.add("status", method="GET", path="/crm/v3/objects/deals", status=200, body=listed(made, odd))
+    with pytest.raises(OddAnswer, match=re.escape(repr(odd[:40]))):
+        office.read("deals", ["dealname"])
+    records, _ = office.read("deals", ["dealname"])
+    assert [record.id for record in records] == [made]
+
+
+@pytest.mark.parametrize("path", ["deals/batch/read", "deals/search"])
+def test_an_odd_id_in_any_other_answer_is_not_taken_for_a_deletion(office: Office, path: str) -> None:
+    made = office.creates("deals", dealname="Real")
+    _, cursor = office.read("deals", ["dealname"])
+    office.edits("deals", made, dealname="Edited")
+    office.server.clock.move(seconds=3)
+    office.server.faults.add("status", path=f"/crm/v3/objects/{path}", status=200, body=listed("12/../3"))
+    with pytest.raises(OddAnswer):
+        office.read("deals", ["dealname"], cursor)
+    assert [record.values for record in office.read("deals", ["dealname"], cursor)[0]] == [{"dealname": "Edited"}]
+
+
+def test_a_create_answered_with_an_odd_id_is_unknown_and_found_by_its_key(office: Office) -> None:
+    answer = {**listed("x/y"), "status": "COMPLETE"}
+    answer["results"][0]["properties"] = {"sidefeed_key": "a:1"}
+    office.server.faults.add("status", path="/crm/v3/objects/deals/batch/create", status=201, body=answer)
+    outcome = office.write("deals", new("a"))["a"]
+    assert (outcome.status, outcome.external_id) == ("unknown", None)
+
+
+@pytest.mark.parametrize(("answers", "calls"), [(["7"], 2), (["7", "8", "7"], 3)], ids=["the same page", "an earlier one"])
+def test_a_list_that_leads_back_ends_with_an_error(office: Office, answers: list[str], calls: int) -> None:
+    for after in answers[:-1]:
+        office.server.faults.add("status", method="GET", path="/crm/v3/objects/deals", status=200,
+                                 body=listed("1", after=after))
+    office.server.faults.add("status", method="GET", path="/crm/v3/objects/deals", status=200, count=None,
+                             body=listed("1", after=answers[-1]))
+    for read in (lambda: office.read("deals", ["dealname"]), lambda: list(office.connector.ids(office.stream))):
+        before = office.calls()
+        with pytest.raises(OddAnswer, match="leads back"):
+            read()
+        assert office.calls() - before <= calls
 
 
 def test_a_page_of_html_with_status_404_is_no_deletion(office: Office) -> None:

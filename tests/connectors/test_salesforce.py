@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -26,6 +27,7 @@ from sidefeed.connector import (
     Gone,
     Invalid,
     Locked,
+    OddAnswer,
     Outcome,
     PermissionDenied,
     QuotaExhausted,
@@ -327,6 +329,65 @@ def deal_with_contacts(office: Office) -> tuple[str, str, str]:
     for contact in (ann, ben):
         office.creates("OpportunityContactRole", OpportunityId=deal, ContactId=contact)
     return deal, ann, ben
+
+
+ODD_IDS = ["../../etc/passwd", "a/b?c=d#e", "' OR Id != '", "\u0663" * 18, "0" * 300, "", None, 12]
+
+
+def rows(*ids: object, more: str | None = None, stamp: object = "2026-11-21T08:17:00.000+0000") -> dict[str, Any]:
+    """A page as Salesforce sends it, of rows with any ids and stamps."""
+    found = [{"attributes": {"type": "Opportunity", "url": f"/x/{each}"}, "Id": each, "SystemModstamp": stamp,
+              "LastModifiedById": None, "IsDeleted": False, "Name": "x"} for each in ids]
+    return {"totalSize": len(found), "done": more is None, "records": found, **({"nextRecordsUrl": more} if more else {})}
+
+
+def answers_query(office: Office, body: dict[str, Any], count: int | None = 1) -> None:
+    office.server.faults.add("status", method="GET", path="*/quer*", status=200, body=body, count=count)
+
+
+@pytest.mark.parametrize("odd", ODD_IDS)
+def test_an_id_that_salesforce_never_gives_uses_nothing_of_the_page_and_is_named(office: Office, odd: object) -> None:
+    made = office.creates("Opportunity", **DEAL)
+    answers_query(office, rows(made, odd))
+    with pytest.raises(OddAnswer, match=re.escape(repr(str(odd)[:40]))):
+        office.read("Opportunity", ["Name"])
+    answers_query(office, rows(made, odd))
+    with pytest.raises(OddAnswer):
+        list(office.connector.ids(office.stream))
+    records, _ = office.read("Opportunity", ["Name"])
+    assert [record.id for record in records] == [made]
+
+
+def test_an_id_of_fifteen_characters_is_the_same_record(office: Office) -> None:
+    made = office.creates("Opportunity", **DEAL)
+    answers_query(office, rows(made[:15]))
+    assert [record.id for record in office.read("Opportunity", ["Name"])[0]] == [made]
+
+
+@pytest.mark.parametrize("stamp", ["yesterday", None, 12, "2026-13-45T99:00:00.000+0000"])
+def test_a_stamp_that_is_none_uses_nothing_of_the_page(office: Office, stamp: object) -> None:
+    made = office.creates("Opportunity", **DEAL)
+    answers_query(office, rows(made, stamp=stamp))
+    with pytest.raises(OddAnswer, match="cannot be read"):
+        office.read("Opportunity", ["Name"])
+
+
+@pytest.mark.parametrize("same", [True, False], ids=["the same address", "another address"])
+def test_a_page_that_repeats_for_ever_ends_with_an_error(office: Office, same: bool) -> None:
+    made = office.creates("Opportunity", **DEAL)
+    for number in range(5):
+        locator = f"/services/data/v66.0/query/01gRO0000016PIAYA2-{2000 if same else 2000 * (number + 1)}"
+        answers_query(office, rows(made, more=locator))
+    before = office.calls()
+    with pytest.raises(OddAnswer, match="leads back" if same else "does not go beyond"):
+        office.read("Opportunity", ["Name"])
+    assert office.calls() - before == 2
+
+
+def test_more_rows_without_an_address_is_no_last_page(office: Office) -> None:
+    answers_query(office, {**rows(office.creates("Opportunity", **DEAL)), "done": False})
+    with pytest.raises(OddAnswer, match="not where"):
+        office.read("Opportunity", ["Name"])
 
 
 # Writing

@@ -23,7 +23,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 
 from sidefeed.sync import Engine, GuardTripped
 from sidefeed.workspace import DELETED, Draft, Store, clock
-from tests.sync.world import Applied, Killed, World, mappings
+from tests.sync.world import Applied, Killed, Row, World, mappings
 
 ASK = {"Amount": "amount", "Name": "name"}
 """Fields whose conflicts only people decide: nothing typed into them may vanish."""
@@ -210,7 +210,10 @@ class Histories(RuleBasedStateMachine):
         id = sorted(known)[pick % len(known)]
         row = self.world.systems[system].rows["Deal"][id]
         self.ledger.note(known[id], DELETED, True, {value for value in row.values.values() if value is not None})
-        self.kept.discard(known[id])
+        if any(deal == known[id] for other, deal in known.items() if other != id):
+            self.kept.add(known[id])  # an old copy that was restored beside a newer one: the deal lives on in the other
+        else:
+            self.kept.discard(known[id])
         with self.store.read() as tx:
             if row.actor == "sidefeed" and not tx.known_as(system, "Deal", [id]):
                 HAPPENED["deleted unheard of"] += 1  # a run died before it learnt that it had made this
@@ -386,8 +389,15 @@ class Histories(RuleBasedStateMachine):
                     continue
                 for raw, name in ASK.items():
                     current = {head.value for head in state.conflicts.get(name, ())} | {state.values.get(name)}
+                    current |= {row.values[raw] for row in self._duplicates(tx, state.id)}
                     lost = self.ledger.lost(deal, raw, current)
                     assert not lost, f"{deal} {name}: {lost} lost; current {current}; {self.ledger.typed[deal]}"
+
+    def _duplicates(self, tx: Any, record: str) -> list[Row]:
+        """Live copies of a record beside the one that is linked: frozen, and listed for a person with what they hold."""
+        rows = [self.world.systems[system].rows["Deal"][id] for system, object, id, role in tx.roles_of(record)
+                if object == "Deal" and role == "duplicate"]
+        return [row for row in rows if not row.deleted]
 
     def check_nothing_came_back(self) -> None:
         """What a person deleted lives only where people are asked, or where one of them decided that it lives."""
@@ -700,5 +710,26 @@ def test_an_edit_that_no_feed_has_told_yet_is_not_deleted_with_its_deal() -> Non
         told.feed_lags(lag=20, system="b")
         told.person_deletes(pick=1, system="a")
         told.sync_with_a_lost_answer(system="a")
+    finally:
+        told.teardown()
+
+
+@pytest.mark.parametrize("then", ["edited", "deleted"])
+def test_an_old_copy_restored_beside_the_one_that_replaced_it_is_listed_and_moves_nothing(then: str) -> None:
+    """A seed of the histories: what is typed into the old copy stands there, and its deletion is not the deal's."""
+    told = HistoryHistories()
+    try:
+        told.an_office_at_work(synced=True)
+        told.person_deletes(pick=1, system="a")
+        told.people_act_during_a_sync(at=6, name="NextStep", phase="after", pick=2, system="a")
+        told.person_decides(pick=2)
+        told.quiet_point()
+        told.person_restores(pick=5, system="a")
+        told.person_edits_in_both(pick=1)
+        if then == "deleted":
+            told.person_deletes(pick=1, system="a")
+        told.quiet_point()
+        live = told.world.systems["a"].live("Deal")
+        assert sorted(live) == ["aD0001", *(["aD0002"] if then == "edited" else []), "aD0003"]
     finally:
         told.teardown()
