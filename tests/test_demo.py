@@ -13,13 +13,14 @@ import pytest
 from tests.web.site import read, ready
 from tests.web.test_serve import serving
 
-STEPS = ["first contact", "a deal moves in the workspace", "a customer meeting in Outlook",
+STEPS = ["first contact", "a deal moves in the workspace", "a customer meeting in the calendar",
          "two fields of one deal change in two systems", "one amount changes in both", "a deletion and a hostile name",
          "the same sync again", "killed while writing, and run again", "the forecast"]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("calendar", "system"), [("exchange", "exchange"), ("graph", "microsoft365")])
+@pytest.mark.parametrize(("calendar", "system"), [
+    ("exchange", "exchange"), ("graph", "microsoft365"), ("caldav", "caldav"), ("domino", "domino")])
 def test_every_step_of_the_demonstration_holds(tmp_path: Path, calendar: str, system: str) -> None:
     done = subprocess.run([sys.executable, "-m", "sidefeed", "demo", "--json", "--no-browser", "--keep", "brightwater",
                            "--calendar", calendar],
@@ -33,6 +34,9 @@ def test_every_step_of_the_demonstration_holds(tmp_path: Path, calendar: str, sy
     for name, calls in outcome["calls"].items():
         assert calls["used"] == calls["minimum"], f"{name} was called more than the batch sizes need"
     assert outcome["systems"]["salesforce"]["Opportunity"] == outcome["systems"]["hubspot"]["deals"]
+    filed = outcome["systems"]["salesforce"]["Event"], outcome["systems"]["hubspot"]["meetings"]
+    assert filed == (4, 4), "the customer's two meetings and two of the weekly calls, whatever the door"
+    assert outcome["systems"][system] == {"mailboxes": 3, "events": 11}
     _the_project_that_stays_shows_a_company_at_work(tmp_path / "brightwater")
 
 

@@ -197,8 +197,8 @@ def demo(
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Do not open the day as a page at the end.")] = False,
     prefect: Annotated[bool, typer.Option("--prefect", help="Live the day through flow runs on a local server.")
                        ] = False,
-    calendar: Annotated[str, typer.Option(help="The door to the mailboxes: exchange (EWS), or graph (Microsoft 365)."
-                                          )] = "exchange",
+    calendar: Annotated[str, typer.Option(help="The door to the mailboxes: exchange (EWS), graph (Microsoft 365), "
+                                           "caldav, or domino; the day is the same.")] = "exchange",
 ) -> None:
     """Watch a company's day: two CRMs, three mailboxes and the workspace kept the same, on practice servers.
 
@@ -206,13 +206,17 @@ def demo(
     """
     import logging
 
-    from sidefeed.cli.demo import CALENDARS, page, run
+    from sidefeed.cli.demo import page, run
+    from sidefeed.cli.demo_calendars import DOORS
 
-    if calendar not in CALENDARS:
-        output.fail(f"--calendar is {' or '.join(CALENDARS)}, not {calendar}.", output.USAGE, json=json)
+    if calendar not in DOORS:
+        output.fail(f"--calendar is one of {', '.join(DOORS)}, not {calendar}.", output.USAGE, json=json)
     logging.disable(logging.WARNING)
-    outcome = run((lambda _text: None) if json else lambda text: output.out.print(escape(text)), keep=keep,
-                  prefect=prefect, calendar=calendar)
+    try:
+        outcome = run((lambda _text: None) if json else lambda text: output.out.print(escape(text)), keep=keep,
+                      prefect=prefect, calendar=calendar)
+    except RuntimeError as error:
+        output.fail(str(error), output.USAGE, json=json)
     if json:
         output.print_json(outcome.as_json())
     else:

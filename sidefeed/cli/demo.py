@@ -1,7 +1,7 @@
 """``sidefeed demo``: a company's day on practice servers, every step proved with the plain libraries of the systems.
 
 The demonstration writes a project folder as ``sidefeed init`` would, runs syncs as ``sidefeed sync`` would, and then
-reads the systems back with simple-salesforce, hubspot-api-client and exchangelib, never through our connectors.
+reads the systems back with simple-salesforce and hubspot-api-client, never through our connectors.
 """
 
 from __future__ import annotations
@@ -24,10 +24,9 @@ from typing import Any
 
 from sandbox import company
 from sandbox.exchange import ExchangeServer
-from sandbox.graph import GraphServer
 from sandbox.hubspot import HubSpotServer
-from sandbox.kit import PracticeServer
 from sandbox.salesforce import SalesforceServer
+from sidefeed.cli.demo_calendars import DOORS, Door, opened
 from sidefeed.cli.project_files import settings_text, write_project
 from sidefeed.mapping.prepare import prepare
 from sidefeed.project import Project
@@ -74,21 +73,18 @@ class Outcome:
                 "seconds": round(self.seconds, 1), **({"project": self.project} if self.project else {})}
 
 
-CALENDARS = {"exchange": "exchange", "graph": "microsoft365"}
-"""Doors to the reps' mailboxes, and the system that stands for each in the settings."""
-
-
 def run(
     say: Say, *, keep: Path | None = None, prefect: bool = False, seed: int = 7, calendar: str = "exchange"
 ) -> Outcome:
     """Live the day. ``keep`` names a folder that the project stays in; ``prefect`` lives it through flow runs;
-    ``calendar`` is the door to the mailboxes, one of ``CALENDARS``."""
+    ``calendar`` is the door to the mailboxes, one of ``demo_calendars.DOORS``. Raises RuntimeError where its server is
+    not installed."""
     started = time.monotonic()
     with ExitStack() as stack:
         folder = keep or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sidefeed-demo-")))
-        door = "Exchange" if calendar == "exchange" else "Microsoft 365"
-        say(f"Starting practice servers for Salesforce, HubSpot and {door}, and founding a company in them ...")
-        office = stack.enter_context(_office(folder, seed, CALENDARS[calendar]))
+        say(f"Starting practice servers for Salesforce, HubSpot and {DOORS[calendar]}, and founding a company in "
+            "them ...")
+        office = stack.enter_context(_office(folder, seed, calendar))
         if prefect:
             from sidefeed.cli.server import LocalServer
 
@@ -109,52 +105,37 @@ def _office(folder: Path, seed: int, calendar: str) -> Iterator[Office]:
     with ExitStack() as stack:
         salesforce = stack.enter_context(SalesforceServer(tls=True))
         hubspot, exchange = stack.enter_context(HubSpotServer()), stack.enter_context(ExchangeServer())
-        graph = stack.enter_context(GraphServer(exchange=exchange)) if calendar == "microsoft365" else None
         founded = company.found(salesforce, hubspot, exchange, seed=seed)
-        yield Office(folder, salesforce, hubspot, exchange, founded, graph)
+        place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sidefeed-calendars-")))
+        yield Office(folder, salesforce, hubspot, stack.enter_context(opened(calendar, exchange, place)), founded)
 
 
 class Office:
     """The practice servers, the project that links them, and plain clients to look for oneself."""
 
     def __init__(
-        self, folder: Path, salesforce: SalesforceServer, hubspot: HubSpotServer, exchange: ExchangeServer,
-        founded: company.Company, graph: GraphServer | None = None,
+        self, folder: Path, salesforce: SalesforceServer, hubspot: HubSpotServer, door: Door, founded: company.Company,
     ) -> None:
         self.folder = folder
-        self.salesforce, self.hubspot, self.exchange = salesforce, hubspot, exchange
+        self.salesforce, self.hubspot, self.door = salesforce, hubspot, door
         self.founded = founded
         self.server: Any = None
-        self.servers: dict[str, PracticeServer] = {
-            "salesforce": salesforce, "hubspot": hubspot,
-            **({"exchange": exchange} if graph is None else {"microsoft365": graph})}
-        self.calls: dict[str, dict[str, int]] = {name: {"used": 0, "minimum": 0} for name in self.servers}
-        sf, hs, ex = salesforce.connection_info(), hubspot.connection_info(), exchange.connection_info()
+        self.counters: dict[str, Callable[[], int]] = {
+            "salesforce": lambda: salesforce.counters.calls, "hubspot": lambda: hubspot.counters.calls,
+            door.system: door.calls}
+        self.calls: dict[str, dict[str, int]] = {name: {"used": 0, "minimum": 0} for name in self.counters}
+        sf, hs = salesforce.connection_info(), hubspot.connection_info()
         self.token = hs["access_token"]
         self.session = sf["session_id"]
-        self.mailboxes = {box["address"]: box["password"] for box in ex["mailboxes"]}
-        self.ews = ex["ews"]
         write_project(folder, force=True, settings=settings_text({
             "salesforce": {"auth": "session", "instance_url": salesforce.url, "session_id": self.session,
                            "ca_file": str(salesforce.ca_file)},
             "hubspot": {"access_token": self.token, "host": hubspot.url},
-            **self._calendar_settings(graph),
+            door.system: door.settings(),
         }, people=_people(), workspace="workspace.db", mappings="mappings"))
         with self.project() as project:
             for name in company.KEY_OBJECTS:
                 prepare(project.mappings(), name, project.connector(name), apply=True)
-
-    def _calendar_settings(self, graph: GraphServer | None) -> dict[str, dict[str, Any]]:
-        """The door to the mailboxes, in the settings: the one difference between Exchange and Microsoft 365."""
-        if graph is None:
-            logins = {address: {"username": address, "password": password}
-                      for address, password in self.mailboxes.items()}
-            return {"exchange": {"endpoint": self.ews, "auth": "basic", "access": "own", "mailboxes": list(logins),
-                                 "credentials": logins}}
-        info = graph.connection_info()
-        return {"microsoft365": {"tenant_id": info["tenant_id"], "client_id": info["client_id"],
-                                 "client_secret": info["client_secret"], "login_base": info["login"],
-                                 "graph_base": info["graph"], "mailboxes": list(self.mailboxes)}}
 
     @contextmanager
     def project(self) -> Iterator[Project]:
@@ -183,7 +164,7 @@ class Office:
         return report
 
     def _counted(self) -> dict[str, int]:
-        return {name: server.counters.calls for name, server in self.servers.items()}
+        return {name: counted() for name, counted in self.counters.items()}
 
     # -- looking for oneself, with the plain libraries ----------------------------------------------------------
 
@@ -201,17 +182,6 @@ class Office:
 
         return HubSpot(access_token=self.token, host=self.hubspot.url)
 
-    def outlook(self, address: str) -> Any:
-        """A rep's mailbox through exchangelib, as Outlook would open it."""
-        from exchangelib import BASIC, Account, Configuration, Credentials, EWSTimeZone, Version
-        from exchangelib.version import EXCHANGE_2019
-
-        configuration = Configuration(
-            service_endpoint=self.ews, auth_type=BASIC, version=Version(build=EXCHANGE_2019),
-            credentials=Credentials(address, self.mailboxes[address]))
-        return Account(address, config=configuration, autodiscover=False,
-                       default_timezone=EWSTimeZone("Europe/Berlin"))
-
     def opportunities(self) -> dict[str, dict[str, Any]]:
         found = self.sf().query_all("SELECT Id, Name, Amount, CloseDate, StageName, NextStep FROM Opportunity")
         return {row["Id"]: row for row in found["records"]}
@@ -228,8 +198,7 @@ class Office:
             "hubspot": {"companies": len(hs.crm.companies.get_all()), "contacts": len(hs.crm.contacts.get_all()),
                         "deals": len(hs.crm.deals.get_all()),
                         "meetings": len(hs.crm.objects.meetings.basic_api.get_page(limit=100).results)},
-            "exchange": {"mailboxes": len(self.mailboxes), "events": sum(
-                len(self.exchange.call(self.exchange.items, address)) for address in self.mailboxes)},
+            self.door.system: {"mailboxes": self.door.mailboxes(), "events": self.door.items()},
         }
 
 
@@ -264,7 +233,7 @@ class Day:
         for number, (name, step) in enumerate((
             ("first contact", self.first_contact),
             ("a deal moves in the workspace", self.workspace_edit),
-            ("a customer meeting in Outlook", self.meeting),
+            ("a customer meeting in the calendar", self.meeting),
             ("two fields of one deal change in two systems", self.split_edit),
             ("one amount changes in both", self.dispute),
             ("a deletion and a hostile name", self.deletion_and_hostility),
@@ -295,8 +264,8 @@ class Day:
         return len((in_sf ^ in_hs) - two_names)
 
     def _mailed(self) -> int:
-        """Messages sent beyond those that a rep's own Outlook sent."""
-        return len(self.office.exchange.call(self.office.exchange.outbox)) - self.own_mail
+        """Messages sent beyond those that a rep's own calendar program sent."""
+        return self.office.door.mailed() - self.own_mail
 
     def _duplicates(self) -> int:
         """More than one live object for one of our keys, or for one deal name, in either CRM."""
@@ -388,9 +357,9 @@ class Day:
         office = self.office
         subject = "Contract walk-through"
         start = (datetime.now(UTC) + timedelta(days=1)).replace(hour=13, minute=0, second=0, microsecond=0)
-        self.say("   Ann invites a customer in Outlook, and blocks half an hour for the dentist.")
-        self._holds_meeting("ann.lee@brightwater.example", subject, start, self.story["customer"]["email"])
-        self.own_mail = len(office.exchange.call(office.exchange.outbox))
+        self.say("   Ann invites a customer in her calendar, and blocks half an hour for the dentist.")
+        office.door.holds_meeting("ann.lee@brightwater.example", subject, start, self.story["customer"]["email"])
+        self.own_mail = office.door.mailed()
         office.sync()
         events = office.sf().query_all("SELECT Id, Subject, WhatId, WhoId, StartDateTime FROM Event")["records"]
         meetings = office.hs().crm.objects.meetings.basic_api.get_page(
@@ -412,22 +381,6 @@ class Day:
                  "HubSpot meetings": len(found), "on the HubSpot deal": deal,
                  "private or internal": sum(word in subject for subject in subjects for word in words),
                  "mailed": self._mailed()})
-
-    def _holds_meeting(self, rep: str, subject: str, start: datetime, guest: str) -> None:
-        """A rep invites a customer in Outlook, which mails the customer, and blocks time for something private."""
-        from exchangelib import Attendee, CalendarItem, EWSDateTime, EWSTimeZone, Mailbox
-        from exchangelib.items import SEND_TO_ALL_AND_SAVE_COPY, SEND_TO_NONE
-
-        account = self.office.outlook(rep)
-        zone = EWSTimeZone("Europe/Berlin")
-        begins = EWSDateTime.from_datetime(start).astimezone(zone)
-        CalendarItem(account=account, folder=account.calendar, subject=subject, start=begins,
-                     end=begins + timedelta(hours=1), required_attendees=[Attendee(
-                         mailbox=Mailbox(email_address=guest), response_type="Unknown")],
-                     ).save(send_meeting_invitations=SEND_TO_ALL_AND_SAVE_COPY)
-        CalendarItem(account=account, folder=account.calendar, subject="Back at the dentist", start=begins,
-                     end=begins + timedelta(minutes=30), sensitivity="Private",
-                     ).save(send_meeting_invitations=SEND_TO_NONE)
 
     # -- 4 ------------------------------------------------------------------------------------------------------
 

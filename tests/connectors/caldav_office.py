@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -18,6 +15,7 @@ import icalendar
 import vobject
 
 from connectors.caldav import CalDavConnector
+from sandbox.radicale import Radicale
 from sidefeed.connector import Stream
 
 ANN, BOB = "ann@practice.example", "bob@practice.example"
@@ -30,36 +28,9 @@ MEETING_FIELDS = (
 
 @contextmanager
 def radicale(folder: Path) -> Iterator[str]:
-    """The URL of a Radicale that keeps its files in a folder; ended by its process id."""
-    port = free_port()
-    config = folder / "radicale.conf"
-    config.write_text(
-        f"[server]\nhosts = 127.0.0.1:{port}\n[auth]\ntype = none\n[rights]\ntype = owner_only\n"
-        f"[storage]\nfilesystem_folder = {folder / 'collections'}\n[logging]\nlevel = error\n")
-    process = subprocess.Popen([sys.executable, "-m", "radicale", "--config", str(config)],
-                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    url = f"http://127.0.0.1:{port}"
-    try:
-        for _attempt in range(200):
-            try:
-                httpx.get(f"{url}/.web/", timeout=5)
-                break
-            except httpx.HTTPError:
-                if process.poll() is not None:
-                    raise RuntimeError("Radicale did not start") from None
-                time.sleep(0.05)
-        yield url
-    finally:
-        process.terminate()
-        process.wait(10)
-
-
-def free_port() -> int:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """The URL of a Radicale that keeps its files in a folder and takes every login."""
+    with Radicale(folder) as server:
+        yield server.url
 
 
 class Proxy:

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.connectors.caldav_office import ANN, CalendarKit, ContactsKit, Office, calendar, event, free_port
+from sandbox.radicale import free_port
+from tests.connectors.caldav_office import ANN, CalendarKit, ContactsKit, Office, calendar, event
 from tests.connectors.contract import ConnectorContract, Kit, read, state_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(shutil.which("xandikos") is None, reason="Xandikos is not installed")]
