@@ -33,6 +33,7 @@ UNLABELLED = {
     ("calls", "contacts"): 194, ("calls", "companies"): 182, ("calls", "deals"): 206,
     ("emails", "contacts"): 198, ("emails", "companies"): 186, ("emails", "deals"): 210,
     ("notes", "contacts"): 202, ("notes", "companies"): 190, ("notes", "deals"): 214,
+    ("line_items", "deals"): 20,
 }
 PRIMARY = {("contacts", "companies"): 1, ("deals", "companies"): 5}
 """A contact and a deal have at most one primary company."""

@@ -83,8 +83,9 @@ def write_project(folder: Path, *, settings: str = SETTINGS, force: bool = False
     for source in sorted(files("mappings").iterdir(), key=lambda one: one.name):
         if source.name.endswith((".yaml", ".json")):
             wanted[folder / "mappings" / source.name] = source.read_text(encoding="utf-8")
-    for source in sorted((files("mappings") / "tests").iterdir(), key=lambda one: one.name):
-        wanted[folder / "mappings" / "tests" / source.name] = source.read_text(encoding="utf-8")
+    for part in ("tests", "line_items"):
+        for source in sorted((files("mappings") / part).iterdir(), key=lambda one: one.name):
+            wanted[folder / "mappings" / part / source.name] = source.read_text(encoding="utf-8")
     deployments = files("flows") / "deployments.yaml"
     if deployments.is_file():
         wanted[folder / "prefect.yaml"] = deployments.read_text(encoding="utf-8")

@@ -366,6 +366,9 @@ def _yaml(yaml: Any) -> Any:
     yaml.indent(mapping=2, sequence=4, offset=2)
     yaml.width = 4096
     yaml.preserve_quotes = True
+    # A blank is written out as people write it in these files: what nobody touched stays as it is.
+    yaml.representer.add_representer(type(None), lambda representer, _blank: representer.represent_scalar(
+        "tag:yaml.org,2002:null", "null"))
     return yaml
 
 

@@ -63,6 +63,27 @@ def test_every_object_that_is_created_has_a_golden_create(mapping: Mapping) -> N
     assert created >= {f"{om.system} {om.object}" for om in mapping.objects if om.creates}
 
 
+def test_every_field_of_the_default_mappings_is_in_a_golden_test_in_each_direction(mapping: Mapping) -> None:
+    read: dict[str, set[str]] = {}
+    written: dict[tuple[str, str], set[str]] = {}
+    for case in (each.case for each in GOLDENS):
+        if case.given:
+            read.setdefault(f"{case.given.system} {case.given.object}", set()).update(case.given.record)
+        for name, told in case.writes.items():
+            for op in ("create", "update"):
+                if isinstance(raw := getattr(told, op), dict):
+                    written.setdefault((name, op), set()).update(raw)
+    missing = []
+    for om in mapping.objects:
+        name = f"{om.system} {om.object}"
+        reads = {raw for each in om.fields if each.reads for raw in each.lens.raw}
+        writes = {raw for each in om.fields if each.writes and not om.readonly for raw in each.lens.raw}
+        missing += [f"{name} read {raw}" for raw in sorted(reads - read.get(name, set()))]
+        missing += [f"{name} {op} {raw}" for op in ("create", "update") if op == "update" or om.creates
+                    for raw in sorted(writes - written.get((name, op), set()))]
+    assert missing == []
+
+
 @pytest.fixture
 def tested(small: Callable[..., Mapping], tmp_path: Path) -> Callable[[str], list[golden.Outcome]]:
     def run(tests: str) -> list[golden.Outcome]:
