@@ -99,6 +99,7 @@ class _Write:
     values: Mapping[str, Any]
     known: Mapping[str, list[int]]
     before: Mapping[str, Any]
+    external_id: str | None
 
 
 @dataclass(slots=True)
@@ -226,12 +227,22 @@ class _Undo:
                 self._leave(state, "", f"{system} {object} is not mapped any more")
             elif state.merged_into is not None or link.state == "detached":
                 self._leave(state, "", "it was merged into another record: a merge cannot be taken apart")
+            elif write.op != "delete" and link.state == "live" and not self._is_that_object(write, link):
+                self._leave(state, "", f"{object} {write.external_id} is not in {system} any more; {link.external_id}, "
+                                       f"which stands for it now, is another one")
             elif write.op in ("create", "restore"):
                 self._retract(state, link, write)
             elif write.op == "delete":
                 self._make_again(state, link, write)
             else:
                 self._unwrite(state, link, om, write, images.get(state.id, {}))
+
+    def _is_that_object(self, write: _Write, link: Link) -> bool:
+        """Whether a record is still linked with the object that the run wrote to, or with what that was merged into."""
+        if write.external_id in (None, link.external_id):
+            return True
+        known = self.tx.known_as(write.system, write.object, [str(write.external_id)]).get(str(write.external_id))
+        return write.op == "update" and known is not None and known[1] == "alias"
 
     def _retract(self, state: RecordState, link: Link, write: _Write) -> None:
         if self.only is not None or link.state != "live":
@@ -403,7 +414,9 @@ def _folded(intents: Iterable[Mapping[str, Any]]) -> list[_Write]:
     for intent in intents:
         key = intent["system"], intent["object"], intent["record"]
         payload = intent["payload"]
-        one = _Write(*key, intent["op"], intent["rev"], payload["values"], payload["known"], intent["before"] or {})
+        external_id = (intent["outcome"] or {}).get("external_id") or intent["external_id"]
+        one = _Write(*key, intent["op"], intent["rev"], payload["values"], payload["known"], intent["before"] or {},
+                     external_id)
         if (first := found.get(key)) is not None:
             one = replace(
                 one, op=first.op if one.op == "update" else one.op, rev=first.rev,

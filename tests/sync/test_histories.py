@@ -733,3 +733,22 @@ def test_an_old_copy_restored_beside_the_one_that_replaced_it_is_listed_and_move
         assert sorted(live) == ["aD0001", *(["aD0002"] if then == "edited" else []), "aD0003"]
     finally:
         told.teardown()
+
+
+def test_undoing_a_run_again_leaves_an_older_copy_that_a_person_restored_meanwhile() -> None:
+    """A seed of the histories: the copy stood for the deal by then, and was deleted in place of what the run had made."""
+    told = UndoHistories()
+    try:
+        told.an_office_at_work(synced=True)
+        told.undo_an_earlier_run(back=2)
+        told.sync()
+        told.undo_an_earlier_run(back=2)
+        told.undo_an_earlier_run(back=1)
+        told.sync()
+        told.undo_an_earlier_run(back=2)
+        told.sync()
+        told.person_restores(pick=5, system="b")
+        told.undo_an_earlier_run(back=2)
+        told.undo_an_earlier_run(back=3)
+    finally:
+        told.teardown()
