@@ -29,6 +29,7 @@ from sidefeed.sync.absorb import absorb
 from sidefeed.sync.apply import apply
 from sidefeed.sync.approval import parked
 from sidefeed.sync.budget import Budget, Meter
+from sidefeed.sync.bulk import rarely_collecting
 from sidefeed.sync.capture import Progress, capture, missing_ids, swept
 from sidefeed.sync.flips import park
 from sidefeed.sync.guard import (
@@ -190,7 +191,7 @@ class Engine:
         state = "failed"
         trips: list[dict[str, Any]] = []
         try:
-            with ExitStack() as leases:
+            with rarely_collecting(), ExitStack() as leases:
                 self.held = [f"sync:{name}" if self.shard is None else self.shard.lease(name) for name in names]
                 for lease in self.held:
                     leases.enter_context(self.store.lease(lease, run))

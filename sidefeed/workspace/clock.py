@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -25,9 +24,10 @@ def utc_instant(text: str) -> datetime:
 
 def new_record_id(now: datetime) -> str:
     """A UUIDv7 (RFC 9562): sorts by creation time, unique without coordination."""
-    milliseconds = int(now.timestamp() * 1000)
-    bits = milliseconds << 80 | 0x7 << 76 | secrets.randbits(12) << 64 | 0b10 << 62 | secrets.randbits(62)
-    return str(uuid.UUID(int=bits))
+    noise = secrets.randbits(74)
+    tail = 0x7 << 76 | noise >> 62 << 64 | 0b10 << 62 | noise & (1 << 62) - 1
+    text = f"{int(now.timestamp() * 1000):012x}{tail:020x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 class HybridClock:

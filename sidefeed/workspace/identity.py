@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from sidefeed.workspace import tables as t
-from sidefeed.workspace.database import chunks
+from sidefeed.workspace.database import any_of, chunks
 from sidefeed.workspace.model import Link
 from sidefeed.workspace.unit import Unit
 
@@ -24,7 +24,7 @@ class Identity(Unit):
         for chunk in chunks([id for id in set(external_ids) if id not in found]):
             rows = self.connection.execute(
                 sa.select(t.remote.c.external_id, t.remote.c.record, t.remote.c.role)
-                .where(t.remote.c.system == system, t.remote.c.object == object, t.remote.c.external_id.in_(chunk)))
+                .where(t.remote.c.system == system, t.remote.c.object == object, any_of(t.remote.c.external_id, chunk)))
             found.update({id: (record, role) for id, record, role in rows})
         return found
 
@@ -47,7 +47,7 @@ class Identity(Unit):
             # Naming the objects lets the primary key answer; without them every id of the system would be looked at.
             rows = self.connection.execute(
                 sa.select(t.remote.c.external_id, t.remote.c.record).where(
-                    t.remote.c.system == system, t.remote.c.object.in_(objects), t.remote.c.external_id.in_(chunk),
+                    t.remote.c.system == system, t.remote.c.object.in_(objects), any_of(t.remote.c.external_id, chunk),
                     t.remote.c.entity == entity))
             for row in rows:
                 found[row.external_id] = row.record
@@ -68,7 +68,7 @@ class Identity(Unit):
         for chunk in chunks([id for id in set(records) if id not in found]):
             rows = self.connection.execute(
                 sa.select(t.link.c.record, t.link.c.external_id)
-                .where(t.link.c.system == system, t.link.c.state == "live", t.link.c.record.in_(chunk)))
+                .where(t.link.c.system == system, t.link.c.state == "live", any_of(t.link.c.record, chunk)))
             found.update({record: external for record, external in rows if external})
         return found
 
@@ -92,7 +92,7 @@ class Identity(Unit):
         for chunk in chunks(records):
             for row in self.connection.execute(
                 sa.select(t.remote.c.record, t.remote.c.system, t.remote.c.object, t.remote.c.external_id)
-                .where(t.remote.c.record.in_(chunk), t.remote.c.role == "primary")
+                .where(any_of(t.remote.c.record, chunk), t.remote.c.role == "primary")
                 .order_by(t.remote.c.system, t.remote.c.object, t.remote.c.external_id)
             ):
                 found.setdefault(row.record, f"{row.system} {row.object} {row.external_id}")
@@ -104,9 +104,9 @@ class Identity(Unit):
         """Links of one feed by record."""
         found = {record: self._links[(system, object, record)] for record in records
                  if (system, object, record) in self._links}
-        for chunk in chunks([record for record in set(records) if record not in found]):
+        for chunk in chunks([record for record in set(records) - self._new if record not in found]):
             for row in self.connection.execute(sa.select(t.link).where(
-                    t.link.c.system == system, t.link.c.object == object, t.link.c.record.in_(chunk))).mappings():
+                    t.link.c.system == system, t.link.c.object == object, any_of(t.link.c.record, chunk))).mappings():
                 found[row["record"]] = _link(row)
         return found
 
@@ -120,7 +120,7 @@ class Identity(Unit):
         found: dict[str, bytes] = {}
         for chunk in chunks(external_ids):
             for row in self.connection.execute(sa.select(t.link.c.external_id, t.link.c.digest).where(
-                    t.link.c.system == system, t.link.c.object == object, t.link.c.external_id.in_(chunk),
+                    t.link.c.system == system, t.link.c.object == object, any_of(t.link.c.external_id, chunk),
                     t.link.c.state == "live", t.link.c.digest.is_not(None), t.link.c.sent.is_(None))):
                 found[row.external_id] = row.digest
         return found
@@ -155,7 +155,7 @@ class Identity(Unit):
         """Every link of these records, in every system."""
         self._flush_links()
         return [_link(row) for chunk in chunks(records) for row in self.connection.execute(
-            sa.select(t.link).where(t.link.c.record.in_(chunk))).mappings()]
+            sa.select(t.link).where(any_of(t.link.c.record, chunk))).mappings()]
 
     def save_link(self, link: Link) -> None:
         self._links[(link.system, link.object, link.record)] = link
@@ -164,9 +164,9 @@ class Identity(Unit):
         """The raw image each linked object was last seen to hold."""
         found = {record: self._images[(system, object, record)] for record in records
                  if (system, object, record) in self._images}
-        for chunk in chunks([record for record in set(records) if record not in found]):
+        for chunk in chunks([record for record in set(records) - self._new if record not in found]):
             for row in self.connection.execute(sa.select(t.base.c.record, t.base.c.image).where(
-                    t.base.c.system == system, t.base.c.object == object, t.base.c.record.in_(chunk))):
+                    t.base.c.system == system, t.base.c.object == object, any_of(t.base.c.record, chunk))):
                 found[row.record] = row.image
         return found
 
@@ -174,6 +174,7 @@ class Identity(Unit):
         self._images[(system, object, record)] = dict(image)
 
     def _flush_links(self) -> None:
+        self._new.clear()
         if self._links:
             self.upsert(t.link, [{
                 "system": link.system, "object": link.object, "record": link.record, "entity": link.entity,

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from sidefeed.workspace import tables as t
 from sidefeed.workspace.clock import utc_text
-from sidefeed.workspace.database import chunks
+from sidefeed.workspace.database import any_of, chunks
 from sidefeed.workspace.model import Cursor, InboxItem
 from sidefeed.workspace.unit import Unit
 
@@ -67,7 +67,7 @@ class Inbox(Unit):
         for chunk in chunks(ids):
             for row in self.connection.execute(sa.select(t.inbox).where(
                     t.inbox.c.system == system, t.inbox.c.object == object,
-                    t.inbox.c.external_id.in_(chunk))).mappings():
+                    any_of(t.inbox.c.external_id, chunk))).mappings():
                 rows[row["external_id"]] = InboxItem(system, object, row["external_id"], row["payload"],
                                                      row["attempts"], row["waiting_for"])
         return [rows[id] for id in ids if id in rows]
@@ -81,7 +81,7 @@ class Inbox(Unit):
     def drop_inbox(self, system: str, object: str, ids: Collection[str]) -> None:
         for chunk in chunks(ids):
             self.connection.execute(t.inbox.delete().where(
-                t.inbox.c.system == system, t.inbox.c.object == object, t.inbox.c.external_id.in_(chunk)))
+                t.inbox.c.system == system, t.inbox.c.object == object, any_of(t.inbox.c.external_id, chunk)))
 
     def postpone(
         self, system: str, object: str, external_id: str, *, until: datetime | None, waiting_for: str,
@@ -98,7 +98,7 @@ class Inbox(Unit):
         """Let parked inbox items be tried again at once."""
         for chunk in chunks(external_ids):
             self.connection.execute(t.inbox.update().where(
-                t.inbox.c.system == system, t.inbox.c.object == object, t.inbox.c.external_id.in_(chunk),
+                t.inbox.c.system == system, t.inbox.c.object == object, any_of(t.inbox.c.external_id, chunk),
             ).values(not_before=None))
 
     def needed(self, system: str, object: str) -> dict[str, list[str]]:
@@ -114,7 +114,7 @@ class Inbox(Unit):
         """What the inbox told of these objects is older than a write of ours: they must be read by id."""
         for chunk in chunks(external_ids):
             self.connection.execute(t.inbox.update().where(
-                t.inbox.c.system == system, t.inbox.c.object == object, t.inbox.c.external_id.in_(chunk),
+                t.inbox.c.system == system, t.inbox.c.object == object, any_of(t.inbox.c.external_id, chunk),
             ).values(payload=None, state=None, stamp=None))
 
     # -- questions ----------------------------------------------------------------------------------------------
@@ -131,7 +131,7 @@ class Inbox(Unit):
         for chunk in chunks(external_ids):
             for row in self.connection.execute(sa.select(t.question.c.external_id, t.question.c.answer).where(
                     t.question.c.system == system, t.question.c.object == object,
-                    t.question.c.external_id.in_(chunk), t.question.c.answer.is_not(None))):
+                    any_of(t.question.c.external_id, chunk), t.question.c.answer.is_not(None))):
                 found[row.external_id] = row.answer
         return found
 

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from sidefeed.workspace import tables as t
 from sidefeed.workspace.clock import new_record_id, utc_text
-from sidefeed.workspace.database import chunks
+from sidefeed.workspace.database import any_of, chunks
 from sidefeed.workspace.merge import Change, Head, RecordState, apply, replay
 from sidefeed.workspace.model import ClockAhead, Draft
 from sidefeed.workspace.records import Records
@@ -27,7 +27,9 @@ class Log(Records):
         return self.connection.execute(sa.select(sa.func.max(t.change.c.rev))).scalar() or 0
 
     def new_id(self) -> str:
-        return new_record_id(self.store.now())
+        id = new_record_id(self.store.now())
+        self._new.add(id)
+        return id
 
     def append(self, drafts: Sequence[Draft]) -> list[Change]:
         """Append changes in order and apply each to its record. Raises ClockAhead and appends none of them when one
@@ -54,7 +56,8 @@ class Log(Records):
             states[draft.record] = state
             self._rev += 1
             self._seq += 1
-            base = {name: tuple(draft.base.get(name, state.heads_of(name))) for name in draft.fields}
+            base = {name: tuple(known) if (known := draft.base.get(name)) is not None else state.heads_of(name)
+                    for name in draft.fields}
             change = Change(self._rev, clock.stamp(), utc_text(draft.at or now), draft.actor, draft.source,
                             draft.entity, draft.record, dict(draft.fields), base, draft.reason)
             apply(state, change, full.get(draft.record))
@@ -110,7 +113,7 @@ class Log(Records):
     def _changes_by_rev(self, revs: Collection[int]) -> dict[int, Any]:
         found: dict[int, Any] = {row["rev"]: row for row in self._changes if row["rev"] in revs}
         for chunk in chunks([rev for rev in revs if rev not in found]):
-            for row in self.connection.execute(sa.select(t.change).where(t.change.c.rev.in_(chunk))).mappings():
+            for row in self.connection.execute(sa.select(t.change).where(any_of(t.change.c.rev, chunk))).mappings():
                 found[row["rev"]] = row
         return found
 
@@ -129,7 +132,7 @@ class Log(Records):
         found: dict[str, list[Change]] = {record: [] for record in records}
         for chunk in chunks(records):
             for row in self.connection.execute(
-                    sa.select(t.change).where(t.change.c.record.in_(chunk)).order_by(t.change.c.rev)).mappings():
+                    sa.select(t.change).where(any_of(t.change.c.record, chunk)).order_by(t.change.c.rev)).mappings():
                 found[row["record"]].append(_change(row))
         for pending in self._changes:
             if pending["record"] in found:
@@ -155,7 +158,7 @@ class Log(Records):
         found: set[str] = set()
         for chunk in chunks(revs):
             found.update(run for run in self.connection.execute(
-                sa.select(t.change.c.run).where(t.change.c.rev.in_(chunk)).distinct()).scalars() if run)
+                sa.select(t.change.c.run).where(any_of(t.change.c.rev, chunk)).distinct()).scalars() if run)
         return sorted(found)
 
     def changes_since(self, rev: int) -> Iterator[Change]:

@@ -84,7 +84,8 @@ def apply(state: RecordState, change: Change, heads_now: Mapping[str, list[Head]
         seen = change.base.get(name, ())
         current = state.conflicts.get(name)
         if current is None:
-            if all(rev in seen for rev in state.heads.get(name, ())):
+            held = state.heads.get(name)
+            if not held or all(rev in seen for rev in held):
                 state.heads[name] = [change.rev]
                 state.values[name] = value
                 continue

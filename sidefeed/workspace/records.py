@@ -8,16 +8,16 @@ from typing import Any
 import sqlalchemy as sa
 
 from sidefeed.workspace import tables as t
-from sidefeed.workspace.database import chunks, execute_many
+from sidefeed.workspace.database import any_of, chunks, execute_many
 from sidefeed.workspace.merge import Head, RecordState
 from sidefeed.workspace.unit import Unit
 
 
 class Records(Unit):
     def records(self, ids: Collection[str]) -> dict[str, RecordState]:
-        missing = {id for id in ids if id not in self._records}
+        missing = {id for id in ids if id not in self._records and id not in self._new}
         for chunk in chunks(missing):
-            for row in self.connection.execute(sa.select(t.record).where(t.record.c.id.in_(chunk))).mappings():
+            for row in self.connection.execute(sa.select(t.record).where(any_of(t.record.c.id, chunk))).mappings():
                 self._records[row["id"]] = record_state(row)
         return {id: self._records[id] for id in ids if id in self._records}
 
@@ -64,7 +64,7 @@ class Records(Unit):
         for chunk in chunks(set(keys)):
             for key, record in self.connection.execute(
                 sa.select(t.natural_key.c.key, t.natural_key.c.record)
-                .where(t.natural_key.c.entity == entity, t.natural_key.c.key.in_(chunk))
+                .where(t.natural_key.c.entity == entity, any_of(t.natural_key.c.key, chunk))
                 .order_by(t.natural_key.c.record)
             ):
                 found.setdefault(key, []).append(record)
@@ -93,7 +93,7 @@ class Records(Unit):
             "deleted": state.deleted, "merged_into": state.merged_into,
         } for state in states])
         for chunk in chunks(self._dirty):
-            self.connection.execute(t.natural_key.delete().where(t.natural_key.c.record.in_(chunk)))
+            self.connection.execute(t.natural_key.delete().where(any_of(t.natural_key.c.record, chunk)))
         keys = [{"entity": state.entity, "key": key, "record": state.id} for state in states
                 if not state.deleted and state.merged_into is None
                 for key in dict.fromkeys(self.store.natural_keys(state.entity, state.values))]

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from sidefeed.workspace import tables as t
 from sidefeed.workspace.clock import utc_text
-from sidefeed.workspace.database import chunks
+from sidefeed.workspace.database import any_of, chunks
 from sidefeed.workspace.identity import Identity
 
 RELEASED = ""
@@ -24,7 +24,7 @@ class Refusals(Identity):
         for chunk in chunks(records):
             for row in self.connection.execute(
                 sa.select(t.refusal.c.record, t.refusal.c.field, t.refusal.c.digest).where(
-                    t.refusal.c.system == system, t.refusal.c.object == object, t.refusal.c.record.in_(chunk))):
+                    t.refusal.c.system == system, t.refusal.c.object == object, any_of(t.refusal.c.record, chunk))):
                 found.setdefault(row.record, {})[row.field] = row.digest
         return found
 
@@ -70,7 +70,7 @@ class Refusals(Identity):
         """Forget released refusals of records that turned out to have nothing left to write."""
         for chunk in chunks(records):
             self.connection.execute(t.refusal.delete().where(
-                t.refusal.c.system == system, t.refusal.c.object == object, t.refusal.c.record.in_(chunk),
+                t.refusal.c.system == system, t.refusal.c.object == object, any_of(t.refusal.c.record, chunk),
                 t.refusal.c.digest == RELEASED))
 
     def forgive(self, system: str, object: str, record: str, fields: Collection[str] | None = None) -> None:

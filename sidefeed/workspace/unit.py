@@ -28,6 +28,8 @@ class Unit:
         self._links: dict[tuple[str, str, str], Link] = {}
         self._images: dict[tuple[str, str, str], Any] = {}
         self._remotes: dict[tuple[str, str, str], dict[str, Any]] = {}
+        self._new: set[str] = set()
+        """Record ids made here: nothing stored can be of them, so it need not be looked for."""
         self._rev: int | None = None
         self._seq = 0
 
