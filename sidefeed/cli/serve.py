@@ -78,7 +78,7 @@ def _serve(
         store, project.mappings(), people, hosts=[*LOOPBACK, *filter(None, [urlsplit(web.url).hostname])],
         secure=web.url.startswith("https:"), cookie=f"sidefeed-{listening.getsockname()[1]}", provider=provider,
         calendar=calendar_of(project.settings.forecast), files=Files(project.mapping_folder, project.mappings),
-        systems=project.systems)
+        systems=project.systems, currency=project.settings.forecast.currency, zone=project.settings.timezone)
     token = _invite(project, store, person)
     at = web.url or at
     _print(at, token, json=json)

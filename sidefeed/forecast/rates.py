@@ -15,7 +15,7 @@ rounded once, for each deal, to the currency's own decimals; so the deals of a t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
@@ -103,12 +103,14 @@ class Rates:
 
     def problems(self) -> list[str]:
         """What could not be converted, for the person who must act."""
-        return [f"no {kind} rate from {currency} into {self.into}: {len(deals)} deals stay in {currency}, beside the "
-                f"total. Enter one with `sidefeed forecast rates`." if currency != NO_CURRENCY else
-                f"{len(deals)} deals name no currency and stay beside the total. Set default_currency in the mapping, "
-                f"or fill it in." for (currency, kind), deals in sorted(self.missing.items())] + [
-                f"the bank's rates known here end on {on}: {len(deals)} deals in {currency} closed since are shown at "
-                f"that rate. Install a newer CurrencyConverter, or enter dated rates."
+        return [f"no {kind} rate from {currency} into {self.into}: {_many(deals, 'stays', 'stay')} in {currency}, "
+                f"beside the total. Enter one with `sidefeed forecast rates`." if currency != NO_CURRENCY else
+                f"{_many(deals, 'names no currency and stays', 'name no currency and stay')} beside the total. Set "
+                f"default_currency in the mapping, or fill it in."
+                for (currency, kind), deals in sorted(self.missing.items())] + [
+                f"the bank's rates known here end on {on}: {_many(deals, 'in', 'in')} {currency} closed since "
+                f"{'is' if len(deals) == 1 else 'are'} shown at that rate. Install a newer CurrencyConverter, or enter "
+                f"dated rates."
                 for (currency, on), deals in sorted(self.late.items(), key=str)]
 
     def _look(self, kind: str, currency: str, on: date | None) -> Rate | None:
@@ -122,6 +124,10 @@ class Rates:
         if last is None or kind == "plan":
             return last
         return last._replace(kind="late") if on and last.day and last.day < on else None
+
+
+def _many(deals: Collection[Any], one: str, several: str) -> str:
+    return f"1 deal {one}" if len(deals) == 1 else f"{len(deals)} deals {several}"
 
 
 def rates(tx: Transaction, into: str, today: date, moment: datetime | None = None) -> Rates:

@@ -56,17 +56,18 @@ def create_app(
     store: Store, mappings: Mappings, people: Mapping[str, access.Person], *, hosts: Sequence[str] = LOOPBACK,
     secure: bool = False, cookie: str = "sidefeed", provider: Provider | None = None,
     calendar: Calendar | None = None, files: Files | None = None,
-    systems: Sequence[str] | None = None,
+    systems: Sequence[str] | None = None, currency: str = "", zone: str = "UTC",
 ) -> FastAPI:
     """The pages over one workspace.
 
     ``hosts`` are the names the server answers to (another name is refused, so that no foreign page can point its own
     name here); ``secure`` says that browsers reach it over https. With a ``provider`` people sign in
     there; without, by links that work once. ``calendar`` says how the company divides its years;
-    ``files`` where a decision may be made a rule; ``systems`` which ones the project connects to.
+    ``files`` where a decision may be made a rule; ``systems`` which ones the project connects to;
+    ``currency`` in which one to report (empty: each apart); ``zone`` where a day ends.
     """
     desk = Desk(store, mappings, people, secure=secure, cookie=cookie, calendar=calendar, files=files,
-                systems=systems)
+                systems=systems, currency=currency, zone=zone)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import parse_qsl, quote, urlencode
@@ -14,6 +14,7 @@ from fastapi import Depends, HTTPException, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from sidefeed.forecast.periods import Calendar
+from sidefeed.forecast.view import local_day
 from sidefeed.mapping import FieldSpec
 from sidefeed.mapping import Mapping as Mappings
 from sidefeed.web import wording
@@ -51,8 +52,11 @@ class Desk:
 
     def __init__(self, store: Store, mappings: Mappings, people: Mapping[str, Person], *, secure: bool = False,
                  cookie: str = "sidefeed", calendar: Calendar | None = None, files: Files | None = None,
-                 systems: Collection[str] | None = None) -> None:
+                 systems: Collection[str] | None = None, currency: str = "", zone: str = "UTC") -> None:
         self.store = store
+        self.currency = currency
+        """The reporting currency; empty keeps each currency apart."""
+        self.zone = zone
         self.files = files
         self._systems = systems
         self.people = dict(people)
@@ -109,6 +113,11 @@ class Visitor:
     @property
     def person(self) -> Person:
         return self.session.person
+
+    @property
+    def today(self) -> date:
+        """The day where the company is."""
+        return local_day(self.now, self.desk.zone)
 
     def sees(self, state: RecordState) -> bool:
         """Colleagues are known to everybody; what else there is, to those who see its owner's deals."""

@@ -13,7 +13,7 @@ from fastapi.responses import HTMLResponse
 from sidefeed.forecast.frames import EXACT, plain
 from sidefeed.forecast.history import end_of
 from sidefeed.forecast.moves import Explained, explain
-from sidefeed.web import charts, promises, trust
+from sidefeed.web import charts, promises, reported, trust
 from sidefeed.web.board import PATIENCE, Sides
 from sidefeed.web.desk import SignedIn, Visitor, url
 from sidefeed.web.sums import (
@@ -57,7 +57,25 @@ def forecast(visitor: SignedIn) -> HTMLResponse:
         systems=[{"system": name, "name": visitor.source(name)} for name in visitor.desk.board.systems],
         categories=CATEGORIES, since=SINCE, chosen=chosen(visitor), mix=_mix(total),
         told=told, adjusted=promises.adjusted(total.committed, told), entries=promises.entries(view),
-        may=promises.may(view))
+        may=promises.may(view), reporting=_reporting(view))
+
+
+def _reporting(view: View) -> dict[str, Any] | None:
+    """What the page says in the reporting currency; None where there is none, or nothing in another one."""
+    if not reported.wanted(view):
+        return None
+    found, fresh = reported.reported(view)
+    return {"found": found, "fresh": fresh}
+
+
+@router.get("/forecast/reported")
+def in_one_currency(visitor: SignedIn) -> HTMLResponse:
+    """A part of the page: the number in the reporting currency."""
+    view = view_of(visitor)
+    reporting = _reporting(view)
+    if reporting is None:
+        raise HTTPException(404, "Every deal is in one currency, or no reporting currency is named in sidefeed.toml.")
+    return visitor.render("parts/reported.html", view=view, reporting=reporting)
 
 
 def _mix(total: Sum) -> list[charts.Piece]:
@@ -222,7 +240,7 @@ def moves_of(view: View, start: datetime, patience: float = PATIENCE) -> tuple[E
 
 def start_of(view: View, chosen: str) -> tuple[datetime | None, str]:
     """The moment to compare with, and what to tell about it where it is not the one asked for."""
-    now = view.visitor.now
+    today, zone = view.visitor.today, view.visitor.desk.zone
     first = _first_reading(view)
     if first is None:
         return None, "No deal has been read yet, so there is nothing to compare with."
@@ -230,11 +248,11 @@ def start_of(view: View, chosen: str) -> tuple[datetime | None, str]:
     if chosen == "first":
         return first, ""
     if chosen == "quarter":
-        begins = view.visitor.desk.board.quarters.calendar.of(now.date(), "quarter").start
+        begins = view.visitor.desk.board.quarters.calendar.of(today, "quarter").start
         assert begins is not None
-        wanted = end_of(begins - timedelta(days=1))
+        wanted = end_of(begins - timedelta(days=1), zone)
     else:
-        wanted = end_of(now.date() - timedelta(days=days[chosen]))
+        wanted = end_of(today - timedelta(days=days[chosen]), zone)
     if wanted >= first:
         return wanted, ""
     return first, (f"Sidefeed has known these deals only since {first:%-d %b %Y, %H:%M} UTC, so this is the change "

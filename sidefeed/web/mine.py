@@ -62,10 +62,10 @@ def _choices(tx: Transaction, visitor: Visitor, one: Question) -> list[tuple[str
 
 def _why(visitor: Visitor, deal: Deal) -> list[str]:
     """What a deal's owner would want to look at."""
-    today = visitor.now.date().isoformat()
+    today = visitor.today.isoformat()
     return [said for said, holds in (
         ("in conflict", bool(deal.conflicts)), ("should have closed", bool(deal.close) and str(deal.close) < today),
-        ("closes soon", today <= str(deal.close or "9999") <= (visitor.now.date() + SOON).isoformat()),
+        ("closes soon", today <= str(deal.close or "9999") <= (visitor.today + SOON).isoformat()),
         ("no close date", not deal.close), ("no next step", not deal.next_step),
         ("no amount", deal.line.amount is None)) if holds]
 

@@ -70,7 +70,7 @@ def view_of(visitor: Visitor) -> View:
 
 
 def _report(visitor: Visitor) -> Report:
-    return Report(visitor.now.date(), ALL, led=visitor.desk.people, seen=visitor.owners)
+    return Report(visitor.today, ALL, zone=visitor.desk.zone, led=visitor.desk.people, seen=visitor.owners)
 
 
 def tree(found: Hierarchy, visitor: Visitor) -> Branch:
@@ -93,7 +93,7 @@ def shown(node: Branch) -> list[Branch]:
 
 
 def this_quarter(visitor: Visitor) -> str:
-    return visitor.desk.board.quarters.of(visitor.now.date())
+    return visitor.desk.board.quarters.of(visitor.today)
 
 
 def quarters(visitor: Visitor) -> list[str]:

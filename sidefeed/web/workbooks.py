@@ -44,8 +44,9 @@ def forecast(visitor: SignedIn) -> Response:
     with _ONE:
         sides, _fresh = visitor.desk.board.sides(visitor.snapshot, LONG)
         with visitor.desk.store.read() as tx:
-            found = forecast_in(tx, visitor.desk.mappings, view.report, None if sides is None else sides.frames)
-            everything = replace(view.report.scope(tx), measure="all")
+            report = replace(view.report, into=visitor.desk.currency)
+            found = forecast_in(tx, visitor.desk.mappings, report, None if sides is None else sides.frames)
+            everything = replace(report.scope(tx), measure="all")
         bridges = {} if sides is None else _bridges(view, sides)
         sheets = {**workbook.sheets(found), **workbook.bridge_sheets(bridges)}
         sheets["Deals"] = found.deals[[everything.counts(deal) for deal in deals_in(found.deals)]]

@@ -59,7 +59,7 @@ def test_without_a_rate_a_deal_stays_beside_the_total_and_is_named() -> None:
     assert found(Decimal(7), "RUB", OPEN) == ("RUB", Decimal(7))
     assert found(Decimal(7), "no currency", OPEN) == ("no currency", Decimal(7))
     assert [text.split(":")[0] for text in found.problems()] == [
-        "no plan rate from RUB into EUR", "1 deals name no currency and stay beside the total. Set default_currency in "
+        "no plan rate from RUB into EUR", "1 deal names no currency and stays beside the total. Set default_currency in "
         "the mapping, or fill it in."]
 
 

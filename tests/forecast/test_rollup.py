@@ -191,7 +191,7 @@ def test_both_currencies_are_shown_and_a_missing_rate_is_said(shop: Shop, mappin
     assert [(row["currency"], row["amount"], row["into"], row["converted"], row["rate_kind"])
             for row in found.rated.to_dict("records")] == [
         ("EUR", 50, "EUR", 50, "same"), ("USD", 100, "EUR", Decimal("90.00"), "plan"), ("XTS", 7, "XTS", 7, "none")]
-    assert found.problems[0].startswith("no plan rate from XTS into EUR: 1 deals stay in XTS")
+    assert found.problems[0].startswith("no plan rate from XTS into EUR: 1 deal stays in XTS")
 
 
 def test_what_makes_a_number_small_is_said(shop: Shop, mappings: Mapping) -> None:

@@ -6,20 +6,27 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from io import BytesIO
 from pathlib import Path
 
 import httpx
+import openpyxl
 import pytest
 
 import sidefeed.web
+from sidefeed.forecast import forecast, view
 from sidefeed.forecast.hierarchy import import_memberships
 from sidefeed.forecast.periods import Calendar
+from sidefeed.forecast.rates import import_rates
+from sidefeed.mapping import load
 from sidefeed.sync.look import LAST_CHECK
+from sidefeed.sync.match import natural_keys
 from sidefeed.workspace import Store
 from sidefeed.workspace.report import FLOW_RUN
 from tests.web.conftest import NOW, Company
-from tests.web.site import Site, Team, read, ready
+from tests.web.site import MAPPINGS, Site, Team, listed, read, ready
 from tests.web.test_access import PAGES
 
 STATIC = Path(sidefeed.web.__file__).parent / "static"
@@ -220,3 +227,50 @@ def test_the_files_of_others_are_what_their_authors_published() -> None:
     told = dict(re.findall(r"\| `([^`]+)` \|.*\| `([0-9a-f]{64})` \|", (STATIC / "VENDORED.md").read_text()))
     assert set(told) == {"htmx.min.js", "pico.min.css"}
     assert {name: hashlib.sha256((STATIC / name).read_bytes()).hexdigest() for name in told} == told
+
+
+# -- the reporting currency and the company's own day -----------------------------------------------------------------
+
+
+@pytest.fixture
+def abroad(tmp_path: Path) -> Iterator[Site]:
+    """A company near Tokyo that reports in euro and sells in three currencies, on the last evening (UTC) of a quarter."""
+    moment = datetime(2026, 9, 30, 20, tzinfo=UTC)
+    store = Store.open(tmp_path / "workspace.db", now=lambda: moment)
+    store.natural_keys = natural_keys(load(MAPPINGS))
+    with store.write() as tx:
+        import_rates(tx, [{"kind": "plan", "currency": "USD", "into": "EUR", "rate": "0.5", "from": "", "to": ""}], "ops")
+    team = Team(store)
+    team.deal("Pump", "ann@example.com", "1000.01", currency="USD")
+    team.deal("Filter", "eve@example.com", "200")
+    team.deal("Valve", "bob@example.com", "77", currency="XTS")
+    site = Site(store, listed(), currency="EUR", zone="Asia/Tokyo")
+    yield site
+    site.close()
+    store.close()
+
+
+def test_the_page_tells_the_reporting_currency_as_the_command_line_does(abroad: Site) -> None:
+    with abroad.store.read() as tx:
+        about = view(tx, period="2026-Q4", into="EUR", zone="Asia/Tokyo")
+    number = forecast(abroad.store, load(MAPPINGS), about).number
+    assert number == {"EUR": Decimal("700.00"), "XTS": Decimal(77)}  # 1000.01 at 0.5, to the even cent; and 200
+    page = read(abroad.client("dana@example.com").get("/"))
+    assert "All currencies together 700.00 EUR , and beside it 77.00 XTS" in page
+    assert "no plan rate from XTS into EUR: 1 deal stays in XTS" in page
+    mine = read(abroad.client("eve@example.com").get("/"))
+    assert "All currencies together" not in mine  # eve sells in euro alone
+    assert abroad.client("eve@example.com").get("/forecast/reported").status_code == 404
+    assert abroad.client("olga@example.com").get("/forecast/reported").status_code == 404  # ops sees no amounts
+
+
+def test_the_quarter_is_that_of_the_companys_own_day(abroad: Site) -> None:
+    """It is 1 October in Tokyo while UTC is still in September."""
+    assert "Committed for Q4 2026" in read(abroad.client("dana@example.com").get("/"))
+
+
+def test_the_workbook_is_in_the_reporting_currency(abroad: Site) -> None:
+    answer = abroad.client("dana@example.com").get("/forecast.xlsx", params={"quarter": "2026-Q4"})
+    sheet = openpyxl.load_workbook(BytesIO(answer.content))["Currencies"]
+    rows = [[cell.value for cell in row] for row in sheet.iter_rows()]
+    assert any("USD" in row and "EUR" in row for row in rows)
