@@ -163,6 +163,8 @@ _SYNC = (
               "Add the record it points to there, or point it to another.", "nightly"),
     ErrorCode("undone", "An undo took this back, so it is not written again.", "ops",
               "Nothing, or correct the value or mapping; `sidefeed retry --code undone` writes it again.", "content"),
+    ErrorCode("two-tools", "Another tool marked these meetings as its own to file in a CRM.", "admin",
+              "Switch it off for the mailbox, or name it in `accepted_tools` under [calendars].", "lanes"),
     ErrorCode("budget-share", "The system's share of the day's API calls is used; work is left for the next run.",
               "ops", "Nothing, or raise `daily_calls` or `share` under [budget] in sidefeed.toml.", "next-run"),
 )

@@ -93,6 +93,8 @@ class CalendarSettings(BaseModel):
     blocked_domains: list[str] = Field(default_factory=list)
     confidence: float = Field(default=0.5, ge=0, le=1)
     conference_url: str = ""
+    foreign_marks: dict[str, list[str]] = Field(default_factory=dict)
+    accepted_tools: list[str] = Field(default_factory=list)
     window_past_days: int | None = Field(default=None, ge=0, le=365)
     window_future_days: int | None = Field(default=None, ge=0, le=365)
 
@@ -104,7 +106,9 @@ class CalendarSettings(BaseModel):
         return CalendarPolicy(
             self.privacy, frozenset(each.strip().lower().lstrip("@") for each in self.internal_domains),
             frozenset(each.strip().lower().lstrip("@") for each in self.blocked_domains), self.confidence,
-            self.conference_url)
+            self.conference_url,
+            {mark.strip().casefold(): tool for tool, marks in self.foreign_marks.items() for mark in marks},
+            frozenset(tool.strip().casefold() for tool in self.accepted_tools))
 
 
 class PersonSettings(BaseModel):

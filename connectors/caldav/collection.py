@@ -40,7 +40,6 @@ class Collection:
 
     def news(self, cursor: Cursor) -> list[Change]:
         """What changed since the cursor, which is moved to now; the caller notes what it read with `note`."""
-        self._minimum(1)
         if cursor.token:
             try:
                 return self._synchronised(cursor)
@@ -55,6 +54,7 @@ class Collection:
 
     def _synchronised(self, cursor: Cursor) -> list[Change]:
         changes: dict[str, Change] = {}
+        self._minimum(1)
         for _page in range(1000):
             answer = self.dav.report(self.path, tree(f"{D}sync-collection", [
                 tree(f"{D}sync-token", text=cursor.token), tree(f"{D}sync-level", text="1"),
@@ -77,6 +77,7 @@ class Collection:
 
     def state(self) -> Cursor:
         """The token and tag that the collection has now, as a cursor without items."""
+        self._minimum(1)
         answer = self.dav.propfind(self.path, [f"{D}sync-token", f"{CS}getctag", f"{D}supported-report-set"])
         found = answer.found[0] if answer.found else Found(self.path)
         can_sync = f"{D}sync-collection" in found.kinds
@@ -85,6 +86,7 @@ class Collection:
 
     def listing(self) -> dict[str, str]:
         """href -> ETag of every resource."""
+        self._minimum(1)
         answer = self.dav.propfind(self.path, [f"{D}getetag", f"{D}resourcetype"], depth=1)
         return {one.href: one.etag for one in answer.found
                 if one.etag and f"{D}collection" not in one.kinds and one.href.rstrip("/") != self.path.rstrip("/")}

@@ -41,7 +41,8 @@ MEETING = {
     "Key": "string", "UID": "string", "OriginalStart": "string", "Subject": "string", "Start": "datetime",
     "End": "datetime", "Zone": "string", "IsAllDay": "boolean", "Location": "string", "Body": "text",
     "Sensitivity": "choice", "Organizer": "email", "IsOrganizer": "boolean", "Attendees": "attendees",
-    "MyResponse": "choice", "IsCancelled": "boolean", "ShowAs": "choice", "JoinUrl": "url", "Series": "boolean"}
+    "MyResponse": "choice", "IsCancelled": "boolean", "ShowAs": "choice", "JoinUrl": "url", "Series": "boolean",
+    "Categories": "set"}
 
 
 @dataclass(frozen=True, slots=True)

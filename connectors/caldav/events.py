@@ -327,7 +327,7 @@ def _words(event: Any, mailbox: str) -> dict[str, Any]:
         "Subject": _text(event, "SUMMARY"), "Location": _text(event, "LOCATION"), "Body": _text(event, "DESCRIPTION"),
         "Organizer": organiser, "IsOrganizer": own, "Attendees": attendees,
         "MyResponse": "organizer" if own else mine, "IsCancelled": _word(event, "STATUS") == "CANCELLED",
-        "JoinUrl": _join_url(event)}
+        "JoinUrl": _join_url(event), "Categories": _categories(event)}
 
 
 def _sensitivity(event: Any) -> str:
@@ -384,6 +384,12 @@ def _attendees(event: Any) -> list[dict[str, Any]]:
             "address": address_of(each), "name": str(params.get("CN") or "") or None, "role": role,
             "response": _RESPONSE.get(str(params.get("PARTSTAT") or "").upper(), "none")})
     return sorted(found, key=lambda each: (each["address"] or "", each["name"] or "", each["role"]))
+
+
+def _categories(event: Any) -> list[str]:
+    told = event.get("CATEGORIES")
+    lines = told if isinstance(told, list) else [told] if told is not None else []
+    return sorted({str(name).strip() for line in lines for name in getattr(line, "cats", [line]) if str(name).strip()})
 
 
 def _join_url(event: Any) -> str | None:

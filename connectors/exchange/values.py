@@ -259,6 +259,10 @@ def _one_of(field: str, tag: str, choices: Mapping[str, str]) -> Callable[[Any],
     return write
 
 
+def _categories(item: Element, _mailbox: str) -> list[str]:
+    return sorted(each.text for each in xml.each(item, "Categories") if each.text)
+
+
 def _strings(tag: str) -> Callable[[Any], Element | None]:
     return lambda value: xml.element(f"t:{tag}", None, [xml.element("t:String", str(each)) for each in value])
 
@@ -342,6 +346,9 @@ CALENDAR: dict[str, Property] = {
             _field("JoinUrl", "url", "Join link", writable=False), _join_url,
         ),
         Property((), _field("Series", "boolean", "Part of a series", writable=False)),
+        Property(
+            ("item:Categories",), _field("Categories", "set", "Categories", writable=False), _categories,
+        ),
     )
 }  # fmt: skip
 
@@ -366,9 +373,7 @@ CONTACT: dict[str, Property] = {
     each.schema.name: each
     for each in (
         Property(
-            ("item:Categories",), _field("Categories", "set", "Categories"),
-            lambda item, _: sorted(each.text for each in xml.each(item, "Categories") if each.text),
-            _strings("Categories"),
+            ("item:Categories",), _field("Categories", "set", "Categories"), _categories, _strings("Categories"),
         ),
         _contact_field("DisplayName", "Display name", "DisplayName", length=255),
         _contact_field("GivenName", "First name", "GivenName"),

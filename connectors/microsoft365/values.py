@@ -212,6 +212,7 @@ _READERS: dict[str, Callable[[Json], Any]] = {
     "IsCancelled": lambda event: bool(event.get("isCancelled")),
     "ShowAs": _show_as,
     "JoinUrl": _join_url,
+    "Categories": lambda event: sorted(str(each) for each in event.get("categories") or ()),
 }
 
 CALENDAR: dict[str, FieldSchema] = {

@@ -14,6 +14,7 @@ full  also place, people, notes and the join link  busy
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
@@ -51,6 +52,8 @@ class CalendarPolicy:
     blocked_domains   a meeting with anybody of these never leaves
     confidence        below it no deal is chosen: a role on one deal is 0.9, the only open deal of an account 0.7
     conference_url    the join link of a meeting planned here; ``{id}`` stands for something unguessable
+    foreign_marks     categories, in lower case, by which further tools that file meetings are known, with their names
+    accepted_tools    tools whose marks are old, or which file elsewhere: their meetings are filed here all the same
     """
 
     privacy: Level = "full"
@@ -58,3 +61,5 @@ class CalendarPolicy:
     blocked_domains: frozenset[str] = field(default_factory=frozenset)
     confidence: float = 0.5
     conference_url: str = ""
+    foreign_marks: Mapping[str, str] = field(default_factory=dict)
+    accepted_tools: frozenset[str] = frozenset()

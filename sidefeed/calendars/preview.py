@@ -19,7 +19,8 @@ WHY = {
     "admit": "goes to the CRMs", "private": "stays in the calendar: private", "blocked": "stays: a blocked domain",
     "internal": "stays: nobody from outside", "unmatched": "stays: nobody of it is known yet",
     "later": "goes to the CRMs when its time comes, if it may then", "past": "stays: too long ago",
-    "declined": "stays: declined", "too_long": "stays: longer than 14 days"}
+    "elsewhere": "waits: another tool files it", "declined": "stays: declined",
+    "too_long": "stays: longer than 14 days"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,11 @@ and of its words only a hash stays. When everybody is busy is kept for the team 
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
-from sidefeed.calendars import Level, busy, forget, tightest
+from sidefeed.calendars import Level, busy, foreign, forget, tightest
 from sidefeed.calendars.policy import SECRET, TITLE_HIDES, publishes
 from sidefeed.calendars.recurrence import SERIES
 from sidefeed.calendars.rules import Rules
@@ -61,12 +62,14 @@ class _Gate:
 
     def admit(self, live: list[Observation]) -> list[Observation]:
         admitted, blocks = [], []
+        elsewhere: Counter[tuple[str, str]] = Counter()
         for one in live:
             one.mailbox = one.stream.partition("/")[2].casefold()
             one.people = tuple(addresses(one.values))
             one.organiser = one.values.get("organiser") or ""
             show_as, declined = one.values.pop("show_as", None), one.values.pop("declined", None)
             one.level = self._level(one)
+            one.tool = foreign.tool_of(one.values.pop("marks", None) or (), self.policy)
             verdict = self._verdict(one, bool(declined))
             if (block := self._block(one, show_as or "busy", verdict)) is not None:
                 blocks.append(block)
@@ -75,6 +78,11 @@ class _Gate:
                 admitted.append(one)
             if verdict != "admit" and not one.is_series:
                 self.report.count(f"meetings_{verdict}")
+            if verdict == "elsewhere" and one.tool and not one.is_series:
+                elsewhere[one.tool, one.mailbox] += 1
+        for (tool, mailbox), number in elsewhere.items():
+            self.report.problem(self.om.system, live[0].stream, mailbox, None, "two-tools",
+                                foreign.advice(tool, mailbox, number), "admin")
         busy.note(self.tx, blocks)
         return admitted
 
@@ -88,6 +96,10 @@ class _Gate:
             return False
         if verdict == "unmatched":
             self._wait(one)
+            return False
+        if verdict == "elsewhere" and one.id not in self.known:
+            self.tx.postpone(self.om.system, one.stream, one.id, until=self.now + timedelta(hours=1),
+                             waiting_for=f"{one.tool} to be switched off")
             return False
         if verdict == "later":
             self.tx.postpone(self.om.system, one.stream, one.id, until=self._opens(one), waiting_for="its time to come")
@@ -144,7 +156,7 @@ class _Gate:
             return "declined"
         if not people(self.tx, outside) and not accounts(self.tx, outside):
             return "unmatched"
-        return "admit"
+        return "elsewhere" if one.tool else "admit"
 
     def _block(self, one: Observation, show_as: str, verdict: str) -> dict[str, Any] | None:
         when = one.values.get("when") or {}

@@ -40,6 +40,7 @@ class Observation:
     people: tuple[str, ...] = ()
     level: Level = "full"
     own_level: Level = "full"
+    tool: str | None = None
 
     @property
     def is_series(self) -> bool:

@@ -23,7 +23,7 @@ NOW = datetime(2026, 11, 23, 8, tzinfo=UTC)
 PASSWORD = "correct horse battery"
 MEETING_FIELDS = (
     "Key", "UID", "OriginalStart", "Subject", "Start", "End", "Zone", "IsAllDay", "Location", "Sensitivity",
-    "Organizer", "IsOrganizer", "Attendees", "MyResponse", "IsCancelled", "ShowAs", "JoinUrl", "Series")
+    "Organizer", "IsOrganizer", "Attendees", "MyResponse", "IsCancelled", "ShowAs", "JoinUrl", "Series", "Categories")
 
 
 @contextmanager

@@ -98,7 +98,7 @@ def test_a_meeting_is_told_as_plain_data(office: Office) -> None:
             {"address": "room@ours.example", "name": None, "role": "resource", "response": "none"},
             {"address": "zoe@acme.example", "name": "Zoe", "role": "required", "response": "accept"}],
         "MyResponse": "organizer", "IsCancelled": False, "ShowAs": "free", "JoinUrl": "https://zoom.us/j/1",
-        "Series": False}
+        "Series": False, "Categories": []}
 
 
 def test_a_series_is_its_occurrences_with_exceptions_and_deletions_across_daylight_saving(office: Office) -> None:
@@ -284,3 +284,11 @@ def test_a_contact_keeps_its_photo_its_notes_and_what_nobody_knows(office: Offic
     group = "BEGIN:VCARD\r\nVERSION:3.0\r\nUID:g\r\nFN:Team\r\nN:;;;;\r\nX-ADDRESSBOOKSERVER-KIND:group\r\nEND:VCARD\r\n"
     assert office.http.put(f"{office.book}g.vcf", content=group).status_code == 201
     assert set(read(office, stream=CONTACTS)[0]) == {href}
+
+
+def test_categories_are_told_however_they_are_written_and_of_a_private_meeting_none(office: Office) -> None:
+    office.put(calendar(event("one", "SUMMARY:One", "CATEGORIES:Red,Tracked to Dynamics 365", "CATEGORIES:Blue")), "one")
+    office.put(calendar(event("two", "SUMMARY:Two", "CATEGORIES:Red", "CLASS:PRIVATE")), "two")
+    records, _ = read(office)
+    told = {href.rpartition("/")[2]: (record.values or {}).get("Categories") for href, record in records.items()}
+    assert told == {"one.ics": ["Blue", "Red", "Tracked to Dynamics 365"], "two.ics": None}

@@ -12,6 +12,8 @@ from sandbox.exchange import ExchangeServer
 from sandbox.graph import GraphServer
 from sandbox.hubspot import HubSpotServer
 from sandbox.salesforce import SalesforceServer
+from sidefeed.calendars import CalendarPolicy
+from sidefeed.calendars.foreign import tool_of
 from tests.sync.test_meetings import ANN, BOB, Calendar
 
 
@@ -92,3 +94,46 @@ def test_a_teams_meeting_is_planned_and_its_join_link_reaches_the_workspace(clou
     _code, held = cloud("export", "ics", "--out", str(cloud.folder / "out.ics"))
     assert held["meetings"] == 1
     assert "https://teams.microsoft.com/" in (cloud.folder / "out.ics").read_text().replace("\r\n ", "")
+
+
+@pytest.mark.slow
+def test_a_meeting_that_another_tool_marks_waits_with_advice_and_the_rest_goes_on(cloud: CloudCalendar) -> None:
+    """Ann is read through Graph, Bob through EWS; each mark is a category, and only where it stands does a meeting wait."""
+    cloud.write(microsoft365={"mailboxes": [ANN]})
+    settings = cloud.folder / "sidefeed.toml"
+    plain = settings.read_text()
+    settings.write_text(plain + '\n[calendars]\nforeign_marks = {"Filer" = ["Filed by Filer"]}\n')
+    cloud.meets(ANN, "Tracked", categories=["Tracked to Dynamics 365", "Red"])
+    cloud.meets(ANN, "Plain", days=2, categories=["Red"])
+    marked = cloud.meets(BOB, "Filed", days=3, categories=["filed by filer"])
+    _code, report = cloud("sync")
+    cloud.sync()
+    assert [subject for subject, _deal, _contact in shown(cloud)] == ["Plain"]
+    told = {(one["record"], one["owner"]): one["message"] for one in report["problems"] if one["code"] == "two-tools"}
+    assert set(told) == {(ANN, "admin"), (BOB, "admin")}
+    assert "Dynamics 365" in told[ANN, "admin"] and "accepted_tools" in told[ANN, "admin"]
+    assert "Tracked" not in told[ANN, "admin"].replace("Tracked to Dynamics 365", "")
+    _code, mine = cloud("my-calendar", "--as", ANN)
+    assert "waits: another tool files it" in [one["why"] for one in mine["meetings"]]
+    cloud.exchange.call(lambda: cloud.exchange.update_event(BOB, marked, categories=[]))
+    cloud.sync(2)
+    assert [subject for subject, _deal, _contact in shown(cloud)] == ["Filed", "Plain"], "the mark is gone"
+
+
+@pytest.mark.slow
+def test_a_tool_that_is_accepted_holds_no_meeting_back(cloud: CloudCalendar) -> None:
+    settings = cloud.folder / "sidefeed.toml"
+    settings.write_text(settings.read_text() + '\n[calendars]\naccepted_tools = ["dynamics 365"]\n')
+    cloud.meets(ANN, "Tracked", categories=["Tracked to Dynamics 365"])
+    cloud.sync(2)
+    assert [subject for subject, _deal, _contact in shown(cloud)] == ["Tracked"]
+
+
+def test_a_mark_of_another_tool_is_known_in_any_case_of_letters_until_the_tool_is_accepted() -> None:
+    policy = CalendarPolicy(foreign_marks={"filed": "Filer"})
+    assert tool_of(["Red", " TRACKED to Dynamics 365 "], policy) == "Dynamics 365"
+    assert tool_of(["Filed"], policy) == "Filer"
+    assert tool_of(["Red", "Don't Sync with Salesforce"], policy) is None
+    accepted = CalendarPolicy(foreign_marks={"filed": "Filer"}, accepted_tools=frozenset({"filer"}))
+    assert tool_of(["Filed"], accepted) is None
+    assert tool_of(["Filed", "Added to Salesforce"], accepted) == "Salesforce for Outlook"
