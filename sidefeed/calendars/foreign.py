@@ -34,8 +34,8 @@ def advice(tool: str, mailbox: str, number: int) -> str:
     """What to do about meetings that another tool files."""
     these = f"{number} meetings" if number > 1 else "A meeting"
     return (f"{these} in the calendar of {mailbox} with a mark of {tool}, which files meetings in a CRM too: not filed "
-            f"here, so that none is there twice. Switch {tool} off for this mailbox and remove its category; or, if its "
-            "marks are old or it files elsewhere, add it to accepted_tools under [calendars] in sidefeed.toml.")
+            f"here, so that none is there twice. Switch {tool} off for this mailbox and remove its category; or, if "
+            "its marks are old or it files elsewhere, add it to accepted_tools under [calendars] in sidefeed.toml.")
 
 
 @dataclass(frozen=True, slots=True)
