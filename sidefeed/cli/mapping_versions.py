@@ -62,6 +62,22 @@ def counted(changes: Sequence[Change], project: Project) -> list[tuple[Change, i
         store.close()
 
 
+def translated(old: Mapping, new: Mapping, project: Project) -> list[dict[str, Any]]:
+    """What a sync would do to linked records because of fields mapped otherwise; nothing without a workspace."""
+    from sidefeed.sync.retranslate import expected
+
+    if not project.has_workspace:
+        return []
+    store = project.store()
+    try:
+        with store.read() as tx:
+            return [{"system": om.system, "object": om.object, "field": name,
+                     **{what: found[what] for what in ("written", "read", "disputed", "left")}}
+                    for om, name, found in expected(tx, old, new)]
+    finally:
+        store.close()
+
+
 def _count(store: Store, change: Change) -> int:
     with store.read() as tx:
         found = [state.id for state in tx.each_record(change.entity) if _concerned(change, state)]

@@ -169,7 +169,7 @@ def diff(
 
     Ends with 1 where something changed, 0 where nothing did. Asks no system and needs no secrets.
     """
-    from sidefeed.cli.mapping_versions import NoVersion, counted, mapping_at
+    from sidefeed.cli.mapping_versions import NoVersion, counted, mapping_at, translated
     from sidefeed.mapping.compare import compare
     from sidefeed.project import Project
 
@@ -182,16 +182,24 @@ def diff(
         except NoVersion as error:
             output.fail(str(error), USAGE, json=json)
         changes = counted(compare(old, new), opened) if count else [(each, None) for each in compare(old, new)]
+        linked = translated(old, new, opened) if count and changes else []
     if json:
-        output.print_json({"ok": True, "changes": [{**each.as_json(), "records": number} for each, number in changes]})
+        output.print_json({"ok": True, "changes": [{**each.as_json(), "records": number} for each, number in changes],
+                           "linked": linked})
     else:
         for each, number in changes:
             said = "" if number is None else f" ({number} {'record' if number == 1 else 'records'})"
             output.out.print(f"[{'yellow' if each.risky else 'default'}]{'!' if each.risky else '-'}[/] "
                              f"{escape(f'{each.sentence}{said}')}")
+        if linked:
+            output.table("What the next sync does to linked records", ("field", *_LINKED.values()), [
+                (f"{row['system']} {row['object']}.{row['field']}", *(row[key] for key in _LINKED)) for row in linked])
         output.out.print(f"{len(changes)} changes." if changes else "No change of meaning.")
     if changes:
         raise typer.Exit(ATTENTION)
+
+
+_LINKED = {"written": "written anew", "read": "read anew", "disputed": "in conflict", "left": "left alone"}
 
 
 # --- rights ----------------------------------------------------------------------------------------------------------

@@ -126,6 +126,9 @@ INTERRUPTED = 130
 """As shells tell of a program that SIGINT ended."""
 
 
+_CALENDAR = "people's meetings are not copied out of their calendars; golden tests show what a mapping makes of them"
+
+
 @dataclass(slots=True)
 class Done:
     """A rehearsal with what it was made of. ``calls`` counts the requests to the live systems, all of them reads."""
@@ -152,7 +155,9 @@ def _run(
 
     mapped = {om.system for mapping in (old, new) if mapping is not None for om in mapping.objects}
     kinds = {name: project.settings.systems[name].connector or name for name in project.systems if name in mapped}
-    without = {name: f"there is no practice server for {kind}" for name, kind in kinds.items() if kind not in STAGES}
+    calendars = {om.system for om in new.objects if om.entity == "meeting" and om.readonly}
+    without = {name: _CALENDAR if name in calendars else f"{kind} cannot be cloned" for name, kind in kinds.items()
+               if kind not in STAGES}
     names = [name for name in kinds if name not in without]
     if not names:
         told = ", ".join(f"{name} ({why})" for name, why in without.items()) or "no system is configured and mapped"
@@ -308,6 +313,7 @@ def _print(done: Done, changes: list[tuple[Change, int | None]], odd: int) -> No
     if kinds:
         output.table("What it would do to the sample", ("where", *(_COLUMNS.get(kind, kind) for kind in kinds)), [
             (feed, *(counts.get(kind) or "" for kind in kinds)) for feed, counts in found.kinds.items()
+            if any(counts.get(kind) for kind in kinds)
             if counts.total()])
     if found.fields:
         ways = ("filled", "changed", "cleared", "later")

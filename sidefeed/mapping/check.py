@@ -165,7 +165,7 @@ class _Check:
         except ConnectorError as error:
             yield self._finding(
                 "object-unreadable", (),
-                f"{self.mapped.system} does not describe {self.mapped.object}: {error.message}",
+                f"{self.mapped.system} does not describe {self.mapped.object}: {error.message.rstrip('.')}.",
                 f"Correct the object's name, or {_asked(error)}.",
             )  # fmt: skip
             return

@@ -70,7 +70,8 @@ def _feed(tx: Transaction, om: ObjectMap, was: ObjectMap, stream: Stream) -> Ite
         read_before, problems_before = was.read(image, in_old)
         found.unreadable.extend(_more(problems, problems_before))
         found.otherwise.update({name: (read_before[name], value) for name, value in read.items()
-                                if name in read_before and read_before[name] != value})
+                                if name in read_before and read_before[name] != value
+                                and value != state.values.get(name)})
         if found.write or found.unwritable or found.unreadable or found.otherwise:
             yield found
 

@@ -239,6 +239,9 @@ class _Finder:
                 elif now in (None, "", []):
                     self._add("workspace", id, Reason("blanked", name, f"{name} would be blank here; it was {value!r}",
                                                       value, now), new=True)
+                elif name not in state.conflicts:
+                    said = f"{name} would be read as {_called(now)} instead of {_called(value)}"
+                    self._add("workspace", id, Reason("far", name, said, value, now, _READ_OTHERWISE), new=True)
 
     def differing(self, writes: Sequence[PlannedWrite]) -> None:
         """What the system made something else of, so that it would be written again."""

@@ -7,11 +7,13 @@ overwritten because a mapping changed: it is read anew. What Sidefeed wrote ther
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import orjson
+import sqlalchemy as sa
 
 from sidefeed.calendars.redact import told
 from sidefeed.connector import Stream, chunked
@@ -25,6 +27,7 @@ from sidefeed.sync.plan import label
 from sidefeed.sync.policy import decide
 from sidefeed.sync.report import Report
 from sidefeed.workspace import Draft, Link, RecordState, Store, Transaction
+from sidefeed.workspace import tables as t
 
 What = Literal["write", "read", "unread", "same"]
 _BATCH = 500
@@ -83,6 +86,37 @@ def translated_again(
     """Each of these fields of each linked record (or of ``records``) under the present mapping. Nothing is written."""
     for ids in chunked(tx.linked(om.system, stream.name) if records is None else list(records), _BATCH):
         yield from _Translator(tx, om, stream, source, ids).fields(names)
+
+
+def expected(tx: Transaction, old: Mappings, new: Mappings) -> Iterator[tuple[ObjectMap, str, Counter[str]]]:
+    """For each field that is mapped otherwise, how many linked records it would write anew, read anew, bring into
+    conflict, or leave as people chose it, by what their systems were last seen to hold. Asks no system."""
+    before = {(om.system, om.object): om for om in old.objects}
+    for om in new.objects:
+        was = before.get((om.system, om.object))
+        if was is None or (om.entity == "meeting" and om.readonly):
+            continue
+        names = {spec.name for spec in om.fields if spec.name in was
+                 and was.field(spec.name).fingerprint != spec.fingerprint}
+        counts: dict[str, Counter[str]] = {}
+        for stream in _streams(tx, om) if names else ():
+            for one in translated_again(tx, om, stream, names, om.system):
+                counts.setdefault(one.spec.name, Counter())[_expected(one)] += 1
+        for name, found in sorted(counts.items()):
+            if found := Counter({what: number for what, number in found.items() if what}):
+                yield om, name, found
+
+
+def _streams(tx: Transaction, om: ObjectMap) -> list[Stream]:
+    """The feeds of an object that were ever read."""
+    names = tx.connection.execute(sa.select(t.cursor.c.object).where(t.cursor.c.system == om.system)).scalars()
+    return [Stream(object, part) for object, _, part in (name.partition("/") for name in names) if object == om.object]
+
+
+def _expected(one: Again) -> str:
+    if one.what == "read":
+        return "read" if set(one.seen) == set(one.state.heads_of(one.spec.name)) else "disputed"
+    return {"write": "written", "unread": "left", "same": ""}[one.what]
 
 
 def check_reading(

@@ -149,7 +149,7 @@ def test_a_project_without_a_system_to_practise_on_is_no_success(tmp_path: Path)
         "url": "https://127.0.0.1:1/", "mailboxes": ["ann@us.example"]}}))
     result = CliRunner().invoke(app, ["rehearse", "--first", "-C", str(tmp_path), "--json"])
     assert result.exit_code == 2
-    assert "there is no practice server for caldav" in json.loads(result.stdout)["error"]
+    assert "people's meetings are not copied out of their calendars" in json.loads(result.stdout)["error"]
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from sidefeed.cli.project_files import write_project
 from tests.test_command_line import Desk, desk  # noqa: F401  a fixture
 
 STAGES = ("          proposal: decisionmakerboughtin\n          negotiation: contractsent\n",
@@ -42,6 +43,10 @@ def test_a_changed_value_map_is_written_anew_where_we_wrote_and_read_anew_where_
     company(desk)
     assert set(there(desk).values()) == {"decisionmakerboughtin"}
     desk.edit("hubspot.yaml", *STAGES)
+    write_project(old := desk.folder / "old")
+    _code, diff = desk("map", "diff", str(old / "mappings"))
+    assert diff["linked"] == [{"system": "hubspot", "object": "deals", "field": "stage", "written": 2, "read": 1,
+                               "disputed": 0, "left": 0}]
     assert desk("sync")[0] == 3, "a changed mapping is looked at before it writes"
     _code, plan = desk("plan")
     planned = {write["label"]: write for write in plan["writes"]}
