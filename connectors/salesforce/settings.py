@@ -113,8 +113,8 @@ def _check_url(key: str, url: str) -> None:
     if parts.scheme != "https" and parts.hostname not in _LOOPBACK:
         raise _bad(key, "must start with https://, because tokens travel there")
     if parts.scheme != "https" and key == "instance_url":
-        raise _bad(key, "must start with https://: simple-salesforce speaks nothing else. A practice server does it with "
-                        "`sidefeed sandbox up salesforce --tls`, which prints the certificate for ca_file")
+        raise _bad(key, "must start with https://: simple-salesforce speaks nothing else. A practice server does "
+                        "it with `sidefeed sandbox up salesforce --tls`, which prints the certificate for ca_file")
     if not parts.hostname or parts.username or parts.query or parts.path.strip("/"):
         raise _bad(key, f"must be a plain address such as https://acme.my.salesforce.com, not {parts.netloc!r}")
 
