@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 from connectors.hubspot.transport import Answer, Transport
@@ -198,7 +199,7 @@ class Portal:
         )
         return frozenset(map(str, answer.content.get("scopes") or ()))
 
-    @property
+    @cached_property
     def _objects(self) -> Any:
         """The SDK's generic objects API serves every type from one module, the smallest import."""
         return self._transport.sdk.crm.objects

@@ -20,9 +20,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from threading import Lock
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, cast
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from connectors.hubspot import errors
@@ -39,6 +39,9 @@ from sidefeed.connector import (
     Unavailable,
     UnknownOutcome,
 )
+
+if TYPE_CHECKING:
+    from tenacity import Retrying
 
 LOCK_SECONDS = 2.0
 """HubSpot's locks last two seconds ("Error handling")."""
@@ -138,17 +141,21 @@ class Transport:
         repeated after any failure; ``least`` is what the call adds to ``calls.minimum`` (0 for a probe).
         Raises the contract's errors.
         """
+        self._calls.minimum += least
+        return cast(Answer[T], self._attempts(self._once, _Call(method, arguments, options, kind, what, reads)))
+
+    @cached_property
+    def _attempts(self) -> Retrying:
+        """Kept, because making one costs as much as reading ten records; what it counts is each thread's own."""
         from tenacity import Retrying, retry_if_exception, stop_after_attempt
 
-        self._calls.minimum += least
-        attempts = Retrying(
+        return Retrying(
             sleep=self._sleep,
             stop=stop_after_attempt(self._settings.attempts),
             wait=lambda state: _pause(state.outcome.exception() if state.outcome else None, state.attempt_number),
             retry=retry_if_exception(_repeatable),
             reraise=True,
         )
-        return attempts(self._once, _Call(method, arguments, options, kind, what, reads))
 
     def get(self, kind: type[T], path: str, *, what: str) -> Answer[T]:
         """A plain GET through the SDK's client, for what the SDK has no method for."""
