@@ -247,6 +247,28 @@ def test_a_guard_parks_the_run_until_somebody_approves(running: Running) -> None
     assert running.local.sync(approve=True).written["hubspot deals"]["delete"] > 0
 
 
+PRIVATE, BROKEN, PLACE = "Zahnarzttermin", "Gehaltsrunde", "Hinterzimmer"
+
+
+def _plant_words(domino: DominoServer, person: str) -> None:
+    """A private meeting, and one that cannot be read, whose words belong in no report."""
+    domino.save(person, {**meeting(PRIVATE, location=PLACE), **with_people(person, "zoe@acme.example"),
+                         "class": "private"})
+    broken = domino.save(person, {**meeting(BROKEN, clock="13:00"), **with_people(person, "zoe@acme.example")})
+    domino.condition("raw", mailbox=person, uid=broken, text=(
+        f"BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\nUID:{broken}\r\nSUMMARY:{BROKEN}\r\nDTSTART:soon\r\nEND:VEVENT\r\n"))
+
+
+def _prefect_holds_no_word(running: Running, run: dict[str, Any], tasks: list[dict[str, Any]]) -> None:
+    """Artifacts, logs and states of a run, as the server's interface answers them."""
+    logs = running.ask("POST", "/logs/filter", logs={"flow_run_id": {"any_": [run["id"]]}})
+    artifacts = running.artifacts(run)
+    page = artifacts["sync-domino-attention"]
+    assert logs and "unreadable" in page and "records need a person" in page
+    told = json.dumps([artifacts, logs, run, tasks], ensure_ascii=False)
+    assert [word for word in (PRIVATE, BROKEN, PLACE) if word in told] == []
+
+
 @pytest.mark.slow
 def test_a_calendar_system_is_synced_in_parts_each_a_task_and_one_mailbox_holds_back_no_other(
     running: Running, tmp_path: Path
@@ -259,12 +281,14 @@ def test_a_calendar_system_is_synced_in_parts_each_a_task_and_one_mailbox_holds_
             domino.save(person, {**meeting("Everybody"), **with_people(people[0], *people[1:], "zoe@acme.example"),
                                  "id": "everybody@corp.example"})
         domino.condition("access_denied", mailbox=people[3])
+        _plant_words(domino, people[0])
         info = domino.connection_info()
         write_project(tmp_path / "calendars", settings=settings_text({"domino": {
             "url": domino.url, "username": info["username"], "password": info["password"], "mailboxes": people,
             "window_future_days": 365}}))
         run = running.local.run("sync/domino", {"project": str(tmp_path / "calendars"), "shards": 3})
         tasks = running.ask("POST", "/task_runs/filter", task_runs={"flow_run_id": {"any_": [run["id"]]}})
+    _prefect_holds_no_word(running, run, tasks)
     assert sorted(task["name"].partition("-")[0] for task in tasks) == ["sync", "sync 1/3", "sync 2/3", "sync 3/3"]
     assert run["state_type"] == "FAILED" and f"domino calendar/{people[3]}" in run["state"]["message"]
     assert "Everything else was synced" in run["state"]["message"]
