@@ -82,24 +82,32 @@ def _seconds(run: Mapping[str, Any]) -> str:
 
 
 def _refusals(tx: Transaction, visitor: Visitor) -> tuple[dict[str, list[dict[str, Any]]], int]:
-    """Who must act -> what was refused, newest first; only of records that the visitor may see."""
+    """Who must act -> what was refused, newest first, what has one cause in one row; only of records that the visitor
+    may see."""
     rows = tx.connection.execute(sa.select(t.refusal).order_by(t.refusal.c.last_seen.desc()).limit(2000)).mappings()
     listed = [dict(row) for row in rows]
     states = tx.records({row["record"] for row in listed})
     found: dict[str, list[dict[str, Any]]] = {}
+    causes: dict[tuple[Any, ...], dict[str, Any]] = {}
     number = 0
     for row in listed:
         state = states.get(row["record"])
         if (state is None and visitor.owners is not None) or (state is not None and not visitor.sees(state)):
             continue
         number += 1
-        group = found.setdefault(OWNERS.get(row["owner"], row["owner"]), [])
-        if len(group) < REFUSALS:
-            group.append({**row, "label": label(state) if state is not None else row["record"],
-                          "age": visitor.age(row["last_seen"]), "source": visitor.source(row["system"]),
-                          "message": row["message"] if visitor.person.sees_amounts else "", "known": state is not None,
-                          "field": wording.words(row["field"])})
-    return found, number
+        key = tuple(row[name] for name in ("owner", "system", "object", "field", "code", "message"))
+        cause = causes.get(key)
+        if cause is None:
+            cause = causes[key] = {
+                **row, "number": 0, "records": [], "age": visitor.age(row["last_seen"]),
+                "source": visitor.source(row["system"]), "field": wording.words(row["field"]),
+                "message": row["message"] if visitor.person.sees_amounts else ""}
+            found.setdefault(OWNERS.get(row["owner"], row["owner"]), []).append(cause)
+        cause["number"] += 1
+        if len(cause["records"]) < REFUSALS:
+            cause["records"].append({"id": row["record"], "known": state is not None,
+                                     "label": label(state) if state is not None else row["record"]})
+    return {owner: group[:REFUSALS] for owner, group in found.items()}, number
 
 
 @router.get("/runs/{id}")

@@ -274,3 +274,25 @@ def test_the_workbook_is_in_the_reporting_currency(abroad: Site) -> None:
     sheet = openpyxl.load_workbook(BytesIO(answer.content))["Currencies"]
     rows = [[cell.value for cell in row] for row in sheet.iter_rows()]
     assert any("USD" in row and "EUR" in row for row in rows)
+
+
+def test_what_was_refused_for_one_cause_is_told_once(tmp_path: Path) -> None:
+    store = Store.open(tmp_path / "workspace.db", now=lambda: NOW)
+    store.natural_keys = natural_keys(load(MAPPINGS))
+    team = Team(store)
+    unknown = "user Ada Admin is not known in hubspot"
+    deals = [team.deal(f"Autumn {number}", "ann@example.com", "1") for number in range(3)]
+    with store.write() as tx:
+        for record in deals:
+            tx.refuse("hubspot", "deals", record, "owner", digest="1", code="unresolved", message=unknown, owner="admin")
+        tx.refuse("hubspot", "deals", deals[0], "name", digest="1", code="too-long", message="too long", owner="rep")
+    site = Site(store, listed())
+    try:
+        page = read(site.client("dana@example.com").get("/feeds"))
+    finally:
+        site.close()
+        store.close()
+    assert page.count(unknown) == 1
+    assert "and 2 more" in page
+    assert "For administrators of the system: 3" in page and "For reps: 1" in page
+    assert all(f"Autumn {number}" in page for number in range(3))
