@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -32,7 +33,11 @@ from sidefeed.cli.output import ATTENTION, USAGE
 from sidefeed.cli.shared import JsonOption, ProjectOption
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     import pandas as pd
+
+    from sidefeed.workspace import Transaction
 
 SHOWN = ("won", "commit", "best_case", "pipeline", "submitted", "called", "adjusted", "quota", "gap", "coverage")
 """The columns of a roll-up on a terminal; those in which nothing stands are left out."""
@@ -144,10 +149,26 @@ def bridge(
                 print_steps(f"{name}: {about.measure}, {about.period.name}. {moment_of(about)}", made.steps, made.deals)
 
 
+def _start(tx: Transaction, since: str, end: datetime, zone: str) -> tuple[datetime | None, bool]:
+    """The moment that ``--since`` names, and whether it was moved: nothing named is a week before, or the first reading
+    where that is later."""
+    from sidefeed.forecast.history import end_of, first_reading
+    from sidefeed.forecast.view import local_day, parse_moment
+
+    if since and since.strip().lower() != "first":
+        return parse_moment(since, tx.store.now(), zone), False
+    first = first_reading(tx)
+    week = end_of(local_day(end, zone) - timedelta(days=7), zone)
+    if first is None:
+        return week, False
+    return (first, not since) if since or first > week else (week, False)
+
+
 @app.command()
 def waterfall(
-    since: Annotated[str, typer.Option("--since", help="The first day: 2026-03-24, an instant, or 7d for seven days "
-                                                       "ago.")] = "7d",
+    since: Annotated[str, typer.Option("--since", help="The first day: 2026-03-24, an instant, 7d for seven days ago, "
+                                                       "or first for the first reading. Without it seven days ago, or "
+                                                       "the first reading where that is later.")] = "",
     project: ProjectOption = Path(), json: JsonOption = False, as_of: AsOf = "", period: PeriodOption = "all",
     node: Node = "", measure: Measure = "committed", currency: Currency = "", teams: Teams = "then",
     moves: Annotated[bool, typer.Option("--moves", help="List every single move in between too.")] = False,
@@ -155,15 +176,14 @@ def waterfall(
 ) -> None:
     """Why the number moved between two days: one reason for each deal, amounts apart, and who did it."""
     from sidefeed.forecast import explain, records, workbook
-    from sidefeed.forecast.view import parse_moment
 
     with opened(project, json) as one:
         with one.store.read() as tx:
-            start = parse_moment(since, one.store.now(), one.zone)
             about = one.view(tx, as_of, period, node, measure, currency, teams)
             end = about.as_of or one.store.now()
+            start, moved = _start(tx, since, end, one.zone)
             if start is None or start > end:
-                output.fail(f"the first day ({since or 'now'}) must lie before the second ({as_of or 'now'}).", USAGE,
+                output.fail(f"the first day ({since or '7d'}) must lie before the second ({as_of or 'now'}).", USAGE,
                             json=json)
             scopes = about.scopes(tx, start)
         found = explain(one.store, start, end, scopes)
@@ -175,6 +195,9 @@ def waterfall(
                                "gross": records(found.gross), "moves": records(found.moves)})
         elif csv_file != Path("-"):
             print_steps(f"{about.measure}, {about.period.name}: {span}", found.steps, found.deals)
+            if moved:
+                output.out.print("Sidefeed has known these deals only since then, so this is the change since the "
+                                 "first reading. `sidefeed forecast history` takes over what the systems remember.")
             if one.store_began_after(found.start):
                 output.out.print("No deal was known on the first day, so all of them count as created. Compare with a "
                                  "later day; `sidefeed forecast history` takes over what the systems remember.")

@@ -21,7 +21,7 @@ import sqlalchemy as sa
 from sidefeed.forecast.frames import DEALS, Deal, frame
 from sidefeed.workspace import Change, RecordState, Store, Transaction
 from sidefeed.workspace import tables as t
-from sidefeed.workspace.clock import utc_text
+from sidefeed.workspace.clock import utc_instant, utc_text
 from sidefeed.workspace.merge import replay
 
 Axis = Literal["known", "happened"]
@@ -35,6 +35,19 @@ CATEGORY_OF_STAGE = {"won": "closed", "lost": "omitted"}
 def end_of(day: date, zone: str = "UTC") -> datetime:
     """The last millisecond of a day in a time zone: "as of Monday" means when Monday was over there."""
     return datetime.combine(day, time(23, 59, 59, 999000), ZoneInfo(zone)).astimezone(UTC)
+
+
+def first_reading(tx: Transaction) -> datetime | None:
+    """When the first run that brought deals had ended, the first deal's own time where no run did; None without deals.
+    Before it nothing was known, so that a comparison with an earlier day says nothing."""
+    change = t.change.c
+    row = tx.connection.execute(sa.select(change.run, change.hlc).where(change.entity == "opportunity")
+                                .order_by(change.rev).limit(1)).first()
+    if row is None:
+        return None
+    ended = None if row.run is None else tx.connection.execute(
+        sa.select(t.run.c.ended).where(t.run.c.id == row.run)).scalar()
+    return utc_instant(ended or utc_text(datetime.fromtimestamp(int(row.hlc[:13]) / 1000, UTC)))
 
 
 def deals_as_of(store: Store, moment: datetime | None = None, *, axis: Axis = "known") -> pd.DataFrame:

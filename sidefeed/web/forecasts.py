@@ -6,12 +6,11 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-import sqlalchemy as sa
 from fastapi import APIRouter, HTTPException
 from fastapi.responses import HTMLResponse
 
 from sidefeed.forecast.frames import EXACT, plain
-from sidefeed.forecast.history import end_of
+from sidefeed.forecast.history import end_of, first_reading
 from sidefeed.forecast.moves import Explained, explain
 from sidefeed.web import charts, promises, reported, trust
 from sidefeed.web.board import PATIENCE, Sides
@@ -27,8 +26,7 @@ from sidefeed.web.sums import (
 )
 from sidefeed.web.told import BRIDGE_TOLD, MOVES_TOLD
 from sidefeed.web.view import ANY_TIME, View, quarters, shown, view_of
-from sidefeed.workspace import tables as t
-from sidefeed.workspace.clock import utc_instant, utc_text
+from sidefeed.workspace.clock import utc_text
 
 router = APIRouter(include_in_schema=False)
 
@@ -241,7 +239,8 @@ def moves_of(view: View, start: datetime, patience: float = PATIENCE) -> tuple[E
 def start_of(view: View, chosen: str) -> tuple[datetime | None, str]:
     """The moment to compare with, and what to tell about it where it is not the one asked for."""
     today, zone = view.visitor.today, view.visitor.desk.zone
-    first = _first_reading(view)
+    with view.visitor.desk.store.read() as tx:
+        first = first_reading(tx)
     if first is None:
         return None, "No deal has been read yet, so there is nothing to compare with."
     days = {"day": 1, "week": 7, "month": 30}
@@ -257,17 +256,3 @@ def start_of(view: View, chosen: str) -> tuple[datetime | None, str]:
         return wanted, ""
     return first, (f"Sidefeed has known these deals only since {first:%-d %b %Y, %H:%M} UTC, so this is the change "
                    f"since then.")
-
-
-def _first_reading(view: View) -> datetime | None:
-    """When the first run that brought deals had ended; the first deal's own time where no run did."""
-    with view.visitor.desk.store.read() as tx:
-        change = t.change.c
-        row = tx.connection.execute(sa.select(change.run, change.hlc).where(change.entity == "opportunity")
-                                    .order_by(change.rev).limit(1)).first()
-        ended = None if row is None or row.run is None else tx.connection.execute(
-            sa.select(t.run.c.ended).where(t.run.c.id == row.run)).scalar()
-    if row is None:
-        return None
-    return utc_instant(ended) if ended else utc_instant(utc_text(
-        datetime.fromtimestamp(int(row.hlc[:13]) / 1000, view.visitor.now.tzinfo)))

@@ -86,6 +86,9 @@ def test_the_waterfall_names_who_moved_what(desk: Desk) -> None:
         ("start", "150.10"), ("amount up", "20.00"), ("won", "-50"), ("end", "120.10")]
     assert {row["step"]: row["actor"] for row in found["deals"]} == {"amount up": "ann", "won": "bob"}
     assert "No deal was known on the first day" in desk.run("waterfall", "--since", "2026-01-01").stdout
+    assert "known these deals only since then" in desk.run("waterfall", "--as-of", "2026-01-06").stdout
+    first = desk.json("waterfall", "--since", "first", "--measure", "open")
+    assert "created" not in {row["step"] for row in first["deals"]}
     told = desk.run("waterfall", "--since", "2026-01-06", "--moves").stdout
     assert "No deal was known" not in told
     assert "Every move" in told and "category" not in told.split("Every move")[0].split("Deals")[0]
