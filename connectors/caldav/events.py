@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
@@ -122,6 +122,8 @@ def series(calendar: Any, mailbox: str, fields: Iterable[str], zone: str) -> dic
     try:
         told = _recurrence(master, events, zone)
         return {**values, RECURRENCE: told} if told["rule"] or told["dates"] else None
+    except Broken:
+        raise
     except Exception as error:  # whatever a bad rule leads to: it is broken, and alone
         raise Broken(f"its rule cannot be read ({type(error).__name__})") from None
 
@@ -133,6 +135,8 @@ def _recurrence(master: Any, events: Sequence[Any], zone: str) -> dict[str, Any]
                  if each.get("FREQ")), None)
     exceptions = {}
     for event in events:
+        if _ranges(event):
+            raise Broken("one of its exceptions changes all later occurrences too, which one rule does not say")
         if event is not master:
             moved = when(event, zone)
             exceptions[original_of(event, zone)] = moved[:2]
@@ -191,8 +195,36 @@ def _occurrences(
     if len(found) > MOST:
         raise Broken(f"it takes place more than {MOST} times in the window")
     private = is_private(masters[0])
+    shifts = {original_of(event, zone): _shift(event, zone) for event in events if _ranges(event)}
     for event in found:
-        yield Meeting(original_of(event, zone), event, private or is_private(event))
+        yield Meeting(_original(event, shifts, zone), event, private or is_private(event))
+
+
+def _ranges(event: Any) -> bool:
+    """Whether an exception stands for all later occurrences too (RFC 5545 3.2.13)."""
+    told = event.get("RECURRENCE-ID")
+    return told is not None and str(told.params.get("RANGE") or "").upper() == "THISANDFUTURE"
+
+
+def _shift(event: Any, zone: str) -> timedelta:
+    """By how much an exception moves, in the wall time that it has."""
+    start, original = event["DTSTART"].dt, event["RECURRENCE-ID"].dt
+    if isinstance(start, datetime) and isinstance(original, datetime):
+        begins = _aware(start, zone)
+        return begins.replace(tzinfo=None) - _aware(original, zone).astimezone(begins.tzinfo).replace(tzinfo=None)
+    first, last = (each.date() if isinstance(each, datetime) else each for each in (original, start))
+    return timedelta(days=(last - first).days)
+
+
+def _original(event: Any, shifts: Mapping[str, timedelta], zone: str) -> str:
+    """The original start of an expanded occurrence. One that a change of all later ones moved has the original start of
+    the first of them, and is where its own lies moved by as much."""
+    told = original_of(event, zone)
+    if not _ranges(event):
+        return told
+    start = event["DTSTART"].dt
+    moved = start - shifts[told]
+    return _utc(_aware(moved, zone)) if isinstance(moved, datetime) else str(moved.isoformat())
 
 
 def exceptions(calendar: Any, originals: Collection[str], zone: str) -> list[Meeting]:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from sidefeed.calendars.identity import meeting_key
+from sidefeed.calendars.recurrence import RECURRENCE
 from sidefeed.connector import (
     AuthenticationFailed,
     ConnectorError,
@@ -292,3 +293,35 @@ def test_categories_are_told_however_they_are_written_and_of_a_private_meeting_n
     records, _ = read(office)
     told = {href.rpartition("/")[2]: (record.values or {}).get("Categories") for href, record in records.items()}
     assert told == {"one.ics": ["Blue", "Red", "Tracked to Dynamics 365"], "two.ics": None}
+
+
+def test_a_change_of_all_later_occurrences_keeps_each_of_them_a_meeting_of_its_own(office: Office) -> None:
+    """Across daylight saving: the change is one of wall time."""
+    office.now = datetime(2026, 10, 19, 8, tzinfo=UTC)
+    office.put(calendar(
+        event("standup", "SUMMARY:Stand-up", "RRULE:FREQ=WEEKLY;COUNT=4", start="DTSTART;TZID=Europe/Berlin:20261013T100000",
+              end="DTEND;TZID=Europe/Berlin:20261013T110000"),
+        event("standup", "SUMMARY:Later", "RECURRENCE-ID;RANGE=THISANDFUTURE:20261020T080000Z",
+              start="DTSTART;TZID=Europe/Berlin:20261020T150000", end="DTEND;TZID=Europe/Berlin:20261020T160000")), "standup")
+    connector = office.connect()
+    pages = list(connector.changes(CALENDAR, (*MEETING_FIELDS, RECURRENCE), None))
+    told = {str(record.values["OriginalStart"]): (record.values["Subject"], record.values["Start"])
+            for page in pages for record in page.records if record.values}
+    assert told == {
+        "2026-10-13T08:00:00Z": ("Stand-up", "2026-10-13T08:00:00Z"),
+        "2026-10-20T08:00:00Z": ("Later", "2026-10-20T13:00:00Z"),
+        "2026-10-27T09:00:00Z": ("Later", "2026-10-27T14:00:00Z"),
+        "2026-11-03T09:00:00Z": ("Later", "2026-11-03T14:00:00Z")}
+    assert [problem.message for problem in connector.problems] == [
+        "one of its exceptions changes all later occurrences too, which one rule does not say"]
+
+
+def test_the_words_of_exceptions_outside_the_window_are_not_told(office: Office) -> None:
+    far = [event("weekly", f"SUMMARY:Zahnarzt {number}", f"RECURRENCE-ID;TZID=Europe/Berlin:2027{month}T100000",
+                 start=f"DTSTART;TZID=Europe/Berlin:2027{month}T120000", end=f"DTEND;TZID=Europe/Berlin:2027{month}T130000",
+                 ) for number, month in enumerate(("0608", "0615"))]
+    office.put(calendar(event("weekly", "SUMMARY:Weekly", "RRULE:FREQ=WEEKLY"), *far), "weekly")
+    pages = list(office.connect().changes(CALENDAR, (*MEETING_FIELDS, RECURRENCE), None))
+    told = repr([record for page in pages for record in page.records])
+    assert "2027-06-08T10:00:00Z" in told, "the series says when its exceptions take place"
+    assert "Weekly" in told and "Zahnarzt" not in told

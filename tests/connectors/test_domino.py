@@ -330,6 +330,17 @@ def test_latin_1_an_attendee_without_address_and_six_hundred_people_are_read(off
     assert [each["name"] for each in record.values["Attendees"] if each["address"] is None] == ["Nobody"]
 
 
+def test_a_zone_that_nobody_knows_is_that_of_the_settings(office: Office, connector: DominoConnector) -> None:
+    uid, fine = office.save(meeting("Custom")), office.save(meeting("Fine", "2026-11-25"))
+    office.server.condition("raw", mailbox=ANN, uid=uid, text=(
+        f'BEGIN:VCALENDAR\r\nVERSION:2.0\r\nBEGIN:VEVENT\r\nUID:{uid}\r\n'
+        'DTSTART;TZID="tzone://Microsoft/Custom":20261124T100000\r\n'
+        'DTEND;TZID="tzone://Microsoft/Custom":20261124T113000\r\nSUMMARY:Custom\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n'))
+    told = {record.id: record.values or {} for record in read(connector)[0]}
+    assert set(told) == {uid, fine} and connector.problems == []
+    assert (told[uid]["Start"], told[uid]["End"]) == ("2026-11-24T09:00:00Z", "2026-11-24T10:30:00Z")
+
+
 # Writing
 
 
