@@ -199,7 +199,7 @@ def test_a_changed_mapping_is_confirmed_first_and_then_filled_in(desk: Desk) -> 
     desk("sync")
     desk.edit("entities.yaml", "      phone: phone\n      industry", "      phone: phone\n      fax: text\n      industry")
     desk.edit("salesforce.yaml", "      phone: Phone\n      industry", "      phone: Phone\n      fax: Fax\n      industry")
-    desk.edit("hubspot.yaml", "      country: country\n", "      country: country\n      fax: fax\n")
+    desk.edit("hubspot.yaml", "      website: website\n", "      website: website\n      fax: fax\n")
     desk.property("companies", name="fax")
     code, report = desk("sync")
     assert code == 3
