@@ -133,8 +133,11 @@ def up(
     json_output: bool = False,
     write: Callable[[str], object] | None = None,
     until: threading.Event | None = None,
+    ready: Callable[[Sandbox], object] | None = None,
 ) -> None:
     """Start practice servers, print how to connect, and serve until SIGINT or SIGTERM (or until `until` is set).
+
+    `ready` is called once the servers listen, before anything is printed; what it raises stops them.
 
     With `json_output`, one JSON object on one line: `{"servers": {name: {url, control_url, ca_file, credentials}}}`.
     Raises `LaunchError` with a message for the person who typed the command.
@@ -153,6 +156,8 @@ def up(
         record=record,
     )
     with _stopped_by_signals(done), sandbox:
+        if ready is not None:
+            ready(sandbox)
         connections = sandbox.connections()
         say(json.dumps({"servers": connections}, default=str) if json_output else describe(connections))
         done.wait()

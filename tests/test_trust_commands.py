@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from sandbox.hubspot import HubSpotServer
 from sandbox.kit.http import DropConnection
 from sandbox.salesforce import SalesforceServer
+from sidefeed.cli import app
 from tests.test_command_line import Desk
 
 
@@ -66,3 +68,27 @@ def test_what_a_lost_create_made_and_a_person_deleted_at_once_stays_deleted(desk
     desk("sync")
     assert hubspot.call(hubspot.records, "deals") == [] == salesforce.call(salesforce.rows, "Opportunity")
     assert desk("sync")[1]["written"] == {}
+
+
+def test_a_sync_that_could_not_read_everything_does_not_say_that_everything_agrees(desk: Desk) -> None:
+    desk.write(hubspot={"access_token": "pat-wrong"})
+    told = CliRunner().invoke(app, ["sync", "-C", str(desk.folder)]).stdout
+    assert "agrees" not in told and "not everything could be read" in told
+    assert told.count("pat-na1") == 0 and told.count("x hubspot") == 1, "each failure once"
+
+
+def test_people_read_names_where_a_value_is_another_record(desk: Desk) -> None:
+    hubspot = desk.hubspot
+    for first, mail in (("Ann", "ann@ours.example"), ("Bob", "bob@ours.example")):
+        desk.salesforce.call(lambda f=first, m=mail: desk.salesforce.add_user(m, first=f, last="Lee", email=m))
+        hubspot.call(lambda f=first, m=mail: hubspot.add_owner(m, f, "Lee"))
+    owners = {row["properties"]["hubspot_owner_id"] for row in hubspot.call(hubspot.records, "deals")}
+    assert owners == set()
+    ann = next(row["Id"] for row in desk.salesforce.call(desk.salesforce.rows, "User") if row["FirstName"] == "Ann")
+    desk.sf("Task", Subject="Call", OwnerId=ann, Status="Not Started", Priority="Normal")
+    desk("sync")
+    code, told = desk("blame", "Call", "owner")
+    assert (code, [line["shown"] for line in told["history"]]) == (0, ["Ann Lee"])
+    code, told = desk("trace", "Call")
+    assert told["label"] == "Call" and "Ann Lee" in told["names"].values()
+    assert desk("trace", told["record"][-6:])[1]["record"] == told["record"], "found by the end of its id"

@@ -128,7 +128,7 @@ def row_error(
         fields = list(references)
     remedy = _REMEDY.get(code or "")
     return Invalid(
-        f"{text}. {remedy}." if remedy else text,
+        f"{text.rstrip('.')}. {remedy}." if remedy else text,
         field=fields[0] if fields else None, rule=code, code=code, owner="admin" if code in _ADMIN else None,
     )  # fmt: skip
 

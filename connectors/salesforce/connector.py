@@ -311,7 +311,12 @@ class SalesforceConnector:
     ) -> Iterator[tuple[list[dict[str, Any]], datetime | None, str | None]]:
         """Rows, the server's clock, and the address of the next page until the last."""
         self.calls.minimum += 1
-        page, at = self._client.query(query, decode)
+        try:
+            page, at = self._client.query(query, decode)
+        except Invalid as error:
+            if error.field == self._settings.key_field:
+                raise schema.key_missing(query.object, self._settings.key_field) from None
+            raise
         places = Onward(f"Salesforce's list of {query.object}")
         while True:
             locator = places.to(None if page.done else page.nextRecordsUrl)

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from sidefeed.connector import FieldSchema, ObjectSchema, Rights
+from sidefeed.connector import FieldSchema, Invalid, ObjectSchema, Rights
 
 from .junctions import JUNCTIONS, Junction
 
@@ -165,6 +165,14 @@ def hidden(object: str, key_field: str) -> str:
         f"{place}.{key_field} is there, and the integration user may not see it. In Setup, Object Manager, {place}, "
         f"Fields & Relationships, {key_field}, Set Field-Level Security (or in the integration user's permission set): "
         "give read and edit access to it. Then run this again."
+    )
+
+
+def key_missing(object: str, key_field: str) -> Invalid:
+    return Invalid(
+        f"Salesforce has no field {key_field} on {object}, or hides it from the integration user, and safe creates "
+        f"need it: run `sidefeed prepare salesforce`, which makes it or says what an administrator must do",
+        field=key_field, rule="INVALID_FIELD", code="key-field-missing", owner="admin",
     )
 
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from sidefeed.sync.plan import label
 from sidefeed.workspace import Draft, RecordState, StoreError, Transaction
 from sidefeed.workspace import tables as t
 from sidefeed.workspace.clock import utc_text
+from sidefeed.workspace.report import label
 
 
 @dataclass(slots=True)

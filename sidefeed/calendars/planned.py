@@ -18,7 +18,7 @@ from sidefeed.sync import refs
 from sidefeed.sync.attribution import CLOSED
 from sidefeed.workspace import DELETED, Draft, Link, RecordState, StoreError, Transaction
 from sidefeed.workspace.clock import utc_text
-from sidefeed.workspace.report import find_records
+from sidefeed.workspace.report import find_records, label
 
 if TYPE_CHECKING:
     from sidefeed.sync.plan import ObjectPlan, PlannedWrite
@@ -61,7 +61,7 @@ def plan_calendar(tx: Transaction, om: ObjectMap, plan: ObjectPlan) -> None:
 def _write(
     tx: Transaction, om: ObjectMap, plan: ObjectPlan, state: RecordState, link: Link | None
 ) -> PlannedWrite | None:
-    from sidefeed.sync.plan import PlannedWrite, label
+    from sidefeed.sync.plan import PlannedWrite
 
     ends = str((state.values.get("when") or {}).get("end") or "")
     off = state.deleted or state.values.get("status") == "cancelled"

@@ -36,7 +36,7 @@ from sidefeed.cli import (
     undo,
 )
 from sidefeed.cli.output import ATTENTION, EXIT_CODES, STOPPED, UNREACHABLE, USAGE
-from sidefeed.cli.shared import JsonOption, ProjectOption, SystemsArgument, calls_of, end_with, errors
+from sidefeed.cli.shared import JsonOption, ProjectOption, SystemsArgument, calls_of, end_with, errors, tell_problems
 
 app = typer.Typer(
     name="sidefeed", no_args_is_help=True, add_completion=False, rich_markup_mode="markdown",
@@ -125,10 +125,7 @@ def plan(
         if calls:
             output.out.print("Calls needed: " + ", ".join(f"{name} {count}" for name, count in calls.items()))
             budget.show({name: count for name, count in calls.items() if name in standings}, standings)
-        for problem in report.problems:
-            output.out.print(f"[yellow]![/yellow] {escape(str(problem))}")
-        for message in (*report.failed.values(), *report.parked):
-            output.out.print(f"[red]x[/red] {escape(message)}")
+        tell_problems(report)
     if report.failed:
         raise typer.Exit(UNREACHABLE)
     if report.parked:
@@ -154,6 +151,10 @@ def status(project: ProjectOption = Path(), json: JsonOption = False) -> None:
         (one["id"], one["started"][:19], one["what"], one["state"], one["written"]) for one in found["runs"]])
     output.out.print(f"{found['conflicts']} in conflict, {len(found['questions'])} questions, "
                      f"{len(found['refusals'])} refused, {len(found['parked'])} waiting for another object")
+    if found["duplicates"]:
+        output.table("Second copies of a record in one system, which are read and left alone", (
+            "where", "id", "record"), [
+            (f"{one['system']} {one['object']}", one["external_id"], one["label"]) for one in found["duplicates"]])
     quarantine.show(found["refusals"])
 
 
@@ -185,7 +186,7 @@ def blame(
         return
     columns = ("when", "field", "value", "by", "from", "run", "replaced", "why")
     output.table(f"{found[0].entity} {found[0].id}", columns, [
-        (one["at"][:19], one["field"], one["value"], one["actor"], one["source"], one["run"],
+        (one["at"][:19], one["field"], one["shown"] or one["value"], one["actor"], one["source"], one["run"],
          one["replaced"], one["reason"] or "")
         for one in lines])
 
@@ -256,7 +257,8 @@ def init(
     else:
         for path in written:
             output.out.print(f"wrote {escape(str(path))}")
-        output.out.print("Next: fill in sidefeed.toml, then `sidefeed check`, `sidefeed plan`, `sidefeed sync`.")
+        output.out.print("Next: fill in sidefeed.toml, then `sidefeed prepare SYSTEM`, `sidefeed check`, "
+                         "`sidefeed plan`, `sidefeed sync`.")
 
 
 app.command()(server.up)

@@ -43,8 +43,8 @@ def conflicts(project: ProjectOption = Path(), json: JsonOption = False) -> None
         output.print_json({"conflicts": lines, "parked": parked})
         return
     output.table(f"{len(lines)} in conflict", ("record", "name", "field", "both started from", "values"), [
-        (one["record"], one["label"], one["field"], one["base"],
-         "\n".join(f"{side['value']} ({side['actor']} in {side['source']}, {_age(side['hours'])})"
+        (one["record"], one["label"], one["field"], one["shown"] or one["base"],
+         "\n".join(f"{side['shown'] or side['value']} ({side['actor']} in {side['source']}, {_age(side['hours'])})"
                    for side in one["sides"])) for one in lines])
     if parked:
         output.table(f"{len(parked)} parked because they flip", ("record", "name", "field", "history"), [
@@ -71,7 +71,7 @@ def resolve(
 ) -> None:
     """Decide a conflict. The decision is a change like any other: it shows in blame and travels at the next sync."""
     from sidefeed.project import Project
-    from sidefeed.workspace.report import decide_conflict, find_conflict
+    from sidefeed.workspace.report import called, decide_conflict, find_conflict
 
     if always and system is None:
         output.fail("--always needs --from SYSTEM: a value cannot be a rule.", USAGE, json=json)
@@ -85,6 +85,8 @@ def resolve(
                 state = find_conflict(tx, record, field)
                 heads = list(state.conflicts.get(field, ()))
             chosen = decide_conflict(store, record, field, system=system, value=value, actor=actor)
+            with store.read() as tx:
+                shown = called(tx, [chosen]).get(str(chosen), chosen)
             if always and system is not None:
                 files, others = _make_rule(opened, store, state.entity, field, system, heads)
         except LookupError as error:
@@ -95,7 +97,7 @@ def resolve(
     if json:
         output.print_json({"ok": True, "field": field, "value": chosen, "files": files, "others": others})
         return
-    output.out.print(f"{field} is now {escape(str(chosen))}; the next sync writes it everywhere.")
+    output.out.print(f"{field} is now {escape(str(shown))}; the next sync writes it everywhere.")
     if files:
         output.out.print(f"From now on {system} wins {field}: written to {', '.join(map(escape, files))}; {others} "
                          f"other conflicts about it were decided too. `sidefeed map test` holds the rule.")

@@ -10,7 +10,7 @@ from rich.markup import escape
 
 from sidefeed.cli import output
 from sidefeed.cli.output import ATTENTION, STOPPED, UNREACHABLE, USAGE
-from sidefeed.cli.shared import JsonOption, ProjectOption, calls_of, errors
+from sidefeed.cli.shared import JsonOption, ProjectOption, calls_of, errors, tell_problems
 
 if TYPE_CHECKING:
     from sidefeed.sync.matching import Question
@@ -104,8 +104,7 @@ def _plan(project: Path, limit: int, *, json: bool) -> None:
             output.out.print(f"match {match['feed']} {match['external_id']} = {escape(match['label'])} by "
                              f"{escape(match['key'])}")
         _print_questions(found.questions, limit)
-        for message in (*report.failed.values(), *report.parked):
-            output.out.print(f"[red]x[/red] {escape(message)}")
+        tell_problems(report)
         output.out.print("Nothing was written anywhere. `sidefeed plan` shows every write; `sidefeed sync` does it.")
     if report.failed:
         raise typer.Exit(UNREACHABLE)

@@ -90,17 +90,38 @@ def end_with(report: Report, calls: Calls, *, json: bool) -> None:
         raise typer.Exit(ATTENTION)
 
 
+_DECIDE = (
+    ("conflicts", "fields are in conflict: `sidefeed conflicts` lists them"),
+    ("ambiguous", "objects could be one of several records: `sidefeed link` shows them"),
+    ("flips_parked", "fields flip to and fro and are parked: `sidefeed conflicts` shows them"),
+    ("duplicates", "objects are second copies of a record, and are left alone: `sidefeed status` lists them"),
+)
+
+
 def _print_report(report: Report, calls: Calls) -> None:
     rows = [(feed, *(ops.get(op, 0) for op in ("create", "update", "delete", "restore")))
             for feed, ops in report.written.items()]
     if rows:
         output.table("Written", ("where", "created", "updated", "deleted", "restored"), rows)
+    elif report.failed:
+        output.out.print("Nothing was written, and not everything could be read.")
     else:
         output.out.print("Nothing to write: everything agrees.")
     if report.changes:
         output.table("Absorbed", ("from", "changes"), list(report.changes.items()))
+    for count, sentence in _DECIDE:
+        if number := report.counts.get(count, 0):
+            output.out.print(f"{number} {sentence}")
     output.out.print("Calls: " + ", ".join(f"{name} {count['used']}" for name, count in calls.items()))
+    tell_problems(report)
+
+
+def tell_problems(report: Report) -> None:
+    """What a person must act on: records first, then the feeds and systems that failed, each once."""
     for problem in report.problems:
-        output.out.print(f"[yellow]![/yellow] {escape(str(problem))}")
+        if f"{problem.system} {problem.object}" not in report.failed or problem.record != "all records":
+            output.out.print(f"[yellow]![/yellow] {escape(str(problem))}")
     for name, message in report.failed.items():
         output.out.print(f"[red]x[/red] {escape(f'{name}: {message}')}")
+    for message in report.parked:
+        output.out.print(f"[red]x[/red] {escape(message)}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -49,16 +49,19 @@ def trace(
 
 
 def _show(found: Trace) -> None:
+    def name(value: Any) -> Any:
+        return found.names.get(value, value) if isinstance(value, str) else value
+
     output.out.print(f"[bold]{escape(found.label)}[/bold], {found.entity} {found.record}")
     output.table("Is", ("system", "object", "id", "role", "link"), [
         (one["system"], one["object"], one["id"], one["role"], one["state"]) for one in found.identity])
     output.table("Says", ("field", "workspace", "by", "systems", "rule"), [
-        (one["field"], one["value"], f"{one['actor']} in {one['source']}" if one["actor"] else "",
-         "\n".join(f"{system}: {value}" for system, value in one["systems"].items()), one["rule"])
+        (one["field"], name(one["value"]), f"{one['actor']} in {one['source']}" if one["actor"] else "",
+         "\n".join(f"{system}: {name(value)}" for system, value in one["systems"].items()), one["rule"])
         for one in found.fields])
     for one in found.fields:
         for side in one["conflict"]:
-            output.out.print(f"[yellow]conflict[/yellow] {one['field']}: {escape(str(side['value']))} by "
+            output.out.print(f"[yellow]conflict[/yellow] {one['field']}: {escape(str(name(side['value'])))} by "
                              f"{escape(side['actor'])} in {side['source']}")
     for write in found.writes:
         output.out.print(f"[bold]{write['op']}[/bold] {write['system']} {write['object']}  "

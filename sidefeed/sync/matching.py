@@ -8,9 +8,10 @@ from difflib import SequenceMatcher
 from typing import Any
 
 from sidefeed.sync.match import normalise
-from sidefeed.sync.plan import ObjectPlan, label
+from sidefeed.sync.plan import ObjectPlan
 from sidefeed.sync.report import Report
 from sidefeed.workspace import RecordState, StoreError, Transaction
+from sidefeed.workspace.report import label
 
 NEW = "new"
 LEAD = 0.1

@@ -23,6 +23,7 @@ from sidefeed.sync.flips import parked_fields
 from sidefeed.sync.reunite import may_be_one, strangers
 from sidefeed.sync.scope import frozen
 from sidefeed.workspace import DELETED, Link, RecordState, Transaction
+from sidefeed.workspace.report import label
 
 if TYPE_CHECKING:
     from sidefeed.calendars.planned import Mails
@@ -417,15 +418,3 @@ _NOTHING = object()
 def content_digest(content: Any) -> str:
     """What a refusal is remembered by: the same content is not asked again."""
     return hashlib.blake2b(orjson.dumps(content, option=orjson.OPT_SORT_KEYS), digest_size=12).hexdigest()
-
-
-def label(state: RecordState) -> str:
-    """How a record is called when people read of it; the subject of a meeting is never used."""
-    values = state.values
-    if state.entity == "meeting":
-        when = values.get("when") or {}
-        return f"meeting of {str(when.get('start', '?'))[:10]} ({state.id[-6:]})"
-    name = values.get("name") or " ".join(
-        part for part in (values.get("first_name"), values.get("last_name")) if part) or values.get("subject")
-    text = str(name or values.get("email") or state.id)
-    return text if len(text) <= 60 else text[:57] + "..."

@@ -20,12 +20,13 @@ from sidefeed.sync.authors import Authors
 from sidefeed.sync.edited import WHEN, Edited, Tried, edited, tried
 from sidefeed.sync.engine import Engine
 from sidefeed.sync.odd import Oddity, Reason, because, odd_values
-from sidefeed.sync.plan import ObjectPlan, PlannedWrite, label
+from sidefeed.sync.plan import ObjectPlan, PlannedWrite
 from sidefeed.sync.report import Report
 from sidefeed.sync.sample import Place
 from sidefeed.sync.saved import SavedPlan
 from sidefeed.workspace import Draft, RecordState, Store
 from sidefeed.workspace import tables as t
+from sidefeed.workspace.report import label
 
 RUNS = 4
 """How often the mapping as it is runs at most before things stand; what is left then is put down to it."""

@@ -23,11 +23,11 @@ from sidefeed.sync import refs
 from sidefeed.sync.authors import last_sent, said_in
 from sidefeed.sync.due import REMAPPED, catch_up, in_sync, known_there, remapped
 from sidefeed.sync.guard import Limits, Trip
-from sidefeed.sync.plan import label
 from sidefeed.sync.policy import decide
 from sidefeed.sync.report import Report
 from sidefeed.workspace import Draft, Link, RecordState, Store, Transaction
 from sidefeed.workspace import tables as t
+from sidefeed.workspace.report import label
 
 What = Literal["write", "read", "unread", "same"]
 _BATCH = 500

@@ -18,9 +18,9 @@ from sidefeed.mapping import ObjectMap
 from sidefeed.mapping.explain import who_wins
 from sidefeed.sync import refs
 from sidefeed.sync.capture import pack
-from sidefeed.sync.plan import label
 from sidefeed.sync.report import Report
 from sidefeed.workspace import DELETED, Link, RecordState, Transaction
+from sidefeed.workspace.report import called, label
 
 if TYPE_CHECKING:
     from sidefeed.sync.engine import Engine
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 @dataclass(slots=True)
 class Trace:
     """Everything that is known of one record, in plain data. ``fields`` has one entry a field of the entity, with the
-    value, the rule, and what each system says (a system that does not say anything is not in ``systems``)."""
+    value, the rule, and what each system says (a system that does not say anything is not in ``systems``). ``names``
+    tells what the records are called that a value names by id."""
 
     record: str
     entity: str
@@ -40,6 +41,7 @@ class Trace:
     waiting: list[str] = field(default_factory=list)
     refused: list[dict[str, Any]] = field(default_factory=list)
     unread: dict[str, str] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
@@ -59,6 +61,8 @@ def trace(engine: Engine, scratch: Engine, record: str) -> Trace:
         plans = scratch._plans(tx, [name for name in scratch.connectors if name not in found.unread], report)
         found.identity = _identity(tx, record)
         found.fields = _fields(scratch, tx, now, says)
+        found.names = called(tx, [value for one in found.fields for value in (
+            one["value"], *one["systems"].values(), *(side["value"] for side in one["conflict"]))])
         found.writes = [write.as_json() for plan in plans for write in plan.writes if write.record == record]
         found.waiting = [why for plan in plans for one, why in plan.waiting.items() if one == record]
         mine = {(one["system"], one["object"], one["id"]) for one in found.identity}

@@ -21,10 +21,11 @@ from sidefeed.mapping import Mapping as Mappings
 from sidefeed.mapping import ObjectMap
 from sidefeed.sync import refs
 from sidefeed.sync.due import in_sync, put_back
-from sidefeed.sync.plan import content_digest, followed, label
+from sidefeed.sync.plan import content_digest, followed
 from sidefeed.workspace import DELETED, Change, Draft, Link, RecordState, Transaction
 from sidefeed.workspace.clock import utc_instant, utc_text
 from sidefeed.workspace.merge import replay
+from sidefeed.workspace.report import label
 
 UNDONE = "undone"
 """The code under which content that an undo took back is remembered."""

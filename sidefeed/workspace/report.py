@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from typing import Any
 
 import orjson
@@ -44,6 +46,7 @@ def workspace_status(store: Store, codes: Codes | None = None) -> dict[str, Any]
                       "state": run["state"], "written": (run["counts"] or {}).get("written", 0)}
                      for run in tx.runs(10)],
             "conflicts": sum(len(state.conflicts) for state in tx.conflicted()),
+            "duplicates": _second_copies(tx),
             "questions": [{**question, "evidence": question["evidence"]} for question in tx.questions()],
             "refusals": refusal_lines(tx, codes),
             "parked": [dict(row) for row in connection.execute(
@@ -51,6 +54,15 @@ def workspace_status(store: Store, codes: Codes | None = None) -> dict[str, Any]
                           t.inbox.c.attempts, t.inbox.c.not_before)
                 .where(t.inbox.c.waiting_for.is_not(None)).order_by(t.inbox.c.first_seen)).mappings()],
         }
+
+
+def _second_copies(tx: Transaction) -> list[dict[str, Any]]:
+    """Live objects beside the one that is linked with the same record: read, and never written or deleted by us."""
+    wanted = sa.select(t.remote.c.system, t.remote.c.object, t.remote.c.external_id, t.remote.c.record)
+    rows = tx.connection.execute(
+        wanted.where(t.remote.c.role == "duplicate").order_by(t.remote.c.record)).mappings().all()
+    states = tx.records({row["record"] for row in rows})
+    return [{**row, "label": label(states[row["record"]])} for row in rows if row["record"] in states]
 
 
 def refusal_lines(tx: Transaction, codes: Codes) -> list[dict[str, Any]]:
@@ -63,7 +75,7 @@ def refusal_lines(tx: Transaction, codes: Codes) -> list[dict[str, Any]]:
         state = states.get(row["record"])
         lines.append({
             "system": row["system"], "object": row["object"], "record": row["record"],
-            "label": label(state) if state and state.entity != "meeting" else row["record"],
+            "label": label(state) if state else row["record"],
             "field": row["field"].lstrip("=") or None, "code": row["code"], "message": row["message"],
             "owner": row["owner"], "fix": known.fix, "retry": RETRY[known.retry], "next_try": row["not_before"],
             "count": row["count"], "since": row["first_seen"]})
@@ -71,7 +83,8 @@ def refusal_lines(tx: Transaction, codes: Codes) -> list[dict[str, Any]]:
 
 
 def find_records(tx: Transaction, text: str) -> list[RecordState]:
-    """Records by their id, by a remote id, or by a part of their name."""
+    """Records by their id, by a remote id, by a part of their name, or by the end of their id, by which meetings are
+    told apart where their subjects are not shown."""
     state = tx.record(text)
     if state is not None:
         return [state]
@@ -86,6 +99,9 @@ def find_records(tx: Transaction, text: str) -> list[RecordState]:
     named = [state for state in found if any(
         wanted in str(state.values.get(name) or "").casefold() for name in ("name", "email", "last_name", "subject"))]
     exact = [state for state in named if str(state.values.get("name") or "").casefold() == wanted]
+    if not named and re.fullmatch("[0-9a-f]{6,}", wanted):
+        return [record_state(row) for row in tx.connection.execute(
+            sa.select(t.record).where(t.record.c.id.endswith(wanted)).limit(10)).mappings()]
     return exact or named
 
 
@@ -105,25 +121,47 @@ def blame_lines(tx: Transaction, state: RecordState, field: str | None = None) -
                     "at": change.at, "run": runs.get(change.rev),
                     "reason": change.reason, "replaced": replaced[0] if len(replaced) == 1 else
                     (replaced or None), "current": change.rev in state.heads.get(name, ())})
+    names = called(tx, [value for line in lines for value in (line["value"], line["replaced"])])
+    for line in lines:
+        line["shown"] = names.get(line["value"]) if isinstance(line["value"], str) else None
     return lines[::-1]
 
 
 def label(state: RecordState) -> str:
+    """How a record is called when people read of it; the subject of a meeting is never used."""
     values = state.values
-    return str(values.get("name") or values.get("email") or values.get("last_name") or state.id)
+    if state.entity == "meeting":
+        when = values.get("when") or {}
+        return f"meeting of {str(when.get('start', '?'))[:10]} ({state.id[-6:]})"
+    name = values.get("name") or " ".join(
+        part for part in (values.get("first_name"), values.get("last_name")) if part) or values.get("subject")
+    text = str(name or values.get("email") or state.id)
+    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def conflict_lines(tx: Transaction) -> list[dict[str, Any]]:
     """Every field in conflict: the value that all sides started from (``base``), and each side's value, system, person
-    and age in hours."""
+    and age in hours. Where a value names another record, ``shown`` is what that is called."""
     states = tx.conflicted()
     histories = tx.histories([state.id for state in states])
     now = tx.store.now()
-    return [{"record": state.id, "entity": state.entity, "label": label(state), "field": name,
-             "base": _common_base(histories[state.id], name, heads),
-             "sides": [{**head.as_json(), "hours": round((now - utc_instant(head.at)).total_seconds() / 3600, 1)}
-                       for head in heads]}
-            for state in states for name, heads in state.conflicts.items()]
+    lines = [{"record": state.id, "entity": state.entity, "label": label(state), "field": name,
+              "base": _common_base(histories[state.id], name, heads),
+              "sides": [{**head.as_json(), "hours": round((now - utc_instant(head.at)).total_seconds() / 3600, 1)}
+                        for head in heads]}
+             for state in states for name, heads in state.conflicts.items()]
+    names = called(tx, [value for line in lines for value in (line["base"], *(one["value"] for one in line["sides"]))])
+    for line in lines:
+        line["shown"] = names.get(line["base"]) if isinstance(line["base"], str) else None
+        for one in line["sides"]:
+            one["shown"] = names.get(one["value"]) if isinstance(one["value"], str) else None
+    return lines
+
+
+def called(tx: Transaction, values: Iterable[Any]) -> dict[str, str]:
+    """How the records are called that some of these values name."""
+    ids = {value for value in values if isinstance(value, str) and len(value) == 36 and value.count("-") == 4}
+    return {id: label(state) for id, state in tx.records(ids).items()} if ids else {}
 
 
 def _common_base(history: list[Change], name: str, heads: list[Head]) -> Any:

@@ -759,6 +759,14 @@ def test_a_field_that_was_taken_away_is_named_in_the_error(office: Office) -> No
 # Schema and set-up
 
 
+def test_a_key_field_that_is_missing_says_which_command_makes_it(office: Office) -> None:
+    connector = SalesforceConnector.from_settings({**office.settings, "key_field": "Other_Key__c"})
+    with pytest.raises(Invalid, match="sidefeed prepare salesforce") as missing:
+        list(connector.changes(office.stream, ["Name", "Other_Key__c"], None))
+    assert (missing.value.code, missing.value.owner) == ("key-field-missing", "admin")
+    connector.close()
+
+
 def test_an_object_that_is_not_there_is_named(office: Office) -> None:
     with pytest.raises(Invalid, match="Nothing__c") as caught:
         office.connector.describe("Nothing__c")
