@@ -82,16 +82,28 @@ class Process:
         return born is not None and born == self.born
 
     def stop(self, seconds: float) -> None:
-        """End it, and kill what has not ended after so many seconds. Others are never touched."""
-        if not self.alive():
+        """End it and what it started, and kill what has not ended after so many seconds. Others are never touched."""
+        if not self.alive() and not self._left_behind():
             return
         self._signal(signal.SIGTERM)
         deadline = time.monotonic() + seconds
-        while self.alive():
+        while self.alive() or self._left_behind():
             if time.monotonic() > deadline:
                 self._signal(signal.SIGKILL)
+                if not self.alive():
+                    return  # what is left of its group is dead and waits to be collected by its parent
                 deadline += seconds
             time.sleep(0.05)
+
+    def _left_behind(self) -> bool:
+        """Whether processes that it started outlive it: its number stays their group's until the last has ended."""
+        if _born(self.pid) is not None:
+            return False
+        try:
+            os.killpg(self.pid, 0)
+        except (ProcessLookupError, PermissionError):
+            return False
+        return True
 
     def _signal(self, number: int) -> None:
         try:
@@ -195,10 +207,12 @@ class LocalServer:
         if not self.state.is_dir():
             return []
         with self._alone():
-            running = {name: process for name, process in self._recorded().items() if process.alive()}
+            recorded = self._recorded()
+            running = {name for name, process in recorded.items() if process.alive()}
             stopped: list[str] = [name for name in ("worker", "server") if name in running]
-            for name in stopped:
-                running[name].stop(STOP_SECONDS if "server" in running else ORPHAN_SECONDS)
+            for name in ("worker", "server"):
+                if name in recorded:  # what has died itself may have left processes behind
+                    recorded[name].stop(STOP_SECONDS if "server" in running else ORPHAN_SECONDS)
             for name in ("server.json", "ready.json"):
                 (self.state / name).unlink(missing_ok=True)
             return stopped

@@ -22,11 +22,15 @@ def utc_instant(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
-def new_record_id(now: datetime) -> str:
-    """A UUIDv7 (RFC 9562): sorts by creation time, unique without coordination."""
+def new_record_id(now: datetime, *, after: str | None = None) -> str:
+    """A UUIDv7 (RFC 9562): sorts by creation time, unique without coordination; and behind the id ``after``, whatever
+    the clock says."""
+    milliseconds = int(now.timestamp() * 1000)
+    if after is not None:
+        milliseconds = max(milliseconds, int(after[:8] + after[9:13], 16) + 1)
     noise = secrets.randbits(74)
     tail = 0x7 << 76 | noise >> 62 << 64 | 0b10 << 62 | noise & (1 << 62) - 1
-    text = f"{int(now.timestamp() * 1000):012x}{tail:020x}"
+    text = f"{milliseconds:012x}{tail:020x}"
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 

@@ -56,6 +56,19 @@ def test_a_few_minutes_of_skew_are_believed(store: Store) -> None:
         assert tx.record("r1") is not None
 
 
+def test_runs_stand_in_their_order_in_one_moment_and_where_the_clock_goes_back(tmp_path: Path) -> None:
+    clock = [NOW]
+    store = Store.open(tmp_path / "workspace.db", now=lambda: clock[0])
+    begun = []
+    for moment in [NOW] * 6 + [NOW - timedelta(days=1), NOW]:
+        clock[0] = moment
+        with store.write() as tx:
+            begun.append(tx.begin_run("sync"))
+    with store.read() as tx:
+        assert [run["id"] for run in tx.runs()] == begun[::-1]
+    store.close()
+
+
 def test_opened_again_it_is_the_same_replica_with_the_same_content(store: Store, tmp_path: Path) -> None:
     record = add(store, name="Pumps", amount="1")
     again = Store.open(tmp_path / "workspace.db", now=lambda: NOW)
