@@ -119,7 +119,7 @@ class Sides:
 
     snapshot: Snapshot
     run: str
-    """The newest run that read or wrote anything, by then."""
+    """The newest run that read or wrote anything, by then, and the fingerprint of the mapping."""
     ours: Mapping[str, ForecastDeal]
     frames: Mapping[str, Any]
     deals: Mapping[str, list[ForecastDeal]]
@@ -144,13 +144,17 @@ class Board:
     def __init__(self, store: Store, mappings: Mappings, calendar: Calendar | None = None) -> None:
         self.store = store
         self.quarters = Quarters(calendar)
-        self.mappings = mappings
-        self.systems = {om.system: om.object for om in mappings.objects if om.entity == "opportunity"}
+        self.adopt(mappings)
         self._snapshot = Snapshot()
         self._lock = threading.Lock()
         self._workers = ThreadPoolExecutor(2, thread_name_prefix="figures")
         self._known: dict[str, Known] = {}
         self._running: dict[str, Future[Any]] = {}
+
+    def adopt(self, mappings: Mappings) -> None:
+        """Go on with a mapping: what the systems hold is compared anew by it."""
+        self.mappings = mappings
+        self.systems = {om.system: om.object for om in mappings.objects if om.entity == "opportunity"}
 
     def close(self) -> None:
         self._workers.shutdown(cancel_futures=True)
@@ -228,7 +232,7 @@ class Board:
 
     def sides(self, snapshot: Snapshot, patience: float = PATIENCE) -> tuple[Sides | None, bool]:
         """Every system beside the workspace, and whether that is of this snapshot's revision."""
-        run = self.last_run()
+        run = f"{self.last_run()} {self.mappings.fingerprint}"
         return self.figure("sides", (snapshot.rev, run), lambda: self._read_sides(self.now(), run), patience)
 
     def _read_sides(self, snapshot: Snapshot, run: str) -> Sides:

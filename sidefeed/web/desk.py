@@ -15,7 +15,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 
 from sidefeed.forecast.periods import Calendar
 from sidefeed.forecast.view import local_day
-from sidefeed.mapping import FieldSpec
+from sidefeed.mapping import FieldSpec, MappingErrors
 from sidefeed.mapping import Mapping as Mappings
 from sidefeed.web import wording
 from sidefeed.web.access import Person, Session, Sessions
@@ -45,6 +45,11 @@ class Files:
     folder: Path
     load: Callable[[], Mappings]
 
+    def stamp(self) -> tuple[tuple[str, int, int], ...]:
+        """What changes with any change of the files; cheap enough for every page."""
+        return tuple((str(path), found.st_mtime_ns, found.st_size) for path in sorted(self.folder.rglob("*.y*ml"))
+                     if (found := path.stat()))
+
 
 class Desk:
     """One workspace and the people who may look at it. ``files`` are the mapping files, where the server may be asked
@@ -63,6 +68,9 @@ class Desk:
         self.secure = secure
         self.cookie = cookie
         self.board = Board(store, mappings, calendar)
+        self.unread = ""
+        """Why the mapping files as they stand now cannot be read; empty where they can."""
+        self._stamp = files.stamp() if files is not None else ()
         self.sessions = Sessions(store.now)
         self.templates = _templates()
 
@@ -75,8 +83,23 @@ class Desk:
         return self._systems is None or system in self._systems
 
     def adopt(self, mappings: Mappings) -> None:
-        """Go on with another mapping; what the systems hold is compared anew with the next change."""
-        self.board.mappings = mappings
+        """Go on with another mapping."""
+        self.board.adopt(mappings)
+
+    def follow_files(self) -> None:
+        """Go on with the mapping files where somebody changed them. Files that cannot be read leave what was known."""
+        if self.files is None:
+            return
+        try:
+            stamp = self.files.stamp()
+            if stamp == self._stamp:
+                return
+            self._stamp = stamp
+            self.adopt(self.files.load())
+        except (MappingErrors, OSError) as error:
+            self.unread = str(error)
+        else:
+            self.unread = ""
 
     def spec(self, entity: str, field: str) -> FieldSpec | None:
         known = self.mappings.entities.get(entity)
@@ -209,6 +232,7 @@ def signed_in(request: Request) -> Visitor:
     session = desk.sessions.find(request.cookies.get(desk.cookie))
     if session is None:
         raise NotSignedIn
+    desk.follow_files()
     snapshot = desk.board.now()
     person = session.person
     return Visitor(desk, request, session, snapshot, owner_ids(snapshot, person.sees),

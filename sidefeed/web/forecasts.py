@@ -156,7 +156,7 @@ def _bridge(view: View, system: str) -> tuple[Sides, Any, bool] | None:
     if system not in board.systems:
         raise HTTPException(404, f"No system {system!r} holds deals.")
     sides, fresh = board.sides(view.visitor.snapshot)
-    if sides is None:
+    if sides is None or system not in sides.deals:  # a mapping that names another system was adopted since
         return None
     found, newest = board.bridge(sides, system, in_scope(view.period, view.owners))
     return None if found is None else (*found, fresh and newest)

@@ -62,7 +62,7 @@ def forecast(visitor: SignedIn) -> Response:
 def _bridges(view: View, sides: Sides) -> dict[str, Bridge]:
     """The bridges that the page shows."""
     board, scope = view.visitor.desk.board, in_scope(view.period, view.owners)
-    made = {system: board.bridge(sides, system, scope, LONG)[0] for system in board.systems}
+    made = {system: board.bridge(sides, system, scope, LONG)[0] for system in board.systems if system in sides.deals}
     return {system: one[1] for system, one in made.items() if one is not None}
 
 

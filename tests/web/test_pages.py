@@ -25,7 +25,7 @@ from sidefeed.sync.look import LAST_CHECK
 from sidefeed.sync.match import natural_keys
 from sidefeed.workspace import Store
 from sidefeed.workspace.report import FLOW_RUN
-from tests.web.conftest import NOW, Company
+from tests.web.conftest import NOW, Company, own_files
 from tests.web.site import MAPPINGS, Site, Team, listed, read, ready
 from tests.web.test_access import PAGES
 
@@ -296,3 +296,29 @@ def test_what_was_refused_for_one_cause_is_told_once(tmp_path: Path) -> None:
     assert "and 2 more" in page
     assert "For administrators of the system: 3" in page and "For reps: 1" in page
     assert all(f"Autumn {number}" in page for number in range(3))
+
+
+def test_a_changed_mapping_is_followed_and_a_broken_one_is_told(tmp_path: Path) -> None:
+    store = Store.open(tmp_path / "workspace.db", now=lambda: NOW)
+    store.natural_keys = natural_keys(load(MAPPINGS))
+    Team(store).deal("Pump", "ann@example.com", "1")
+    files = own_files(tmp_path)
+    site = Site(store, listed(), files=files)
+    try:
+        client = site.client("dana@example.com")
+        assert client.get("/mapping").text.count('id="system-hubspot"') == 1
+        whole = (files.folder / "hubspot.yaml").read_text(encoding="utf-8")
+        (files.folder / "hubspot.yaml").unlink()
+        assert 'id="system-hubspot"' not in client.get("/mapping").text
+        assert "HubSpot" not in read(client.get("/"))
+        (files.folder / "hubspot.yaml").write_text("objects: [", encoding="utf-8")
+        broken = client.get("/mapping")
+        assert broken.status_code == 200
+        assert "cannot be read, so these pages go on" in read(broken) and "hubspot.yaml" in read(broken)
+        (files.folder / "hubspot.yaml").write_text(whole, encoding="utf-8")
+        mended = client.get("/mapping")
+        assert 'id="system-hubspot"' in mended.text and "cannot be read" not in read(mended)
+        assert [client.get(path).status_code for path in ("/", "/forecast/bridge/hubspot", "/forecast.xlsx")] == [200] * 3
+    finally:
+        site.close()
+        store.close()
