@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -436,6 +435,6 @@ def _with_list(record: Remote, junction: Junction, members: Mapping[str, str], w
         values.pop(junction.first, None)
     if record.state == "live":
         values[junction.field] = junction.listed(first if junction.counts(first) else None, members)
-    return replace(record, values=values)
+    return Remote(record.id, values, record.version, record.modified, record.state, record.merged_into, record.actor)
 
 

@@ -115,7 +115,8 @@ def _fitting(values: Iterable[str], room: int) -> Iterator[Sequence[str]]:
     used = 0
     for value in values:
         text = quoted(value)
-        size = len(quote_plus(text)) + 3  # the comma, percent-encoded
+        # An id needs no encoding but for its two quotes; 3 more are the comma, percent-encoded.
+        size = (len(text) + 4 if value.isalnum() and value.isascii() else len(quote_plus(text))) + 3
         if chunk and (len(chunk) == IDS_PER_QUERY or used + size > room):
             yield chunk
             chunk, used = [], 0
