@@ -73,10 +73,12 @@ def test_sync_then_sync_then_status(desk: Desk) -> None:
     account = desk.sf("Account", Name="Acme", Website="https://acme.example")
     desk.sf("Opportunity", Name="Pumps", AccountId=account, Amount=1200.5, StageName="Prospecting",
             CloseDate="2027-01-15")
+    assert desk("plan")[1]["to_describe"] == {"salesforce": 6, "hubspot": 6}
     code, first = desk("sync")
     assert (code, first["written"]) == (1, {"hubspot companies": {"create": 1}, "hubspot deals": {"create": 1}})
     assert {problem["code"] for problem in first["problems"]} == {"unresolved"}, "the owner is nobody in HubSpot"
     desk("sync")
+    assert desk("plan")[1]["to_describe"] == {}, "the first sync of the day looked at every schema"
     code, third = desk("sync")
     assert (code, third["counts"].get("written", 0), third["absorbed"]) == (0, 0, {})
     code, status = desk("status")

@@ -90,6 +90,7 @@ def plan(
             plans, report = engine.plan(systems or None)
             saved = engine.save_plan(plans, report, systems)
             standings = {name: engine.meter.standing(name) for name in engine.connectors}
+            describes = engine.to_describe(systems)
         opened.close()
     if out is not None:
         saved.save(out)
@@ -100,7 +101,7 @@ def plan(
     waiting = {record: why for one in plans for record, why in one.waiting.items()}
     if json:
         output.print_json({"ok": report.ok, "writes": saved.writes, "waiting": waiting, "min_calls": calls,
-                           "budget": [one.as_json() for one in standings.values()],
+                           "to_describe": describes, "budget": [one.as_json() for one in standings.values()],
                            "mails": saved.mails, "messages": saved.messages,
                            **{key: value for key, value in report.as_json().items()
                                                     if key in ("counts", "problems", "failed", "parked")}})
@@ -125,6 +126,9 @@ def plan(
         if calls:
             output.out.print("Calls needed: " + ", ".join(f"{name} {count}" for name, count in calls.items()))
             budget.show({name: count for name, count in calls.items() if name in standings}, standings)
+        if describes:
+            told = ", ".join(f"{name} {count}" for name, count in describes.items())
+            output.out.print(f"The first sync of the day also describes objects, by one to three requests each: {told}")
         tell_problems(report)
     if report.failed:
         raise typer.Exit(UNREACHABLE)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -269,6 +270,14 @@ class Engine:
         _plans, report = self.plan(before_writing=count)
         return (found[0] if found else LinkPlan()), report
 
+    def to_describe(self, systems: Sequence[str] | None = None) -> dict[str, int]:
+        """By system, how many objects the next sync describes besides, because nobody has today (UTC)."""
+        if not self.looks:
+            return {}
+        with self.store.read() as tx:
+            return dict(Counter(system for system, _object in schemas.unseen_today(
+                tx, self.mappings, list(systems or self.connectors))))
+
     def save_plan(self, plans: Sequence[ObjectPlan], report: Report, systems: Sequence[str] | None = None) -> SavedPlan:
         """A plan as plain data, to be kept, shown and applied."""
         return SavedPlan.of(plans, report, self.mappings, self.connectors, list(systems or self.connectors),
@@ -385,10 +394,12 @@ class Engine:
         trips: list[Trip] = []
         with self.store.read() as tx:
             for om, stream in self._feeds(live, report):
+                if noted_fields(tx, om, stream):
+                    continue
                 if names := changed_fields(tx, om, stream):
                     changed.append((om, stream, names))
                     trips += check_reading(tx, om, stream, names, self._source(om), self.limits)
-                elif not noted_fields(tx, om, stream):
+                else:
                     new.append((om, stream))
         if new:
             with self.store.write() as tx:
