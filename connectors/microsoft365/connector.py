@@ -30,7 +30,7 @@ from sidefeed.connector import (
 from . import settings
 from .calendar import Calendar
 from .codes import CODES
-from .contacts import Contacts
+from .contacts import Contacts, Folder
 from .values import CALENDAR, CONTACT, LINK, MAILBOX
 from .writer import Writer, find_keys
 
@@ -55,7 +55,7 @@ class Microsoft365Connector:
     ========== =========== ==============================================================
     mailboxes  none        a configured mailbox: ``address``, ``name`` (read only)
     calendar   a mailbox   a meeting, or one occurrence of a series inside the window
-    contacts   a mailbox   a contact of the Contacts folder
+    contacts   a mailbox   a contact of the Contacts folder, or of ``contacts_folder``
     ========== =========== ==============================================================
 
     Settings (``from_settings``):
@@ -72,6 +72,8 @@ class Microsoft365Connector:
         Where a new meeting takes place if nothing says so; ``UTC`` by default.
     ``read_bodies``
         Whether ``Body`` is kept at all; false by default.
+    ``contacts_folder``
+        The name of a contact folder of its own; contacts elsewhere are never read or written. ``prepare`` creates it.
     ``login_base``, ``graph_base``
         The hosts of a national cloud, or of a practice server on this machine.
     ``ca_file``, ``timeout``
@@ -89,6 +91,7 @@ class Microsoft365Connector:
     system: str = "microsoft365"
     calls: Calls = field(default_factory=Calls)
     _door: Door | None = None
+    _folders: dict[str, Folder] = field(default_factory=dict)
 
     @classmethod
     def from_settings(
@@ -128,8 +131,16 @@ class Microsoft365Connector:
         return ObjectSchema(object, label, dict(table))
 
     def prepare(self, objects: Sequence[str], *, apply: bool) -> Sequence[str]:
-        """Nothing needs to be created: a named property exists once it is set."""
-        return [f"Microsoft 365 needs no preparation: keys are kept in the named property {LINK!r}."]
+        """The contact folder of its own, where one is wanted; a named property exists once it is set."""
+        lines = [f"Microsoft 365 keeps keys in the named property {LINK!r}, which needs no preparation."]
+        name = self.settings.contacts_folder
+        for address in self.settings.mailboxes if name else ():
+            folder = Folder(self._opened(), address, name)
+            if not folder.exists():
+                lines.append(f"{address}: contact folder {name!r} {'created' if apply else 'would be created'}.")
+                if apply:
+                    folder.create()
+        return lines
 
     def detach(self, objects: Sequence[str], *, apply: bool) -> Sequence[str]:
         """Named properties go with the items that carry them; what is only read carries none."""
@@ -142,6 +153,7 @@ class Microsoft365Connector:
         if self._door is not None:
             self._door.close()
             self._door = None
+            self._folders.clear()
 
     # Reading
 
@@ -167,7 +179,8 @@ class Microsoft365Connector:
         """Ids by the key in the link property."""
         if not keys or stream.object == "mailboxes":
             return {key: [] for key in keys}
-        return find_keys(self._opened(stream), stream.partition, stream.object, list(dict.fromkeys(keys)))
+        path = "events" if stream.object == "calendar" else self._folder(stream).path
+        return find_keys(self._opened(stream), stream.partition, path, list(dict.fromkeys(keys)))
 
     def ids(self, stream: Stream) -> Iterator[tuple[str, str]]:
         """Every live id with its version; of a calendar those in the window."""
@@ -185,10 +198,10 @@ class Microsoft365Connector:
         if not writes:
             return iter(())
         reader = self._reader(stream)
-        calendar = reader if isinstance(reader, Calendar) else None
+        calendar, folder = (reader, None) if isinstance(reader, Calendar) else (None, reader.folder)
         door = self._opened(stream)
         return Writer(
-            door, stream.partition, stream.object, self.settings.timezone, reader.fetch, calendar
+            door, stream.partition, stream.object, self.settings.timezone, reader.fetch, calendar, folder
         ).write(writes)  # fmt: skip
 
     def overwritten(self, stream: Stream, outcomes: Mapping[str, Write]) -> Mapping[str, Raw]:
@@ -221,13 +234,20 @@ class Microsoft365Connector:
     def _reader(self, stream: Stream) -> Calendar | Contacts:
         door, place = self._opened(stream), self._place(stream)
         if stream.object == "contacts":
-            return Contacts(door, stream.partition, place, self._now)
+            return Contacts(door, stream.partition, place, self._now, self._folder(stream))
         window = self.settings.past, self.settings.future
         return Calendar(door, stream.partition, place, self._now, *window, bodies=self.settings.read_bodies)
 
+    def _folder(self, stream: Stream) -> Folder:
+        if stream.partition not in self._folders:
+            self._folders[stream.partition] = Folder(
+                self._opened(stream), stream.partition, self.settings.contacts_folder)  # fmt: skip
+        return self._folders[stream.partition]
+
     def _place(self, stream: Stream) -> str:
-        """What a cursor is bound to. The window is part of it: another one is another reading."""
-        window = f"{self.settings.past}/{self.settings.future}" if stream.object == "calendar" else ""
+        """What a cursor is bound to. The window, or the folder, is part of it: another one is another reading."""
+        window = f"{self.settings.past}/{self.settings.future}" if stream.object == "calendar" else (
+            self.settings.contacts_folder)  # fmt: skip
         return hashlib.sha256(f"{self.marker()}\n{stream.name}\n{window}".encode()).hexdigest()[:16]
 
     def _now(self) -> datetime:

@@ -1,4 +1,4 @@
-"""The contacts of one mailbox, by contacts/delta. Private contacts and distribution lists are not read.
+"""The contacts of one folder of a mailbox, by contacts/delta. Private contacts and distribution lists are not read.
 
 The delta is asked for ids alone; the contacts themselves are read with their sensitivity, which Graph shows as a MAPI
 property only, and a private one goes no further.
@@ -6,12 +6,13 @@ property only, and a private one goes no further.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
-from sidefeed.connector import Gone, Page, Remote
+from sidefeed.connector import Gone, Invalid, Page, Remote
 
 from .cursor import Cursor
 from .door import Answer, Part
@@ -24,10 +25,54 @@ PAGE = 200
 _EXPAND = f"singleValueExtendedProperties($filter=id eq '{SENSITIVITY}')"
 
 
-class Contacts:
-    """Reads one mailbox's contacts folder."""
+class Folder:
+    """Where the contacts of a mailbox are kept: the Contacts folder or, by a name, a folder of their own. Contacts
+    elsewhere are neither read nor written."""
 
-    def __init__(self, door: Door, mailbox: str, place: str, now: Callable[[], datetime]) -> None:
+    def __init__(self, door: Door, mailbox: str, name: str) -> None:
+        self._door = door
+        self._mailbox = mailbox
+        self._name = name
+
+    @property
+    def path(self) -> str:
+        """The path of its contacts. Raises Invalid where the mailbox has no such folder."""
+        return f"contactFolders/{quote(self._id, safe='')}/contacts" if self._name else "contacts"
+
+    def holds(self, contact: Mapping[str, Any]) -> bool:
+        """Whether a contact that was read with its ``parentFolderId`` lies here."""
+        return not self._name or contact.get("parentFolderId") == self._id
+
+    def exists(self) -> bool:
+        return self._found is not None
+
+    def create(self) -> None:
+        self._door.write_batch(self._mailbox, [Part("POST", "contactFolders", {"displayName": self._name})])[0].value()
+
+    @cached_property
+    def _found(self) -> str | None:
+        """The folder's id; None where there is none of that name. The Contacts folder itself is not listed by Graph."""
+        rows = self._door.pages(self._mailbox, "contactFolders?$select=id,displayName")
+        return next((str(row["id"]) for row in rows
+                     if str(row.get("displayName")).casefold() == self._name.casefold()), None)
+
+    @property
+    def _id(self) -> str:
+        if self._found is None:
+            raise Invalid(
+                f"Mailbox {self._mailbox} has no contact folder {self._name!r}: `sidefeed prepare microsoft365` "
+                "creates it, or its owner does in Outlook.", field="contacts_folder", rule="setting",
+                code="bad-setting", owner="ops")  # fmt: skip
+        return self._found
+
+
+class Contacts:
+    """Reads one mailbox's contacts."""
+
+    def __init__(
+        self, door: Door, mailbox: str, place: str, now: Callable[[], datetime], folder: Folder
+    ) -> None:  # fmt: skip
+        self.folder = folder
         self._door = door
         self._mailbox = mailbox
         self._place = place
@@ -37,7 +82,8 @@ class Contacts:
         """Changes since a cursor. Raises CursorExpired, and what else the contract names."""
         state = Cursor.read(cursor, self._place)
         if not state.todo:
-            state.todo = [("changes", state.link) if state.link else ("first", "contacts/delta?$select=changeKey")]
+            state.todo = [("changes", state.link) if state.link else (
+                "first", f"{self.folder.path}/delta?$select=changeKey")]  # fmt: skip
         while True:
             given = self._door.get(self._mailbox, state.todo[0][1], page=PAGE)
             at = self._now()
@@ -64,7 +110,7 @@ class Contacts:
     def ids(self) -> Iterator[tuple[str, str]]:
         """Ids and versions of every contact that is read."""
         query = urlencode({"$select": "id,changeKey", "$expand": _EXPAND, "$top": "500"})
-        for row in self._door.pages(self._mailbox, f"contacts?{query}"):
+        for row in self._door.pages(self._mailbox, f"{self.folder.path}?{query}"):
             if contact_is_public(row):
                 yield str(row["id"]), str(row.get("@odata.etag") or "")
 
@@ -72,14 +118,14 @@ class Contacts:
         query = urlencode({"$select": CONTACT_SELECT, "$expand": _EXPAND}, quote_via=quote)
         parts = [Part("GET", f"contacts/{quote(each, safe='')}?{query}") for each in ids]
         answers = self._door.read_batch(self._mailbox, parts) if parts else []
-        return {each: _or_none(answer) for each, answer in zip(ids, answers, strict=True)}
+        return {each: self._or_none(answer) for each, answer in zip(ids, answers, strict=True)}
 
-
-def _or_none(answer: Answer) -> Json | None:
-    if isinstance(answer.error, Gone):
-        return None
-    contact: Json = answer.value()
-    return contact
+    def _or_none(self, answer: Answer) -> Json | None:
+        """A contact; None where it is gone, or was moved to a folder that is not ours."""
+        if isinstance(answer.error, Gone):
+            return None
+        contact: Json = answer.value()
+        return contact if self.folder.holds(contact) else None
 
 
 def _remote(each: str, contact: Json, fields: Sequence[str]) -> Remote:

@@ -33,6 +33,7 @@ class Settings:
     future: int
     timezone: str
     read_bodies: bool
+    contacts_folder: str
     timeout: float
 
     @property
@@ -61,6 +62,7 @@ def parse(table: Mapping[str, Any]) -> Settings:
         future=future,
         timezone=str(table.get("timezone") or "UTC"),
         read_bodies=_flag(table, "read_bodies"),
+        contacts_folder=str(table.get("contacts_folder") or "").strip(),
         timeout=float(table.get("timeout") or 60),
     )
 

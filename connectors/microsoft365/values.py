@@ -328,7 +328,7 @@ _CONTACT_TEXTS = {
 _EMAILS = ("EmailAddress1", "EmailAddress2", "EmailAddress3")
 CONTACT_SELECT = (
     "id,lastModifiedDateTime,categories,displayName,givenName,surname,companyName,jobTitle,mobilePhone,businessPhones,"
-    "emailAddresses"
+    "emailAddresses,parentFolderId"
 )
 
 

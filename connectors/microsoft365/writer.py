@@ -46,11 +46,12 @@ from .values import (
 
 if TYPE_CHECKING:
     from .calendar import Calendar
+    from .contacts import Folder
     from .door import Door
 
 _LOOKED = {
     "calendar": "id,type,attendees,isOrganizer,start,end,isAllDay,originalStartTimeZone",
-    "contacts": "id,emailAddresses,businessPhones",
+    "contacts": "id,emailAddresses,businessPhones,parentFolderId",
 }
 _PATHS = {"calendar": "events", "contacts": "contacts"}
 _TIMES = {"Start", "End", "Zone", "IsAllDay"}
@@ -62,6 +63,7 @@ class Writer:
     def __init__(
         self, door: Door, mailbox: str, object: str, zone: str,
         fetch: Callable[[Sequence[str], Sequence[str]], Iterator[Remote]], calendar: Calendar | None = None,
+        folder: Folder | None = None,
     ) -> None:  # fmt: skip
         self._door = door
         self._mailbox = mailbox
@@ -69,6 +71,7 @@ class Writer:
         self._zone = zone
         self._fetch = fetch
         self._calendar = calendar
+        self._folder = folder
 
     def write(self, writes: Sequence[Write]) -> Iterator[Outcome]:
         """One outcome per write. Raises AuthenticationFailed and stops."""
@@ -147,6 +150,8 @@ class Writer:
     def _check(self, write: Write, present: Mapping[str, Any]) -> None:
         """Refuse a write that would mail somebody, or whose ground has moved."""
         moved = Conflict(f"The item in mailbox {self._mailbox} changed since it was read.")
+        if self._folder is not None and not self._folder.holds(present):
+            raise Gone(f"The contact in mailbox {self._mailbox} lies in a folder that is not ours any more.")
         if write.version and present.get("@odata.etag") != write.version:
             raise moved
         if not write.version and write.expected:
@@ -166,7 +171,7 @@ class Writer:
     def _part(self, write: Write, present: Mapping[str, Any]) -> Part | None:
         """The request of a write; None where there is nothing to send. Raises Invalid."""
         if write.op == "create":
-            return Part("POST", _PATHS[self._object], self._new(write))
+            return Part("POST", self._folder.path if self._folder else _PATHS[self._object], self._new(write))
         path = f"{_PATHS[self._object]}/{quote(str(present['id']), safe='')}"
         condition = {"If-Match": str(present["@odata.etag"])}
         if write.op == "delete":
@@ -214,7 +219,8 @@ class Writer:
 
     def _repeated(self, write: Write, error: Duplicate) -> Outcome:
         """Graph knows the transaction: the item of an earlier, lost answer is the one that was wanted."""
-        known = find_keys(self._door, self._mailbox, self._object, [write.external_key or ""])
+        path = self._folder.path if self._folder else _PATHS[self._object]
+        known = find_keys(self._door, self._mailbox, path, [write.external_key or ""])
         found = known[write.external_key or ""]
         if len(found) == 1:
             return Outcome(write.key, "done", found[0])
@@ -239,8 +245,8 @@ def _outcome(write: Write, error: ConnectorError, *, before: bool = False) -> Ou
     return Outcome(write.key, "refused", write.external_id, error=refused)
 
 
-def find_keys(door: Door, mailbox: str, object: str, keys: Sequence[str]) -> dict[str, list[str]]:
-    """Ids of the events or contacts whose link property holds one of these keys.
+def find_keys(door: Door, mailbox: str, path: str, keys: Sequence[str]) -> dict[str, list[str]]:
+    """Ids of the events or contacts at a path whose link property holds one of these keys.
 
     Graph compares the value without case, so the value is read back and compared exactly.
     """
@@ -251,7 +257,7 @@ def find_keys(door: Door, mailbox: str, object: str, keys: Sequence[str]) -> dic
         value = key.replace("'", "''")
         condition = f"singleValueExtendedProperties/Any(ep: ep/id eq '{LINK}' and ep/value eq '{value}')"
         query = urlencode({"$filter": condition, "$expand": expand, "$select": "id"}, quote_via=quote)
-        parts.append(Part("GET", f"{_PATHS[object]}?{query}"))
+        parts.append(Part("GET", f"{path}?{query}"))
     for key, answer in zip(found, door.read_batch(mailbox, parts), strict=True):
         for row in answer.value()["value"]:
             if any(one.get("value") == key for one in row.get("singleValueExtendedProperties") or ()):

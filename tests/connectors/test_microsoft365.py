@@ -553,3 +553,30 @@ def test_ews_and_graph_tell_the_same_of_one_mailbox() -> None:
         office.close()
         graph.stop()
         assert graph.crashes == exchange.crashes == [] and made.status == "done" and LINK.startswith("String {")
+
+
+def test_a_contact_folder_of_its_own_is_made_and_contacts_elsewhere_are_never_touched(office: Office) -> None:
+    people, own = office.server.office, Stream("contacts", ANN)
+    unmanaged = office.id(office.do(people.create_contact, ANN, given_name="Una", emails=["una@acme.example"]))
+    connector = office.connect(contacts_folder="Sidefeed", mailboxes=[ANN])
+    with pytest.raises(Invalid, match=r"no contact folder 'Sidefeed'.*prepare"):
+        read(connector, own, fields=("EmailAddress1",))
+    assert "would be created" in connector.prepare([], apply=False)[-1]
+    assert connector.prepare([], apply=True)[-1] == f"{ANN}: contact folder 'Sidefeed' created."
+    connector = office.connect(contacts_folder="sidefeed", mailboxes=[ANN])
+    assert len(connector.prepare([], apply=True)) == 1, "it is there"
+    person = Write("m", "create", {"GivenName": "Mia", "EmailAddress1": "mia@acme.example"}, external_key="rec-9:1")
+    (made,) = connector.write(own, [person])
+    managed = made.external_id or ""
+    assert connector.find(own, ["rec-9:1"]) == {"rec-9:1": [managed]}
+    told, cursor = read(connector, own, fields=("EmailAddress1",))
+    assert {each: record.values for each, record in told.items()} == {managed: {"EmailAddress1": "mia@acme.example"}}
+    assert [each for each, _version in connector.ids(own)] == [managed]
+    strange = [Write(op, op, {"JobTitle": "Boss"} if op == "update" else {}, unmanaged) for op in ("update", "delete")]
+    assert [one.status for one in connector.write(own, strange)] == ["refused", "done"]
+    assert {each.id: each.state for each in connector.fetch(own, ["JobTitle"], [unmanaged, managed])} == {
+        unmanaged: "deleted", managed: "live"}
+    (untouched,) = office.do(people.items, ANN, "contacts")
+    assert untouched.get("contacts:GivenName") == "Una" and untouched.get("contacts:JobTitle") is None
+    before = connector.calls.used
+    assert read(connector, own, cursor)[0] == {} and connector.calls.used == before + 1, "a quiet look costs one request"

@@ -14,7 +14,7 @@ from sandbox.hubspot import HubSpotServer
 from sandbox.salesforce import SalesforceServer
 from sidefeed.calendars import CalendarPolicy
 from sidefeed.calendars.foreign import tool_of
-from tests.sync.test_meetings import ANN, BOB, Calendar
+from tests.sync.test_meetings import ANN, BOB, GUEST, Calendar
 
 
 class CloudCalendar(Calendar):
@@ -137,3 +137,21 @@ def test_a_mark_of_another_tool_is_known_in_any_case_of_letters_until_the_tool_i
     accepted = CalendarPolicy(foreign_marks={"filed": "Filer"}, accepted_tools=frozenset({"filer"}))
     assert tool_of(["Filed"], accepted) is None
     assert tool_of(["Filed", "Added to Salesforce"], accepted) == "Salesforce for Outlook"
+
+
+@pytest.mark.slow
+def test_a_uid_used_twice_and_people_without_an_address_lose_and_double_nothing(cloud: CloudCalendar) -> None:
+    """Ann through Graph, Bob through EWS; in each mailbox two meetings share a UID, the second made after the first."""
+    cloud.write(microsoft365={"mailboxes": [ANN]})
+    for box in (ANN, BOB):
+        cloud.meets(box, f"One {box[:3]}", uid=f"again-{box}")
+        cloud.meets(box, f"Crowd {box[:3]}", days=4, attendees=[("Nobody", ""), GUEST])
+    cloud.sync(2)
+    for box in (ANN, BOB):
+        cloud.meets(box, f"Two {box[:3]}", days=3, uid=f"again-{box}")
+    cloud.sync(2)
+    filed = [f"{name} {box}" for name in ("Crowd", "One", "Two") for box in ("ann", "bob")]
+    assert [subject for subject, _deal, _contact in shown(cloud)] == filed
+    assert cloud.hs_names("meetings", "hs_meeting_title") == filed
+    _code, report = cloud("sync")
+    assert report["counts"].get("written", 0) == 0 and report["failed"] == {}
