@@ -13,7 +13,7 @@ from typing import Any
 from sidefeed.mapping import UNKNOWN, FieldMap, LensError, Unresolved
 from sidefeed.sync.batch import Batch
 from sidefeed.sync.capture import digest
-from sidefeed.sync.due import catch_up, duplicate_key, is_due, known_there, put_backs
+from sidefeed.sync.due import catch_up, duplicate_key, in_sync, is_due, known_there, put_backs
 from sidefeed.sync.observation import Observation
 from sidefeed.sync.policy import can_revert, policy_name, reverts
 from sidefeed.sync.scope import OUT, come_back
@@ -246,7 +246,10 @@ def _settle(batch: Batch, edit: Edit) -> None:
         link.exceptions.update(edit.seen)
         catch_up(batch.om, link, state)
     behind = bool(link.exceptions) or link.synced_rev < state.rev
-    link.due = not batch.om.readonly and (bool(kept) or (
+    # It came back into sight while its record was deleted elsewhere: that deletion is still owed to it.
+    owed = (state.deleted and state.merged_into is None and batch.om.deletes != "unlink"
+            and not in_sync(link, state, DELETED))
+    link.due = not batch.om.readonly and (bool(kept) or owed or (
         behind and any(is_due(spec, link, state) for spec in batch.om.fields)))
     if one.waiting is None:
         link.digest = digest(one.image)

@@ -231,6 +231,8 @@ class _Undo:
             elif write.op != "delete" and link.state == "live" and not self._is_that_object(write, link):
                 self._leave(state, "", f"{object} {write.external_id} is not in {system} any more; {link.external_id}, "
                                        f"which stands for it now, is another one")
+            elif write.op == "update" and state.deleted and (state.id, DELETED) not in self.drafts:
+                self._leave(state, "", f"it was deleted since, so nothing more is written to it in {system}")
             elif write.op in ("create", "restore"):
                 self._retract(state, link, write)
             elif write.op == "delete":

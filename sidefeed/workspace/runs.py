@@ -73,9 +73,11 @@ class Runs(Unit):
                 .values(state=sa.bindparam("new_state"), outcome=sa.bindparam("new_outcome", type_=t.Json)), rows)
 
     def intents_of_run(self, run: str) -> list[dict[str, Any]]:
-        """What a run wrote to the systems, as far as its effect is known."""
+        """What a run wrote to the systems, writes whose answer was lost with it: whether these took effect is seen in
+        what the objects hold."""
         return [dict(row) for row in self.connection.execute(sa.select(t.intent).where(
-            t.intent.c.run == run, t.intent.c.state.in_(("done", "recovered"))).order_by(t.intent.c.id)).mappings()]
+            t.intent.c.run == run, t.intent.c.state.in_(("done", "recovered", "unknown"))
+        ).order_by(t.intent.c.id)).mappings()]
 
     def was_created(self, system: str, object: str, record: str) -> bool:
         """Whether a sync of ours made the object that a record is linked with."""

@@ -752,3 +752,29 @@ def test_undoing_a_run_again_leaves_an_older_copy_that_a_person_restored_meanwhi
         told.undo_an_earlier_run(back=3)
     finally:
         told.teardown()
+
+
+def test_a_deal_deleted_elsewhere_while_it_was_out_of_scope_is_deleted_when_it_comes_back() -> None:
+    """A seed of the histories: nobody had edited it meanwhile, and it lived on for good, linked with a deleted record."""
+    told = ScopeHistories()
+    try:
+        told.an_office_at_work(synced=True)
+        told.person_deletes(pick=2, system="a")
+        told.leaves_scope(pick=1, system="b")
+        told.quiet_point()
+    finally:
+        told.teardown()
+
+
+def test_an_undo_leaves_what_was_deleted_since_and_says_so() -> None:
+    """A seed of the histories: it told of a value put back in an object that the next sync deletes."""
+    told = UndoHistories()
+    try:
+        told.an_office_at_work(synced=False)
+        for _ in range(2):
+            told.sync_with_a_lost_answer(system="b")
+        told.sync()
+        told.person_deletes(pick=0, system="a")
+        told.undo_an_earlier_run(back=2)
+    finally:
+        told.teardown()
