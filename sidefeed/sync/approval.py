@@ -19,6 +19,7 @@ _NO_SKIP = {
     "marker": "Check the settings of that system; it cannot be skipped.",
     "two-tools": "Switch one of the two off, or approve the run.",
     "mapping-changed": "Put the old mapping file back, or approve the run.",
+    "read-anew": "It cannot be skipped.",
     "older-than-the-world": "Restore the newest copy of the workspace, or approve the run.",
 }
 

@@ -128,7 +128,7 @@ def check_reading(
         if one.what == "read" and one.state.values.get(one.spec.name) not in _BLANK:
             found.setdefault(one.spec.name, []).append(one)
     linked = tx.count_links(om.system, stream.name)
-    return [Trip("mass-update", om.system, stream.name, (
+    return [Trip("read-anew", om.system, stream.name, (
         f"{om.system} {stream.name}: the changed mapping would read {name} anew on {len(mine)} of {linked} records. "
         f"Nothing was changed. Look at the list; approve the run if it is meant, or mend the mapping and run again."),
         tuple(_listed(one) for one in mine))

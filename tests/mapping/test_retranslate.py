@@ -162,3 +162,27 @@ def test_a_silly_edit_stops_before_the_workspace_or_a_system_changes(desk: Desk)
     desk.edit("salesforce.yaml", *reversed(stage))
     code, report = desk("sync", "--confirm-mapping")
     assert (code, report["written"], report["absorbed"]) == (0, {}, {})
+
+
+@pytest.mark.slow
+def test_a_person_lets_a_stopped_reading_pass_and_what_it_brings_is_guarded_anew(desk: Desk) -> None:  # noqa: F811
+    company(desk, 12)
+    settings = desk.folder / "sidefeed.toml"
+    settings.write_text(settings.read_text() + "\n[limits]\none_field_count = 1\n")
+    desk.edit("salesforce.yaml", "          proposal: Proposal/Price Quote\n          negotiation: Negotiation/Review\n",
+              "          proposal: Negotiation/Review\n          negotiation: Proposal/Price Quote\n")
+    assert desk("sync", "--confirm-mapping")[0] == 3
+    _code, status = desk("status")
+    (run,) = [run["id"] for run in status["runs"] if run["state"] == "parked"]
+    code, report = desk("skip", run)
+    assert (code, "It cannot be skipped" in report["error"]) == (2, True)
+    code, report = desk("approve", run)
+    assert (code, "would change dealstage on 12 of 13 records" in str(report)) == (3, True)
+    _code, blame = desk("blame", "Deal 7", "stage")
+    assert [line["value"] for line in blame["history"]] == ["negotiation", "proposal"]
+    assert set(there(desk).values()) == {"decisionmakerboughtin"}
+    _code, status = desk("status")
+    run = max(run["id"] for run in status["runs"] if run["state"] == "parked")
+    code, report = desk("approve", run)
+    assert (code, report["written"]["hubspot deals"]) == (0, {"update": 12})
+    assert desk("sync")[1]["written"] == {}
