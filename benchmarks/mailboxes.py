@@ -26,8 +26,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from connectors.calendars.identity import occurrence_id
 from connectors.exchange import ExchangeConnector
-from connectors.exchange.identity import occurrence_id
 from connectors.microsoft365 import Microsoft365Connector
 from sandbox.exchange import ExchangeServer
 from sandbox.graph import GraphServer, ids

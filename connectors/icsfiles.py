@@ -15,11 +15,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from connectors.caldav import events, people
-from connectors.caldav.calendar import MARK
-from connectors.caldav.connector import CalDavConnector, Problem
-from connectors.caldav.events import Broken
-from connectors.window import FUTURE, PAST, rolling
+from connectors.caldav import people
+from connectors.caldav.connector import CalDavConnector
+from connectors.calendars import events
+from connectors.calendars.events import Broken
+from connectors.calendars.records import MARK, Problem
+from connectors.calendars.window import FUTURE, PAST, rolling
 from sidefeed.calendars.identity import SINGLE
 from sidefeed.calendars.recurrence import RECURRENCE
 from sidefeed.connector import Calls, Capabilities, ObjectSchema, Outcome, Page, PermissionDenied, Raw, Remote, Stream

@@ -13,26 +13,21 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from connectors.window import Window, rolling, starts_at
+from connectors.calendars import events
+from connectors.calendars.events import Broken, Meeting
+from connectors.calendars.records import MARK, Tell, identity, split
+from connectors.calendars.window import Window, rolling, starts_at
 from sidefeed.calendars.identity import SINGLE
 from sidefeed.calendars.recurrence import RECURRENCE
 from sidefeed.connector import Page, Remote, chunked
 
-from . import events
 from .collection import Change, Collection, note
 from .cursor import Cursor
 from .dav import Found
-from .events import Broken, Meeting
 
 log = logging.getLogger(__name__)
 
 PAGE = 500
-MARK = "#"
-"""Between the href of a series and the original start of its occurrence: no path holds one."""
-
-Tell = Callable[[str, str], None]
-
-
 class Calendar:
     """Reads one calendar of one mailbox. ``tell`` is told of resources that cannot be read."""
 
@@ -212,16 +207,6 @@ class Calendar:
             calendar = self._object(one)
             for meeting in () if calendar is None else self._meetings(one, calendar, window) or ():
                 yield identity(one.href, meeting.original), one.etag
-
-
-def identity(href: str, original: str) -> str:
-    """The id of a meeting: its href, and of an occurrence the original start, which no edit and no move changes."""
-    return href if original == SINGLE else f"{href}{MARK}{original}"
-
-
-def split(id: str) -> tuple[str, str | None]:
-    href, _, original = id.partition(MARK)
-    return href, original or None
 
 
 def _series_gone(href: str, fields: Sequence[str]) -> list[Remote]:

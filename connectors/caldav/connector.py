@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from connectors.calendars import writing
+from connectors.calendars.records import MEETING, Problem
 from sidefeed.connector import (
     Calls,
     Capabilities,
@@ -26,7 +28,7 @@ from sidefeed.connector import (
     Write,
 )
 
-from . import people, settings, writing
+from . import people, settings
 from .calendar import Calendar
 from .codes import CODES
 from .collection import MULTIGET, Collection, discover
@@ -37,23 +39,6 @@ from .writer import Writer
 log = logging.getLogger(__name__)
 
 _KINDS = {"calendar": "VEVENT", "contacts": "VCARD"}
-MEETING = {
-    "Key": "string", "UID": "string", "OriginalStart": "string", "Subject": "string", "Start": "datetime",
-    "End": "datetime", "Zone": "string", "IsAllDay": "boolean", "Location": "string", "Body": "text",
-    "Sensitivity": "choice", "Organizer": "email", "IsOrganizer": "boolean", "Attendees": "attendees",
-    "MyResponse": "choice", "IsCancelled": "boolean", "ShowAs": "choice", "JoinUrl": "url", "Series": "boolean",
-    "Categories": "set"}
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """A resource that was not read, and why; the rest of its collection was."""
-
-    object: str
-    record: str
-    message: str
-    code: str = "unreadable"
-
 
 @dataclass(repr=False)
 class CalDavConnector:

@@ -6,14 +6,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
+from connectors.calendars.events import Broken
+from connectors.calendars.records import Tell
 from sidefeed.connector import Page, Remote, chunked
 
 from . import people
-from .calendar import PAGE, Tell
+from .calendar import PAGE
 from .collection import Change, Collection, note
 from .cursor import Cursor
 from .dav import Found
-from .events import Broken
 
 
 class Contacts:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from connectors.calendars.events import LINK, Broken
 from sidefeed.connector import Invalid
-
-from .events import LINK, Broken
 
 EMAILS = ("EmailAddress1", "EmailAddress2", "EmailAddress3")
 _PHONES = {"BusinessPhone": "WORK", "MobilePhone": "CELL"}

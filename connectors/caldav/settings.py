@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from connectors import window
+from connectors.calendars import window
 from sidefeed.connector import Invalid
 
 

@@ -8,6 +8,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from connectors.calendars import events, writing
+from connectors.calendars.events import Broken
+from connectors.calendars.records import split
 from sidefeed.connector import (
     AuthenticationFailed,
     Conflict,
@@ -26,11 +29,9 @@ from sidefeed.connector import (
     Write,
 )
 
-from . import events, people, writing
-from .calendar import split
+from . import people
 from .collection import Collection
 from .dav import Found
-from .events import Broken
 
 Fetch = Callable[[Sequence[str], Sequence[str]], Iterator[Remote]]
 

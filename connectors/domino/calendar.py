@@ -16,10 +16,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote, unquote
 
-from connectors.caldav import events
-from connectors.caldav.calendar import MARK, Tell, identity, split
-from connectors.caldav.events import Broken, Meeting
-from connectors.window import Window, starts_at
+from connectors.calendars import events
+from connectors.calendars.events import Broken, Meeting
+from connectors.calendars.records import MARK, Tell, identity, split
+from connectors.calendars.window import Window, starts_at
 from sidefeed.calendars.identity import SINGLE, meeting_key
 from sidefeed.calendars.recurrence import RECURRENCE, SERIES
 from sidefeed.connector import CursorExpired, Gone, Page, Remote

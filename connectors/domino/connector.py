@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from connectors.caldav.connector import MEETING, Problem
-from connectors.caldav.writing import ON_CREATE, WRITTEN
+from connectors.calendars.records import MEETING, Problem
+from connectors.calendars.writing import ON_CREATE, WRITTEN
 from sidefeed.connector import (
     Calls,
     Capabilities,

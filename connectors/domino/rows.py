@@ -15,8 +15,8 @@ from urllib.parse import quote
 
 import orjson
 
-from connectors.caldav.calendar import MARK
-from connectors.window import Window
+from connectors.calendars.records import MARK
+from connectors.calendars.window import Window
 from sidefeed.calendars.identity import SINGLE, meeting_key
 
 from .door import Door

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from connectors import window
+from connectors.calendars import window
 from sidefeed.connector import Invalid
 
 DATABASE = "mail/{user}.nsf"

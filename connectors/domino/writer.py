@@ -14,10 +14,10 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
-from connectors.caldav import events, writing
-from connectors.caldav.calendar import split
-from connectors.caldav.events import Broken
 from connectors.caldav.writer import Fetch, resource_name
+from connectors.calendars import events, writing
+from connectors.calendars.events import Broken
+from connectors.calendars.records import split
 from sidefeed.connector import (
     AuthenticationFailed,
     Conflict,

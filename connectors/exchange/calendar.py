@@ -17,12 +17,12 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from connectors.window import Window, rolling, starts_at
+from connectors.calendars.identity import occurrence_id, series_id, split_id
+from connectors.calendars.window import Window, rolling, starts_at
 from sidefeed.connector import CursorExpired, OddAnswer, Page, Remote, chunked
 
 from . import operations, xml
 from .cursor import Cursor, Pending, Series
-from .identity import occurrence_id, series_id, split_id
 from .meetings import FOLDER, Meetings, Occurrence, is_private, uid_digest
 from .times import instant
 from .values import Row, row, when

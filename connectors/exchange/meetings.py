@@ -15,12 +15,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from connectors.window import Window, spans
+from connectors.calendars.identity import meeting_key, normalised_uid, occurrence_id, split_id
+from connectors.calendars.window import Window, spans
 from sidefeed.calendars.recurrence import RECURRENCE, SERIES
 from sidefeed.connector import Remote
 
 from . import operations, recurrence, xml
-from .identity import meeting_key, normalised_uid, occurrence_id, split_id
 from .times import instant
 from .values import (
     CALENDAR,

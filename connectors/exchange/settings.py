@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from connectors import window
+from connectors.calendars import window
 from sidefeed.connector import Invalid
 
 # Exchange Online by its world-wide, national and vanity host names (Microsoft 365 URLs and IP address ranges).

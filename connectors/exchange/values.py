@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from connectors.calendars.identity import SINGLE, meeting_key
 from sidefeed.connector import FieldSchema, Invalid
 
 from . import xml
-from .identity import SINGLE, meeting_key
 from .times import Zone, bias, instant, is_date, local_date, midnight, utc_text, windows_zone, zone_name
 from .xml import Element
 

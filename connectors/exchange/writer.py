@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from connectors.calendars.identity import split_id
 from sidefeed.connector import (
     AuthenticationFailed,
     Conflict,
@@ -29,7 +30,6 @@ from sidefeed.connector import (
 
 from . import operations, xml
 from .errors import Lost
-from .identity import split_id
 from .times import zone_name
 from .values import STRUCTURE, TIME_FIELDS, changes, new_item, normal_form, zone_of
 

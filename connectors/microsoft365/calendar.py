@@ -19,8 +19,8 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from connectors.exchange.identity import occurrence_id, series_id, split_id
-from connectors.window import Window, rolling, starts_at
+from connectors.calendars.identity import occurrence_id, series_id, split_id
+from connectors.calendars.window import Window, rolling, starts_at
 from sidefeed.connector import Page, Remote
 
 from . import values

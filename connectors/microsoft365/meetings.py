@@ -15,9 +15,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
-from connectors.exchange.identity import SINGLE, meeting_key, occurrence_id, series_id, split_id
+from connectors.calendars.identity import SINGLE, meeting_key, occurrence_id, series_id, split_id
+from connectors.calendars.window import Window, spans
 from connectors.exchange.times import utc_text
-from connectors.window import Window, spans
 from sidefeed.calendars.recurrence import RECURRENCE, SERIES
 from sidefeed.connector import Gone, Remote
 

@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from connectors.calendars.identity import SINGLE, meeting_key
 from connectors.exchange import values as exchange
-from connectors.exchange.identity import SINGLE, meeting_key
 from connectors.exchange.times import Zone, instant, is_date, local_date, utc_text, zone_name
 from sidefeed.connector import FieldSchema, Invalid
 

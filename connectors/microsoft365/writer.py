@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
-from connectors.exchange.identity import split_id
+from connectors.calendars.identity import split_id
 from sidefeed.connector import (
     Conflict,
     ConnectorError,

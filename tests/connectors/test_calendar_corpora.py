@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from icalendar import vDDDTypes
 
-from connectors.caldav import events, writing
-from connectors.caldav.events import Broken
-from connectors.window import Window
+from connectors.calendars import events, writing
+from connectors.calendars.events import Broken
+from connectors.calendars.window import Window
 
 EVERYTHING = (
     "Key", "UID", "OriginalStart", "Subject", "Start", "End", "Zone", "IsAllDay", "Location", "Body", "Sensitivity",

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from connectors.calendars.identity import meeting_key
 from connectors.exchange import ExchangeConnector, operations
 from connectors.exchange import calendar as feed
-from connectors.exchange.identity import meeting_key
 from sandbox.exchange import ExchangeServer
 from sandbox.exchange.errors import EwsError
 from sidefeed.connector import CursorExpired, Remote, Stream

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from lxml import etree
 
+from connectors.calendars.identity import SINGLE, meeting_key, normalised_uid
 from connectors.exchange import settings, values, xml
-from connectors.exchange.identity import SINGLE, meeting_key, normalised_uid
 from connectors.exchange.times import Zone, instant, local_date, midnight, windows_zone, zone_name
 from sidefeed.connector import Invalid
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from connectors.caldav import events
-from connectors.caldav.events import Broken
-from connectors.window import Window
+from connectors.calendars import events
+from connectors.calendars.events import Broken
+from connectors.calendars.window import Window
 from sidefeed.calendars import series
 from sidefeed.calendars.export import meetings_file
 from sidefeed.calendars.recurrence import RECURRENCE, SERIES

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from connectors.window import rolling
+from connectors.calendars.window import rolling
 from sidefeed.project import Project, ProjectError
 
 SYSTEMS = """

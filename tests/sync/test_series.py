@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from connectors.caldav import events
+from connectors.calendars import events
+from connectors.calendars.window import Window
 from connectors.exchange import ExchangeConnector
 from connectors.microsoft365 import Microsoft365Connector
-from connectors.window import Window
 from sidefeed.calendars.recurrence import RECURRENCE, SERIES
 from sidefeed.connector import Stream
 from sidefeed.workspace import RecordState, Store

@@ -15,7 +15,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from connectors.window import Window
+from connectors.calendars.window import Window
 from sidefeed.calendars.identity import SINGLE, meeting_key
 from sidefeed.calendars.recurrence import RECURRENCE, SERIES, recurrence, rule_text
 

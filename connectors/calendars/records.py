@@ -1,0 +1,40 @@
+"""How connectors that read iCalendar name meetings and occurrences, and tell of what cannot be read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sidefeed.calendars.identity import SINGLE
+
+MEETING = {
+    "Key": "string", "UID": "string", "OriginalStart": "string", "Subject": "string", "Start": "datetime",
+    "End": "datetime", "Zone": "string", "IsAllDay": "boolean", "Location": "string", "Body": "text",
+    "Sensitivity": "choice", "Organizer": "email", "IsOrganizer": "boolean", "Attendees": "attendees",
+    "MyResponse": "choice", "IsCancelled": "boolean", "ShowAs": "choice", "JoinUrl": "url", "Series": "boolean",
+    "Categories": "set"}
+
+MARK = "#"
+"""Between the href of a series and the original start of its occurrence: no path holds one."""
+
+Tell = Callable[[str, str], None]
+
+
+def identity(href: str, original: str) -> str:
+    """The id of a meeting: its href, and of an occurrence the original start, which no edit and no move changes."""
+    return href if original == SINGLE else f"{href}{MARK}{original}"
+
+
+def split(id: str) -> tuple[str, str | None]:
+    href, _, original = id.partition(MARK)
+    return href, original or None
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A resource that was not read, and why; the rest of its collection was."""
+
+    object: str
+    record: str
+    message: str
+    code: str = "unreadable"
