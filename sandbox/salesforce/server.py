@@ -25,7 +25,7 @@ from . import behaviour, bulk, collection, composite, organisation, population, 
 from .bad_days import BadDays
 from .bulk_v1 import BulkV1
 from .bulk_v1 import Job as JobV1
-from .errors import Failure, not_found
+from .errors import Failure, NotImplementedHere, not_found
 from .oauth import OAuth
 from .paths import Getter, Zone
 from .query import Engine, all_fields
@@ -165,6 +165,9 @@ class SalesforceServer(PracticeServer):
         session = self.authenticate(request)
         if not self.quota.spend(self.clock.now()):
             raise Failure(403, "REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded.")
+        accepted = request.headers.get("Accept", "").lower()
+        if "xml" in accepted and "json" not in accepted and "*/*" not in accepted:
+            raise NotImplementedHere(f"answers in XML (Accept: {accepted})")
         match = self._match(request)
         call = Call(request, version, session, self._actor(request, session, version))
         try:

@@ -215,20 +215,25 @@ def reasons(tx: Transaction, lives: Iterable[Life], field: str, owners: frozense
 def of_people(
     people: Sequence[str], measure: Callable[[frozenset[str]], pd.DataFrame], column: str, key: str
 ) -> pd.DataFrame:
-    """The median over the people of a team of one column, for each value of ``key``: never a list of people."""
+    """The median over the people of a team of one column, for each value of ``key``, in its ``unit`` where the measure
+    has one: never a list of people."""
     found: dict[str, list[Decimal]] = {}
+    units: dict[str, str] = {}
     for person in people:
         for row in measure(frozenset({person})).to_dict("records"):
             if row[column] is not None and not pd.isna(row[column]):
                 found.setdefault(row[key], []).append(Decimal(str(row[column])))
+                units |= {row[key]: row["unit"]} if "unit" in row else {}
     rows = []
     for name, values in sorted(found.items()):
         ordered, middle = sorted(values), len(values) // 2
         value = ordered[middle] if len(ordered) % 2 else Context(prec=30).divide(
             ordered[middle - 1] + ordered[middle], Decimal(2))
-        rows.append([name, value if len(values) > 2 else None, len(values)])
+        unit = [units[name]] if name in units else []
+        rows.append([name, value if len(values) > 2 else None, *unit, len(values)])
+    unit_column: Schema = {"unit": QUALITY["unit"]} if units else {}
     return frame(rows, {key: ("text", "what is measured"), "median": ("decimal", "over the people; None below three"),
-                        "people": ("count", "how many have a value")})
+                        **unit_column, "people": ("count", "how many have a value")})
 
 
 def measured(tx: Transaction, view: View, mappings: Mappings, own: ForecastSettings) -> dict[str, pd.DataFrame]:

@@ -7,8 +7,9 @@ from decimal import Decimal
 from pathlib import Path
 
 from sidefeed.forecast import deals_as_of
+from sidefeed.forecast.frames import frame
 from sidefeed.forecast.lives import lives
-from sidefeed.forecast.measures import of_people, pushes, quality, reasons, stage_ages, typing_saved
+from sidefeed.forecast.measures import QUALITY, of_people, pushes, quality, reasons, stage_ages, typing_saved
 from tests.forecast.office import Office
 from tests.forecast.sales_history import lived
 from tests.forecast.shop import Shop
@@ -82,6 +83,8 @@ def test_a_team_sees_the_median_of_its_people_and_below_three_nothing(shop: Shop
     two = of_people(people[:2], lambda owners: stage_ages(found, start + timedelta(days=60), owners), "oldest_days",
                     "stage")
     assert two["median"].tolist() == [None]
+    share = of_people(people, lambda _owners: frame([["share", Decimal(40), "%", 12]], QUALITY), "value", "measure")
+    assert [tuple(row.values()) for row in share.to_dict("records")] == [("share", Decimal(40), "%", 3)]
 
 
 def test_typing_saved_is_what_syncs_wrote(tmp_path: Path) -> None:

@@ -373,3 +373,8 @@ def test_snapshots_bring_back_rows_rules_schema_and_sessions(org: Caller) -> Non
     assert org.rows("SELECT Name, Ext__c FROM Account") == [{"Name": "A", "Ext__c": "x"}]
     assert org.get("sobjects/Account/Ext__c/x").json()["Id"] == key
     org.make("Account", Name="B")
+
+
+def test_an_answer_in_xml_alone_is_refused_rather_than_given_in_json(org: Caller) -> None:
+    assert refusal(org.get("limits", headers={"Accept": "application/xml"}))[:2] == (501, "NOT_IMPLEMENTED")
+    assert org.get("limits", headers={"Accept": "application/xml, */*;q=0.5"}).status_code == 200
