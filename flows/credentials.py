@@ -33,9 +33,9 @@ class SystemCredentials(CredentialsBlock):
 
     def get_client(self, **settings: Any) -> Connector:
         """The system's connector, made from this block and the settings given beside it. Raises Invalid."""
-        from importlib.metadata import entry_points
+        from sidefeed.installed import entry_points
 
-        (point,) = entry_points(group="sidefeed.connectors", name=self._connector)
+        (point,) = entry_points("sidefeed.connectors").select(name=self._connector)
         connector: Connector = point.load().from_settings({**settings, **self.values()})
         return connector
 

@@ -12,7 +12,6 @@ import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
@@ -20,6 +19,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from sidefeed.calendars import CalendarPolicy, Level
+from sidefeed.installed import entry_points
 from sidefeed.workspace.clock import Now, system_now
 
 if TYPE_CHECKING:
@@ -204,7 +204,7 @@ class Settings(BaseModel):
 def connector_codes() -> dict[str, tuple[ErrorCode, ...]]:
     """The error codes of every installed connector, by the connector's name."""
     return {point.name: tuple(getattr(point.load(), "codes", ()))
-            for point in sorted(entry_points(group="sidefeed.connectors"), key=lambda point: point.name)}
+            for point in sorted(entry_points("sidefeed.connectors"), key=lambda point: point.name)}
 
 
 def known_codes() -> Codes:
@@ -316,7 +316,7 @@ class Project:
             raise ProjectError(f"there is no [systems.{system}] in {self.folder / FILE}; configured: {known}.")
         settings = self.settings.systems[system]
         kind = settings.connector or system
-        found = {point.name: point for point in entry_points(group="sidefeed.connectors")}
+        found = {point.name: point for point in entry_points("sidefeed.connectors")}
         if kind not in found:
             raise ProjectError(
                 f"[systems.{system}]: there is no connector {kind!r}. Installed: {', '.join(sorted(found))}. Set "

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 from functools import cache
-from importlib.metadata import entry_points
 from typing import Any
 
+from sidefeed.installed import entry_points
 from sidefeed.mapping import FieldSpec
 from sidefeed.mapping.values import referred
 from sidefeed.workspace.clock import utc_instant, utc_text
@@ -102,7 +102,7 @@ def words(name: str) -> str:
 @cache
 def _titles() -> dict[str, str]:
     """How the connectors write their systems' names, from the names of their classes: `HubSpotConnector`."""
-    return {point.name: point.attr.removesuffix("Connector") for point in entry_points(group="sidefeed.connectors")}
+    return {point.name: point.attr.removesuffix("Connector") for point in entry_points("sidefeed.connectors")}
 
 
 def system(name: str) -> str:

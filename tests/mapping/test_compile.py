@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from sidefeed import installed
 from sidefeed.mapping import LensError, Mapping, MappingErrors, Policy, lenses
 from sidefeed.mapping.lenses import SameIds, Scalar
 
@@ -238,6 +239,7 @@ def test_a_lens_of_a_third_party_is_found_by_its_entry_point(
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-lenses\nVersion: 1\n")
     (info / "entry_points.txt").write_text("[sidefeed.lenses]\nstars = acme_lenses:Stars\n")
     monkeypatch.syspath_prepend(str(tmp_path))
+    installed.everything.cache_clear()
     lenses.library.cache_clear()
     importlib.invalidate_caches()
     try:
@@ -250,6 +252,7 @@ def test_a_lens_of_a_third_party_is_found_by_its_entry_point(
         assert account.write({"rating": "2"}, ["rating"], REFS)[0] == {"Rating": "**"}
         assert account.write({"rating": "2.5"}, ["rating"], REFS)[1][0].code == "not-stars"
     finally:
+        installed.everything.cache_clear()
         lenses.library.cache_clear()
 
 

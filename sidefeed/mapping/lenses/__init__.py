@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import cache
 from typing import Final
 
+from sidefeed.installed import entry_points
+
 from .base import Filler, Lens, OneField, Options, Raw, Reader, Refs, SameIds, Scalar
 from .choices import Boolean, Choice, Lookup, Set
 from .numbers import Money, Number
@@ -47,10 +49,8 @@ def filler_of(lens: Lens) -> Filler:
 @cache
 def library() -> dict[str, type[Lens]]:
     """Every lens by name: ours, then those of the entry-point group ``sidefeed.lenses``."""
-    from importlib.metadata import entry_points
-
     found: dict[str, type[Lens]] = {each.name: each for each in BUILT_IN}
     found["copy"] = Text
-    for entry in entry_points(group="sidefeed.lenses"):
+    for entry in entry_points("sidefeed.lenses"):
         found.setdefault(entry.name, entry.load())
     return found
