@@ -23,6 +23,7 @@ from sidefeed.connector import (
     ConnectorError,
     CursorExpired,
     Invalid,
+    OddAnswer,
     PermissionDenied,
     RateLimited,
     Remote,
@@ -372,6 +373,27 @@ def test_graph_is_given_the_time_it_asks_for(office: Office) -> None:
     with pytest.raises(RateLimited) as refused:
         read(connector, STREAM)
     assert refused.value.retry_after == 600 and len(office.waited) == 2  # that long is the caller's to wait
+
+
+@pytest.mark.parametrize("odd", ["../../me", "a/b?c=d#e", "AAMk+/=", "' or 1 eq 1", "\u00e9" * 100, "%2e%2e%2f", "x" * 600])
+def test_an_id_with_slashes_and_quotes_names_one_item_and_reaches_no_other_path(office: Office, odd: str) -> None:
+    made = office.meets("first")
+    connector = office.connect()
+    answers = {each.id: each.state for each in connector.fetch(STREAM, ("Subject",), [odd, made])}
+    assert answers == {odd: "deleted", made: "live"}
+
+
+def test_a_page_of_changes_that_leads_back_to_itself_ends_with_an_error(office: Office) -> None:
+    office.meets("first")
+    connector = office.connect()
+    round_ = {"value": [], "@odata.nextLink": f"{office.server.url}/v1.0/users/{ANN}/calendarView/delta?$skiptoken=1"}
+    office.server.faults.add("status", path="*/delta", status=200, body=round_, count=None)
+    before = connector.calls.used
+    with pytest.raises(OddAnswer, match="leads back"):
+        read(connector, STREAM)
+    assert connector.calls.used - before <= 5  # login and place included
+    office.server.faults.clear()
+    assert len(read(connector, STREAM)[0]) == 1
 
 
 def test_throttled_parts_of_a_batch_are_asked_again_alone(office: Office) -> None:
