@@ -35,7 +35,7 @@ def test_status_says_who_must_act_and_what_mends_it(desk: Desk) -> None:
     assert code == 0
     assert (refusal["system"], refusal["object"], refusal["code"], refusal["owner"]) == (
         "hubspot", "contacts", "INVALID_OPTION", "admin")
-    assert refusal["label"] == "ito@acme.example"
+    assert refusal["label"] == "Ito"
     assert "Add the option" in refusal["fix"]
     assert refusal["next_try"] is not None, "an option may be added without our seeing it, so it is tried every night"
     shown = subprocess.run([sys.executable, "-m", "sidefeed", "status", "-C", str(desk.folder)], text=True,
