@@ -71,7 +71,7 @@ def waiting_runs(tx: Transaction) -> list[dict[str, Any]]:
         whole = run["what"].partition(PART)[0]  # a later run of all its mailboxes is one of this part too
         if run["state"] == "parked" and not seen & {run["what"], whole}:
             found.append(run)
-        if run["state"] != "running":
+        if run["state"] not in ("running", "died"):
             seen.add(run["what"])
     return found
 

@@ -16,7 +16,8 @@ from sidefeed.workspace.unit import Unit
 
 class Leases(Unit):
     def take_lease(self, name: str, owner: str, seconds: int) -> datetime:
-        """Take or extend a lease; returns when it ends. Raises LeaseHeld."""
+        """Take or extend a lease; returns when it ends. Raises LeaseHeld. The run that left one behind has died, and
+        is told so from now on."""
         now = self.store.now()
         expires = now + timedelta(seconds=seconds)
         row = self.connection.execute(sa.select(t.lease).where(t.lease.c.name == name)).mappings().one_or_none()
@@ -24,6 +25,9 @@ class Leases(Unit):
             raise LeaseHeld(
                 f"another run ({row['owner']}) is at work on {name!r} until {row['expires']} at the latest. Wait for "
                 f"it to end; if it died, its lease ends by itself at that time.")
+        if row is not None and row["owner"] != owner:
+            self.connection.execute(t.run.update().where(
+                t.run.c.id == row["owner"].partition(" on ")[0], t.run.c.state == "running").values(state="died"))
         self.upsert(t.lease, [{"name": name, "owner": owner, "expires": utc_text(expires)}])
         return expires
 

@@ -109,9 +109,10 @@ def test_the_lease_of_a_dead_process_is_taken_over_at_once(store: Store) -> None
     dead = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True,
                           check=True).stdout.strip()
     with store.write() as tx:
-        tx.take_lease("sync:hubspot", lease_owner("old-run").rpartition(" ")[0] + f" {dead}", 900)
-    with store.lease("sync:hubspot", "new-run"):
-        pass
+        old = tx.begin_run("sync hubspot")
+        tx.take_lease("sync:hubspot", lease_owner(old).rpartition(" ")[0] + f" {dead}", 900)
+    with store.lease("sync:hubspot", "new-run"), store.read() as tx:
+        assert tx.run(old)["state"] == "died", "nobody takes it for one that is still at work"
 
 
 def test_an_unfinished_lease_of_another_machine_ends_by_itself(store: Store) -> None:
