@@ -335,7 +335,7 @@ def _done(
     link.exceptions.update(planned.fields)
     catch_up(om, link, state)
     link.due = any(is_due(spec, link, state) for spec in om.fields)
-    link.sent = {"sure": True, "values": dict(values), "known": planned.fields}
+    link.sent = {"sure": True, "values": dict(values), "known": planned.fields, "made": planned.op == "create"}
     link.digest = None
     tx.save_base(om.system, object, planned.record, {**image, **values})
 

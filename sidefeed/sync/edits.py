@@ -140,7 +140,7 @@ def _edit_field(
     if not conflicted and (value == current or value == spec.lens.image(current)):
         edit.seen[name] = list(heads)
         return
-    if first_sight and value is None:
+    if first_sight and (value is None or _ours_by_default(batch, link, name)):
         edit.seen[name] = []  # at first sight a blank says nothing, and the system knows nothing
         return
     edit.fields[name] = spec.lens.put(value, current)
@@ -156,6 +156,14 @@ def _edit_field(
     if state is not None and set(known) != set(heads) and batch.entity.fields[name].merge == "set":
         ancestor = _read_old(batch, spec, old)
         batch.ancestors[(state.id, name)] = None if ancestor is UNKNOWN else ancestor
+
+
+def _ours_by_default(batch: Batch, link: Link, name: str) -> bool:
+    """Whether this is the owner of an object that we have just created without naming one: the system takes whoever
+    creates it (REST API Developer Guide, "OwnerId": defaults to the user logged in), and nobody chose that."""
+    sent = link.sent or {}
+    spec = batch.entity.fields[name]
+    return bool(sent.get("made")) and name not in sent["known"] and (spec.type, spec.entity) == ("ref", "user")
 
 
 def _read_old(batch: Batch, spec: FieldMap, old: Mapping[str, Any]) -> Any:

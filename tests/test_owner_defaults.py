@@ -1,0 +1,34 @@
+"""What a system fills in by itself where we could not say it: whose record it becomes is nobody's edit."""
+
+from __future__ import annotations
+
+from tests.test_command_line import Desk, desk
+
+__all__ = ["desk"]
+
+
+def test_a_record_that_we_create_does_not_change_hands_because_its_owner_is_unknown_there(desk: Desk) -> None:
+    """Salesforce gives a row without OwnerId to whoever creates it (REST API Developer Guide, "Create a Record")."""
+    hubspot = desk.hubspot
+    ann = hubspot.call(lambda: hubspot.add_owner("ann@us.example", "Ann", "Archer"))
+    hubspot.call(lambda: hubspot.create("deals", dealname="Pumps", amount="1200", hubspot_owner_id=ann,
+                                        dealstage="appointmentscheduled", closedate="2027-01-15T00:00:00Z"))
+    hubspot.call(lambda: hubspot.create("deals", dealname="Valves", amount="70", dealstage="appointmentscheduled",
+                                        closedate="2027-01-15T00:00:00Z"))
+    admin = desk.salesforce.call(lambda: next(row for row in desk.salesforce.rows("User")))["Email"]
+    hubspot.call(lambda: hubspot.add_owner(admin, "Integration", "User"))
+    for _ in range(3):
+        desk("sync")
+    _code, owner = desk("blame", "Pumps", "owner")
+    assert [line["source"] for line in owner["history"]] == ["hubspot"]
+    deals = {row["properties"]["dealname"]: row["properties"].get("hubspot_owner_id")
+             for row in hubspot.call(hubspot.records, "deals")}
+    assert deals == {"Pumps": ann, "Valves": None}, "it is the integration's nowhere but in Salesforce"
+    _code, report = desk("sync")
+    assert (report["counts"].get("written", 0), report["absorbed"]) == (0, {})
+
+    user = desk.salesforce.call(lambda: desk.salesforce.add_user("ann@us.example", first="Ann", last="Archer"))
+    for _ in range(2):
+        desk("sync")
+    owners = {row["Name"]: row["OwnerId"] for row in desk.salesforce.call(desk.salesforce.rows, "Opportunity")}
+    assert owners["Pumps"] == user != owners["Valves"], "hers as soon as Salesforce knows her"
