@@ -86,6 +86,7 @@ def records(desk: Desk, object: str) -> dict[str, dict[str, Any]]:
     return {str(row["Id"]): dict(row) for row in desk.salesforce.call(desk.salesforce.rows, object)}
 
 
+@pytest.mark.slow
 def test_a_deletion_is_taken_back_under_the_same_id_where_the_system_can(desk: Desk) -> None:
     ids = {deal(desk, f"Deal {number}") for number in range(3)}
     desk("sync")
@@ -108,6 +109,7 @@ def test_a_deletion_is_taken_back_under_the_same_id_where_the_system_can(desk: D
     assert any(line["reason"] == f"undo of run {run['run']}" for line in blame["history"])
 
 
+@pytest.mark.slow
 def test_a_deletion_that_the_recycle_bin_lost_is_made_again_and_linked(desk: Desk) -> None:
     old = deal(desk, "Pumps")
     desk("sync")

@@ -118,6 +118,7 @@ def test_the_feed_adds_up_to_the_calendar(
         calendar.office.close()
 
 
+@pytest.mark.slow
 def test_the_histories_reached_every_case() -> None:
     """Green means nothing where nothing happened. Runs after the histories, in the same process."""
     wanted = {"single", "series", "move", "occurrence", "drop_occurrence", "repattern", "serialise", "unserialise",

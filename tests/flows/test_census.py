@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from prefect.client.schemas.objects import StateType
 from prefect.logging import disable_run_logger
 
@@ -11,6 +12,7 @@ from flows.sync import synchronise
 from tests.flows.office import Office
 
 
+@pytest.mark.slow
 def test_a_whole_company_is_equal_after_its_syncs_and_a_stray_object_is_repaired(office: Office) -> None:
     with disable_run_logger():
         for _ in range(3):

@@ -71,6 +71,7 @@ def test_one_system_is_synced_without_the_others(office: Office) -> None:
     assert "salesforce Opportunity" not in linked
 
 
+@pytest.mark.slow
 def test_a_system_that_fails_fails_the_run_by_name_and_holds_back_no_other(office: Office) -> None:
     office.hubspot.stop()
     outcome = run(office)

@@ -59,6 +59,7 @@ def held(desk: Desk) -> list[Any]:  # noqa: F811
                                                       for name in ("Account", "Contact", "Opportunity"))]
 
 
+@pytest.mark.slow
 def test_a_breaking_change_is_seen_before_it_breaks_and_the_live_systems_are_only_read(desk: Desk) -> None:  # noqa: F811
     company(desk)
     desk.edit("hubspot.yaml", "proposal: decisionmakerboughtin", "proposal: decisionmakerbought")

@@ -37,6 +37,7 @@ def stages(desk: Desk) -> dict[str, Any]:  # noqa: F811
     return {row["Name"]: row["StageName"] for row in desk.salesforce.call(desk.salesforce.rows, "Opportunity")}
 
 
+@pytest.mark.slow
 def test_a_changed_value_map_is_written_anew_where_we_wrote_and_read_anew_where_people_chose(
     desk: Desk,  # noqa: F811
 ) -> None:

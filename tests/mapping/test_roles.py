@@ -70,6 +70,7 @@ class Deal:
                     if each.properties["lastname"] == name)
 
 
+@pytest.mark.slow
 def test_roles_cross_both_ways_and_come_to_rest(desk: Desk) -> None:  # noqa: F811
     deal = Deal(desk, Ann="Decision Maker", Ben=None)
     assert deal.labels() == {"Ann": ["Decision maker"], "Ben": []}

@@ -39,6 +39,7 @@ def tiers(desk: Desk) -> dict[str, Any]:  # noqa: F811
             for row in desk.hubspot.call(desk.hubspot.records, "deals")}
 
 
+@pytest.mark.slow
 def test_a_newly_mapped_field_is_filled_in_parts(desk: Desk) -> None:  # noqa: F811
     company(desk)
     code, told = desk("backfill", "opportunity.tier")

@@ -12,6 +12,8 @@ from .salesforce_caller import Caller, organisation
 
 SIZE = 100_000
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def org() -> Iterator[Caller]:

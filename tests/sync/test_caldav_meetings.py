@@ -63,6 +63,7 @@ def shown(dav: DavCalendar) -> list[tuple[Any, ...]]:
     return sorted((event["Subject"], event["WhatId"], event["WhoId"]) for event in dav.events())
 
 
+@pytest.mark.slow
 def test_a_meeting_lives_in_both_crms_from_its_first_day_to_its_cancellation(dav: DavCalendar) -> None:
     dav.puts("kick-off", "Kick-off")
     dav.puts("dentist", "Zahnarzt", "CLASS:PRIVATE", days=2)
@@ -83,6 +84,7 @@ def test_a_meeting_lives_in_both_crms_from_its_first_day_to_its_cancellation(dav
     assert report["counts"].get("written", 0) == 0
 
 
+@pytest.mark.slow
 def test_one_meeting_in_exchange_and_on_caldav_is_one_record_with_everybody(dav: DavCalendar) -> None:
     item = dav.meets(BOB, "Review", attendees=[GUEST])
     uid = dav.exchange.call(lambda: item.values["calendar:UID"])

@@ -120,6 +120,7 @@ def test_private_in_one_of_two_calendars_hides_the_meeting(calendar: Calendar) -
     assert calendar.events() == []
 
 
+@pytest.mark.slow
 def test_plans_logs_and_errors_withhold_what_a_meeting_is_about(
     calendar: Calendar, caplog: pytest.LogCaptureFixture
 ) -> None:

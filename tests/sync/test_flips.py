@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from sidefeed.sync import Engine, Limits
 from sidefeed.sync.flips import parked_lines, release
 from sidefeed.workspace.report import decide_conflict
@@ -31,6 +33,7 @@ class Quarrel(Office):
             return parked_lines(tx)
 
 
+@pytest.mark.slow
 def test_a_field_that_flips_is_parked_with_its_history_and_can_be_released(tmp_path: Path) -> None:
     office = Quarrel(tmp_path, World())
     id = office.a.person_creates("Deal", {"Name": "Big", "NextStep": "as a wants it", "Amount": "1"})

@@ -40,6 +40,7 @@ def every(office: Office, seconds: int, until: int) -> Iterator[int]:
         yield passed
 
 
+@pytest.mark.slow
 def test_a_locked_record_is_asked_every_twenty_minutes_ten_times_and_then_every_night(office: Office) -> None:
     office.a.person_creates("Deal", {"Name": "Big", "Amount": "10"})
     office.b.refuse = lambda _object, _write: Locked("somebody is writing it")

@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import icalendar
+import pytest
 
 from sidefeed.calendars import busy
 from sidefeed.cli.project_files import settings_text, write_project
@@ -27,6 +28,7 @@ def new_token(project: Path) -> str:
     return str(json.loads(told.stdout)["token"])
 
 
+@pytest.mark.slow
 def test_the_feed_opens_by_its_token_alone_and_tells_no_more_than_times(tmp_path: Path) -> None:
     write_project(tmp_path, settings=settings_text({}, {"dana@example.com": {"role": "director"}}))
     store = Project.load(tmp_path).store()
