@@ -259,4 +259,4 @@ def test_a_process_killed_at_any_request_or_commit_leaves_the_world_that_no_cras
             wrong.append((point, {name: (found[name], expected[name]) for name in found
                                   if found[name] != expected[name]}))
     assert wrong == [], f"{len(wrong)} of {len(tried)} points"
-    assert died >= len(tried) * 0.9, "the kills must happen"
+    assert len(tried) - died <= max(1, len(tried) // 10), "the kills must happen"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import sqlalchemy as sa
 
@@ -50,6 +51,12 @@ def _died(owner: str) -> bool:
     host, _, pid = where.partition(" pid ")
     if host != socket.gethostname() or not pid.isdigit():
         return False
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[0]
+        if state in "ZX":  # dead, and not yet collected by its parent
+            return True
+    except (OSError, IndexError):
+        pass
     try:
         os.kill(int(pid), 0)
     except ProcessLookupError:

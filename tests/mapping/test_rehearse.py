@@ -178,12 +178,15 @@ def test_a_signal_ends_it_and_leaves_nothing(desk: Desk, tmp_path: Path) -> None
     company(desk)
     scratch = tmp_path / "scratch"
     scratch.mkdir()
+    told: list[tuple[int, str]] = []
     running = subprocess.Popen(
         [sys.executable, "-m", "sidefeed", "rehearse", "-C", str(desk.folder), "--json"], stdout=subprocess.PIPE,
         env={**os.environ, "TMPDIR": str(scratch)}, text=True)
 
-    def stop(*_about: object) -> None:
-        running.send_signal(signal.SIGTERM)
+    def stop(ordinal: int, _request: object, phase: str) -> None:
+        if not told:  # one that comes while it ends would find the handler gone
+            told.append((ordinal, phase))
+            running.send_signal(signal.SIGTERM)
 
     desk.hubspot.on_request = stop
     said, _error = running.communicate(timeout=60)

@@ -92,6 +92,8 @@ class Histories(RuleBasedStateMachine):
     def teardown(self) -> None:
         try:
             self.quiet_point()
+            self.person_decides(0)  # what is still in dispute at the end comes to rest by a decision, too
+            self.quiet_point()
         finally:
             self.chance.undo()
             self.store.close()
