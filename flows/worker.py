@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import socket
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import anyio
@@ -22,6 +21,8 @@ from prefect.flow_engine import run_flow
 from prefect.flows import Flow, load_flow_from_entrypoint
 from prefect.states import exception_to_crashed_state
 from prefect.workers.base import BaseJobConfiguration, BaseVariables, BaseWorker, BaseWorkerResult
+
+from sidefeed.processes import ended
 
 TYPE = "sidefeed-in-process"
 
@@ -71,25 +72,7 @@ def lost(infrastructure: str | None) -> bool:
     if infrastructure is None:
         return True
     host, _, pid = infrastructure.rpartition(":")
-    if host != socket.gethostname() or not pid.isdigit():
-        return False
-    if int(pid) == os.getpid():
-        return True
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
-    return _unburied(int(pid))
-
-
-def _unburied(pid: int) -> bool:
-    """Whether a process ended and its parent has not asked how: it still answers to its number. Linux tells."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except (OSError, IndexError):
-        return False
+    return (host, pid) == (socket.gethostname(), str(os.getpid())) or ended(host, pid)
 
 
 def _to_the_end(flow: Flow[..., Any], flow_run: FlowRun) -> Exception | None:

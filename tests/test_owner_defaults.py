@@ -8,7 +8,7 @@ __all__ = ["desk"]
 
 
 def test_a_record_that_we_create_does_not_change_hands_because_its_owner_is_unknown_there(desk: Desk) -> None:
-    """Salesforce gives a row without OwnerId to whoever creates it (REST API Developer Guide, "Create a Record")."""
+    """Salesforce gives a row to whoever inserts it (Object Reference, "Frequently Occurring Fields", OwnerId)."""
     hubspot = desk.hubspot
     ann = hubspot.call(lambda: hubspot.add_owner("ann@us.example", "Ann", "Archer"))
     hubspot.call(lambda: hubspot.create("deals", dealname="Pumps", amount="1200", hubspot_owner_id=ann,

@@ -140,7 +140,7 @@ def _edit_field(
     if not conflicted and (value == current or value == spec.lens.image(current)):
         edit.seen[name] = list(heads)
         return
-    if first_sight and (value is None or _ours_by_default(batch, link, name)):
+    if first_sight and (value is None or _owner_by_default(batch, link, name)):
         edit.seen[name] = []  # at first sight a blank says nothing, and the system knows nothing
         return
     edit.fields[name] = spec.lens.put(value, current)
@@ -158,9 +158,10 @@ def _edit_field(
         batch.ancestors[(state.id, name)] = None if ancestor is UNKNOWN else ancestor
 
 
-def _ours_by_default(batch: Batch, link: Link, name: str) -> bool:
+def _owner_by_default(batch: Batch, link: Link, name: str) -> bool:
     """Whether this is the owner of an object that we have just created without naming one: the system takes whoever
-    creates it (REST API Developer Guide, "OwnerId": defaults to the user logged in), and nobody chose that."""
+    creates it, and nobody chose that (Salesforce's Object Reference, "Frequently Occurring Fields": OwnerId is
+    implicitly the current user at an insert)."""
     sent = link.sent or {}
     spec = batch.entity.fields[name]
     return bool(sent.get("made")) and name not in sent["known"] and (spec.type, spec.entity) == ("ref", "user")

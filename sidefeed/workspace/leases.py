@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import socket
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import sqlalchemy as sa
 
+from sidefeed.processes import ended
 from sidefeed.workspace import tables as t
 from sidefeed.workspace.clock import utc_instant, utc_text
 from sidefeed.workspace.model import LeaseHeld
@@ -49,18 +49,4 @@ def _died(owner: str) -> bool:
     """Whether a lease was left behind by a process of this machine that is no more."""
     _, _, where = owner.partition(" on ")
     host, _, pid = where.partition(" pid ")
-    if host != socket.gethostname() or not pid.isdigit():
-        return False
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[0]
-        if state in "ZX":  # dead, and not yet collected by its parent
-            return True
-    except (OSError, IndexError):
-        pass
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
-    return False
+    return ended(host, pid)

@@ -41,6 +41,19 @@ def invoke(*arguments: str) -> Result:
     return CliRunner().invoke(commands, list(arguments))
 
 
+def living(group: int) -> list[int]:
+    """The processes of a group that run; what has died and waits to be collected by its parent does not."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _parent, its_group = stat.read_text(errors="replace").rpartition(")")[2].split()[:3]
+        except OSError:
+            continue
+        if int(its_group) == group and state not in "ZX":
+            found.append(int(stat.parent.name))
+    return found
+
+
 # -- without a server -------------------------------------------------------------------------------------------------
 
 
@@ -86,6 +99,25 @@ def test_down_kills_what_will_not_end(tmp_path: Path) -> None:
     assert not process.alive()
     stubborn.stdout.close()
     stubborn.wait()
+
+
+def test_down_ends_what_a_dead_process_left_behind(tmp_path: Path) -> None:
+    write_project(tmp_path)
+    local = LocalServer(tmp_path)
+    local._prepare()
+    parent = subprocess.Popen(
+        [sys.executable, "-c", "import subprocess; print(subprocess.Popen(['sleep', '60']).pid, flush=True); input()"],
+        start_new_session=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert parent.stdout is not None and parent.stdout.readline().strip()
+    local._record({"server": Process.of(parent.pid)})
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    assert len(living(parent.pid)) == 1
+    assert parent.stdin is not None
+    parent.stdin.close()
+    assert local.stop() == [], "it was not running, but what it started was"
+    assert living(parent.pid) == []
 
 
 def test_secrets_are_made_once_and_only_their_owner_may_read_them(tmp_path: Path) -> None:
@@ -361,19 +393,6 @@ def test_schedules_of_a_synced_project_run_but_not_those_of_systems_it_lacks(run
     assert settled["paused"] == lacking
     found = {one["name"]: one["paused"] for one in running.ask("POST", "/deployments/filter")}
     assert sorted(name for name, paused in found.items() if paused) == lacking
-
-
-def living(group: int) -> list[int]:
-    """The processes of a group that run; what has died and waits to be collected by its parent does not."""
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            state, _parent, its_group = stat.read_text(errors="replace").rpartition(")")[2].split()[:3]
-        except OSError:
-            continue
-        if int(its_group) == group and state not in "ZX":
-            found.append(int(stat.parent.name))
-    return found
 
 
 @pytest.mark.slow

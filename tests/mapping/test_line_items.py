@@ -22,14 +22,16 @@ def switch_on(folder: Path) -> None:
         path.write_text(text.replace("# include: [line_items/", "include: [line_items/"))
 
 
-def calls_of_a_quiet_run(desk: Desk) -> tuple[int, int]:  # noqa: F811
-    """The requests to Salesforce and to HubSpot of a run in which nothing changed."""
+def quiet_calls(desk: Desk) -> tuple[int, list[str]]:  # noqa: F811
+    """Of a run in which nothing changed: how many requests Salesforce had, and HubSpot's that are about line items."""
     for _again in range(3):
         desk("sync")
-    start = desk.salesforce.counters.calls, desk.hubspot.counters.calls
+    start, asked = desk.salesforce.counters.calls, list[str]()
+    desk.hubspot.on_request = lambda _ordinal, request, phase: asked.append(request.path) if phase == "before" else None
     _code, report = desk("sync")
+    desk.hubspot.on_request = None
     assert (report["written"], report["absorbed"]) == ({}, {})
-    return desk.salesforce.counters.calls - start[0], desk.hubspot.counters.calls - start[1]
+    return desk.salesforce.counters.calls - start, sorted(path for path in asked if "line_items" in path)
 
 
 def test_the_part_loads_and_does_what_its_golden_tests_say(tmp_path: Path) -> None:
@@ -55,7 +57,8 @@ def test_lines_are_read_from_both_crms_and_written_nowhere(desk: Desk) -> None: 
     deal = desk.sf("Opportunity", Name="Pumps", StageName="Prospecting", CloseDate="2027-01-15")
     theirs = desk.hubspot.call(lambda: desk.hubspot.create(
         "deals", dealname="Valves", dealstage="qualifiedtobuy", pipeline="default", closedate="2027-01-15T12:00:00Z"))
-    before = calls_of_a_quiet_run(desk)
+    before, none = quiet_calls(desk)
+    assert none == []
     switch_on(desk.folder / "mappings")
     more = [one for one in desk("check")[1]["findings"] if one not in findings and one["severity"] != "note"]
     assert [one for one in more if "line" in str(one["object"]).lower()] == [], "no false alarm"
@@ -76,8 +79,10 @@ def test_lines_are_read_from_both_crms_and_written_nowhere(desk: Desk) -> None: 
         assert [one["value"] for one in blame["history"]] == [total]
         _code, blame = desk("blame", name, "deal")
         assert len(blame["history"]) == 1, "it knows whose line it is"
-    after = calls_of_a_quiet_run(desk)
-    assert (after[0] - before[0], after[1] - before[1]) == (1, 2), "what the page says that they cost"
+    after, asked = quiet_calls(desk)
+    assert (after - before, len(asked)) == (1, 3), "what the page says that they cost"
+    desk.hubspot.clock.move(minutes=30)
+    assert len(quiet_calls(desk)[1]) == 2, "whose lines they are is asked of lines that changed lately"
 
     desk.salesforce.call(lambda: desk.salesforce.delete("OpportunityLineItem", line))
     _code, report = desk("sync")

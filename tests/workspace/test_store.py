@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -113,6 +115,16 @@ def test_the_lease_of_a_dead_process_is_taken_over_at_once(store: Store) -> None
         tx.take_lease("sync:hubspot", lease_owner(old).rpartition(" ")[0] + f" {dead}", 900)
     with store.lease("sync:hubspot", "new-run"), store.read() as tx:
         assert tx.run(old)["state"] == "died", "nobody takes it for one that is still at work"
+
+
+def test_a_dead_process_that_waits_to_be_collected_holds_no_lease(store: Store) -> None:
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    os.waitid(os.P_PID, dead.pid, os.WEXITED | os.WNOWAIT)  # it has ended, and nobody has asked how
+    with store.write() as tx:
+        tx.take_lease("sync:hubspot", f"old-run on {socket.gethostname()} pid {dead.pid}", 900)
+    with store.lease("sync:hubspot", "new-run"):
+        pass
+    dead.wait()
 
 
 def test_an_unfinished_lease_of_another_machine_ends_by_itself(store: Store) -> None:
