@@ -37,7 +37,11 @@ Rows = list[dict[str, Any]]
 
 @dataclass(frozen=True)
 class State:
-    """What a token says. `told` is the journal's number up to which everything was told, `skip` rows of the next."""
+    """What a token says.
+
+    `told` is the journal's number up to which everything was told, `skip` rows of the next. `pages` counts the pages
+    of the round, so that a page without rows leads to a link of its own too.
+    """
 
     epoch: int
     kind: str
@@ -48,11 +52,12 @@ class State:
     start: str = ""
     end: str = ""
     select: tuple[str, ...] = ()
+    pages: int = 0
 
     def text(self) -> str:
         """The opaque token."""
         body = orjson.dumps([self.epoch, self.kind, self.folder, self.told, self.skip, self.initial, self.start,
-                             self.end, list(self.select)])  # fmt: skip
+                             self.end, list(self.select), self.pages])  # fmt: skip
         return base64.urlsafe_b64encode(body + _seal(body)).decode()
 
     @classmethod
@@ -62,10 +67,10 @@ class State:
             raw = base64.b64decode(text.encode("ascii"), altchars=b"-_", validate=True)
             if _seal(raw[:-8]) != raw[-8:]:
                 raise ValueError
-            epoch, kind, folder, told, skip, initial, start, end, select = orjson.loads(raw[:-8])
+            epoch, kind, folder, told, skip, initial, start, end, select, pages = orjson.loads(raw[:-8])
         except (binascii.Error, ValueError):
             raise GraphError(400, "ErrorInvalidUrlQuery", "Badly formed token.") from None
-        return cls(epoch, kind, folder, told, skip, initial, start, end, tuple(select))
+        return cls(epoch, kind, folder, told, skip, initial, start, end, tuple(select), pages)
 
     @property
     def window(self) -> tuple[datetime, datetime]:
@@ -80,6 +85,7 @@ def _seal(body: bytes) -> bytes:
 def page(server: GraphServer, folder: Folder, state: State, prefer: Prefer) -> tuple[Rows, State, bool]:
     """The next rows, the state after them, and whether the present is reached."""
     size = prefer.page or DEFAULT_PAGE
+    state = replace(state, pages=state.pages + 1)
     if server.gives_empty_page():
         return [], state, False
     rows: Rows = []
@@ -93,7 +99,7 @@ def page(server: GraphServer, folder: Folder, state: State, prefer: Prefer) -> t
         if len(rows) == size:
             break
     done = next(_changes(folder, state.told), None) is None
-    return rows, replace(state, initial=state.initial and not done), done
+    return rows, replace(state, initial=state.initial and not done, pages=0 if done else state.pages), done
 
 
 def _changes(folder: Folder, told: int) -> Iterator[tuple[int, int]]:
