@@ -5,9 +5,9 @@ from __future__ import annotations
 from sidefeed.calendars import series
 from sidefeed.sync import meetings
 from sidefeed.sync.batch import Batch
-from sidefeed.sync.due import is_due, remapped
+from sidefeed.sync.due import in_sync, is_due, known_there, remapped
 from sidefeed.sync.observation import Observation
-from sidefeed.workspace import DELETED, Draft, Link
+from sidefeed.workspace import DELETED, Draft, Link, RecordState
 
 
 def absorb_merge(batch: Batch, one: Observation) -> None:
@@ -21,20 +21,28 @@ def absorb_merge(batch: Batch, one: Observation) -> None:
                               known[one.merged_into][0], "alias")
         return
     loser = batch.survivor(known[one.id][0])
+    link = batch.tx.links(batch.system, batch.stream.name, [loser]).get(loser)
     if one.merged_into not in known:
         batch.tx.remember(batch.system, batch.stream.name, one.id, batch.om.entity, loser, "alias")
-        batch.tx.remember(batch.system, batch.stream.name, one.merged_into, batch.om.entity, loser, "primary")
-        link = batch.tx.links(batch.system, batch.stream.name, [loser]).get(loser)
-        if link is not None:
-            link.external_id, link.version, link.digest = one.merged_into, "", None
-            batch.tx.save_link(link)
-        batch.tx.put_inbox(batch.system, batch.stream.name, {one.merged_into: None})
-        return
+        if link is None or link.state != "live" or link.external_id in (None, one.id):
+            _stand_for(batch, link, loser, one.merged_into)
+        return  # else a second copy went away, and what the record is linked with is still there
     winner = batch.survivor(known[one.merged_into][0])
     batch.tx.remember(batch.system, batch.stream.name, one.id, batch.om.entity, winner, "alias")
     if winner != loser:
         _join(batch, loser, winner)
         batch.report.count("merged")
+    elif link is not None and link.external_id == one.id:  # the record's own object went into its second copy
+        _stand_for(batch, link, winner, one.merged_into)
+
+
+def _stand_for(batch: Batch, link: Link | None, record: str, external_id: str) -> None:
+    """From now on a record lives in this system as another object, which is read anew."""
+    batch.tx.remember(batch.system, batch.stream.name, external_id, batch.om.entity, record, "primary")
+    if link is not None:
+        link.external_id, link.version, link.digest = external_id, "", None
+        batch.tx.save_link(link)
+    batch.tx.put_inbox(batch.system, batch.stream.name, {external_id: None})
 
 
 def _join(batch: Batch, loser: str, winner: str) -> None:
@@ -75,6 +83,9 @@ def absorb_deletion(batch: Batch, one: Observation) -> None:
     if link is None or link.external_id != one.id or link.state != "live":
         return
     state = batch.tx.records([record])[record]
+    if (copy := _second_copy(batch, record)) is not None:
+        _take_over(batch, link, state, copy)
+        return
     told = batch.tx.refusals(batch.system, batch.stream.name, [record]).get(record, {})
     unseen = [spec.name for spec in batch.om.fields if spec.name in state.conflicts or (
         # What this mapping cannot express there (an owner it does not know) is no edit that anybody missed.
@@ -104,3 +115,19 @@ def absorb_deletion(batch: Batch, one: Observation) -> None:
                                          at=one.modified, base={DELETED: base})])
     link.exceptions[DELETED] = [deletion.rev]
     batch.touched[record] = batch.tx.records([record])[record]
+
+
+def _second_copy(batch: Batch, record: str) -> str | None:
+    """Another object of this feed that is the same record."""
+    return min((id for system, object, id, role in batch.tx.roles_of(record)
+                if (system, object, role) == (batch.system, batch.stream.name, "duplicate")), default=None)
+
+
+def _take_over(batch: Batch, link: Link, state: RecordState, copy: str) -> None:
+    """Somebody cleared one of two copies away, so the record is still there. What the other holds was never compared:
+    where it differs, that is an edit which has seen nothing."""
+    seen = {name: list(state.heads_of(name) if in_sync(link, state, name) else known_there(batch.tx, link, state, name))
+            for name in (DELETED, *(spec.name for spec in batch.om.fields))}
+    batch.tx.save_base(batch.system, batch.stream.name, state.id, {})
+    _stand_for(batch, Link(link.system, link.object, state.id, link.entity, exceptions=seen,
+                           generation=link.generation), state.id, copy)
