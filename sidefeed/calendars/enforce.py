@@ -10,6 +10,7 @@ from sidefeed.calendars import busy, forget
 from sidefeed.calendars.policy import TITLE_HIDES, Level, publishes, tightest
 from sidefeed.calendars.rules import Rules
 from sidefeed.sync.attribution import addresses, domain
+from sidefeed.sync.capture import read_anew
 from sidefeed.sync.meetings import retract
 from sidefeed.workspace import Draft, RecordState, Store, Transaction
 
@@ -50,7 +51,7 @@ def enforce(tx: Transaction, feeds: Sequence[tuple[str, str]], *, actor: str = "
             forget.begin(tx, state.id)
             touched += 1
     for system, stream in feeds:
-        tx.move_cursor(system, stream, position=None)
+        read_anew(tx, system, stream)
     return touched
 
 

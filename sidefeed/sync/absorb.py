@@ -54,6 +54,7 @@ def absorb(
         with store.read() as tx:
             items = tx.inbox_items(om.system, stream.name, chunk)
         items = complete(items, om, stream, connector)
+        store.keep_leases()
         with store.write() as tx:
             _absorb_batch(Batch(tx, mappings, om, stream, report, source, hides), items, keys)
         if progress is not None:

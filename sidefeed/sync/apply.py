@@ -54,6 +54,7 @@ def apply(
     for op in ("create", "update", "delete"):
         writes = [write for write in plan.writes if write.op == op]
         for batch in chunked(writes, max(1, capabilities.write_batch)):
+            store.keep_leases()
             again |= _apply_batch(store, om, plan, connector, batch, report, read_first=not capabilities.conditional)
             if progress is not None:
                 progress(f"writing {om.system} {object}", len(batch))

@@ -38,11 +38,11 @@ class Parked:
         shown: dict[str, int] = {}
         for trip in self.trips:
             entity, number = entities.get((trip["system"], trip["object"].partition("/")[0])), len(trip["items"])
-            shown[f"{trip['guard']} {trip['system']} {trip['object']}"] = number
-            for system, object in entities if trip["guard"] in _BELIEVED else ():
-                if entities[(system, object)] == entity:
-                    key = f"mass-delete {system} {object}"
-                    shown[key] = max(number, shown.get(key, 0))
+            keys = [f"{trip['guard']} {trip['system']} {trip['object']}", *(
+                f"mass-delete {system} {object}" for system, object in entities
+                if trip["guard"] in _BELIEVED and entities[(system, object)] == entity)]
+            for key in keys:  # one guard may trip on several fields of a feed
+                shown[key] = max(number, shown.get(key, 0))
         return shown
 
     @property

@@ -60,8 +60,12 @@ def pack(remote: Remote) -> dict[str, Any] | None:
 
 def raw_fields(om: ObjectMap, stream: Stream) -> Sequence[str]:
     """What is asked of a feed: the fields of the mapping, and of a calendar its series besides."""
-    is_calendar = om.entity == "meeting" and om.readonly and stream.partition
-    return [*om.raw_fields, RECURRENCE] if is_calendar else om.raw_fields
+    return [*om.raw_fields, RECURRENCE] if is_calendar(om, stream) else om.raw_fields
+
+
+def is_calendar(om: ObjectMap, stream: Stream) -> bool:
+    """Whether a feed is one person's calendar, which is only read."""
+    return om.entity == "meeting" and om.readonly and bool(stream.partition)
 
 
 def capture(
@@ -78,23 +82,41 @@ def capture(
         return _read_feed(store, connector, om, stream, position, progress)
     except CursorExpired:
         with store.write() as tx:
-            tx.move_cursor(om.system, stream.name, position=None)
-            tx.save_setting(_sweep(om.system, stream.name), "due")
+            read_anew(tx, om.system, stream.name)
         return _read_feed(store, connector, om, stream, None, progress)
 
 
+def read_anew(tx: Transaction, system: str, object: str) -> None:
+    """Read a feed from the start at its next capture. A first reading tells of nothing that was deleted before it, so
+    what is missing then is looked for."""
+    tx.move_cursor(system, object, position=None)
+    tx.save_setting(_sweep(system, object), "due")
+
+
 def missing_ids(store: Store, connector: Connector, om: ObjectMap, stream: Stream) -> tuple[list[str], int] | None:
-    """After a lost cursor: linked ids that are not there any more, and how many are known. None where none was lost.
+    """After a feed was read from the start: linked ids that are not there any more, and how many are known. None where
+    none was, or where absence proves nothing.
 
     Raises what the connector raises; the sweep is then still to be done.
     """
     with store.read() as tx:
-        if tx.setting(_sweep(om.system, stream.name)) != "due":
+        if tx.setting(_sweep(om.system, stream.name)) != "due" or not connector.capabilities(om.object).deletes:
             return None
     present = {id for id, _version in connector.ids(stream)}
     with store.read() as tx:
-        known = tx.linked_ids(om.system, stream.name)
+        known = _to_come(tx, om, stream) if is_calendar(om, stream) else tx.linked_ids(om.system, stream.name)
     return [id for id in known if id not in present], len(known)
+
+
+def _to_come(tx: Transaction, om: ObjectMap, stream: Stream) -> list[str]:
+    """Linked meetings that are not over. A calendar lists those of its window alone, and nothing follows from a past
+    one that is deleted."""
+    links = tx.links(om.system, stream.name, tx.linked(om.system, stream.name))
+    now = utc_text(tx.store.now())
+    ends = {record: str((state.values.get("when") or {}).get("end") or now)
+            for record, state in tx.records(links).items()}
+    return [link.external_id for record, link in links.items()
+            if link.external_id and ends.get(record, now) >= now[:len(ends.get(record, now))]]
 
 
 def swept(tx: Transaction, system: str, object: str, missing: Sequence[str] = ()) -> None:
@@ -113,6 +135,7 @@ def _read_feed(
 ) -> int:
     count = 0
     for page in connector.changes(stream, raw_fields(om, stream), position, scope=om.scope):
+        store.keep_leases()
         with store.write() as tx:
             news = _news(tx, om.system, stream.name, page.records)
             tx.put_inbox(om.system, stream.name, news, key_field=om.key_field)

@@ -31,7 +31,7 @@ from sidefeed.sync.apply import apply
 from sidefeed.sync.approval import parked
 from sidefeed.sync.budget import Budget, Meter
 from sidefeed.sync.bulk import rarely_collecting
-from sidefeed.sync.capture import Progress, capture, missing_ids, swept
+from sidefeed.sync.capture import Progress, capture, missing_ids, read_anew, swept
 from sidefeed.sync.flips import park
 from sidefeed.sync.guard import (
     Approval,
@@ -92,7 +92,6 @@ class Engine:
     """Of which part of a system's mailboxes this is the sync; of all of them if None."""
     codes: Codes = field(default_factory=Codes, init=False)
     meter: Meter = field(init=False)
-    held: list[str] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
         self.store.calendars = self.calendars
@@ -193,9 +192,11 @@ class Engine:
         trips: list[dict[str, Any]] = []
         try:
             with rarely_collecting(), ExitStack() as leases:
-                self.held = [f"sync:{name}" if self.shard is None else self.shard.lease(name) for name in names]
-                for lease in self.held:
-                    leases.enter_context(self.store.lease(lease, run))
+                for name in names:
+                    own = f"sync:{name}" if self.shard is None else self.shard.lease(name)
+                    leases.enter_context(self.store.lease(own, run))
+                    if self.shard is not None:
+                        leases.enter_context(self.store.share_lease(f"sync:{name}", self.shard.lead))
                 live = self._identify(names, report, confirm_mapping=confirm_mapping, skip_changed=skip_changed)
                 self._read(live, report, approve=approve)
                 if before_writing is not None:
@@ -217,7 +218,6 @@ class Engine:
             with self.store.write() as tx:
                 tx.end_run(run, state, report.counts, {**report.as_json(), "trips": trips, "systems": names})
             self.store.run = None
-            self.held = []
         forget(self.store, {(om.system, om.object): secret_fields(om) for om in self.mappings.objects})
         return report
 
@@ -343,7 +343,8 @@ class Engine:
                         continue
                     if om.object in changed:
                         for stream in self.connectors[name].streams(om.object):
-                            tx.move_cursor(name, stream.name, position=None, planned_rev=0)
+                            read_anew(tx, name, stream.name)
+                            tx.move_cursor(name, stream.name, planned_rev=0)
                     tx.save_setting(f"mapping:{name}:{om.object}", om.fingerprint)
             live.append(name)
         if trips:
@@ -431,7 +432,7 @@ class Engine:
                     absorb(self.store, self.mappings, om, stream, self.connectors[om.system], report, self.progress)
 
     def _sweep(self, live: list[str], report: Report, approve: Approval) -> None:
-        """Where a cursor was lost, look for linked objects that went away meanwhile."""
+        """Where a feed was read from the start, look for linked objects that went away meanwhile."""
         for om, stream in self._feeds(live, report):
             with self._contained(om, stream, report):
                 found = missing_ids(self.store, self.connectors[om.system], om, stream)
@@ -551,10 +552,7 @@ class Engine:
         """A system that fails holds back no other; one object or mailbox without rights holds back no other either."""
         from sidefeed.connector import Gone, Invalid, OddAnswer, PermissionDenied
 
-        if self.store.run is not None:
-            self.store.keep_leases(self.held, self.store.run)
-            if self.shard is not None:
-                self.store.keep_leases([f"sync:{om.system}"], self.shard.lead)
+        self.store.keep_leases()
         try:
             yield
         except (PermissionDenied, Invalid, Gone, OddAnswer) as error:

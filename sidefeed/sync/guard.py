@@ -163,12 +163,12 @@ _MEANT = ("If people really deleted them, approve the run; if rights, a filter o
 
 
 def check_sweep(om: ObjectMap, object: str, missing: Sequence[str], known: int, limits: Limits) -> list[Trip]:
-    """After a lost cursor every id was listed: those that are missing may be deletions, unless too many are."""
+    """After a reading from the start every id was listed: the missing ones may be deleted, unless too many are."""
     if len(missing) <= known * (1 - limits.known):
         return []
     return [Trip("refused-cursor", om.system, object, (
-        f"{om.system} {object} no longer knew how far it was read, and of {known} known objects only "
-        f"{known - len(missing)} are there, less than {limits.known:.0%}. Nothing was taken for deleted. Check the "
+        f"{om.system} {object} is read from the start, and of {known} known objects only {known - len(missing)} "
+        f"are there, less than {limits.known:.0%}. Nothing was taken for deleted. Check the "
         f"rights of the integration user and the filters; approve the run if they are really gone."),
         tuple({"external_id": id} for id in missing))]
 

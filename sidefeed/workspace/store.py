@@ -8,7 +8,7 @@ of a thousand changes costs a handful of statements. No transaction may be open 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -37,7 +37,7 @@ class Store:
         self.natural_keys: NaturalKeys = lambda _entity, _values: ()
         self.calendars = CalendarPolicy()
         self.run: str | None = None
-        self._leased: dict[str, datetime] = {}
+        self._leased: dict[str, tuple[str, datetime]] = {}
         self._site = ""
         self._clock: HybridClock | None = None
 
@@ -114,7 +114,7 @@ class Store:
         """Hold a name that only one run may hold. Raises LeaseHeld, naming the holder and when it ends."""
         owner = lease_owner(run)
         with self.write() as tx:
-            self._leased[name] = tx.take_lease(name, owner, seconds)
+            self._leased[name] = run, tx.take_lease(name, owner, seconds)
         try:
             yield
         finally:
@@ -122,14 +122,22 @@ class Store:
             with self.write() as tx:
                 tx.drop_lease(name, owner)
 
-    def keep_leases(self, names: Sequence[str], run: str, *, seconds: int = 900) -> None:
-        """Extend leases that this run holds, once less than two thirds of their time are left. Raises LeaseHeld where
-        one ran out and another run has taken it: two must never write at once. Nobody takes one that has not run out,
-        so until then the database need not be asked."""
+    @contextmanager
+    def share_lease(self, name: str, run: str) -> Iterator[None]:
+        """Keep a lease that ``run`` holds for all parts of its work, as long as this part lasts."""
+        self._leased[name] = run, self.now()
+        try:
+            yield
+        finally:
+            self._leased.pop(name, None)
+
+    def keep_leases(self, *, seconds: int = 900) -> None:
+        """Extend the leases held here, once less than two thirds of their time are left; called between two steps of
+        a run, none of which may last longer than that. Raises LeaseHeld where one ran out and another run has taken it:
+        two must never write at once. Nobody takes one that has not run out, so until then no database is asked."""
         soon = self.now() + timedelta(seconds=seconds * 2 / 3)
-        if all(name in self._leased and self._leased[name] > soon for name in names):
+        if all(ends > soon for _run, ends in self._leased.values()):
             return
-        owner = lease_owner(run)
         with self.write() as tx:
-            for name in names:
-                self._leased[name] = tx.take_lease(name, owner, seconds)
+            for name, (run, _ends) in self._leased.items():
+                self._leased[name] = run, tx.take_lease(name, lease_owner(run), seconds)

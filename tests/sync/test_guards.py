@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from sidefeed.connector import CursorExpired, Remote
+from sidefeed.mapping import load
 from sidefeed.sync import Engine, GuardTripped, Limits
 from sidefeed.sync.approval import parked, skip, waiting_runs
 from sidefeed.sync.guard import Limit, check_plan
@@ -151,6 +152,17 @@ def test_one_field_on_more_than_half_of_the_links_is_stopped(office: Guarded) ->
     office.sync()
 
 
+def test_a_run_that_two_fields_stopped_is_approved_at_once(office: Guarded) -> None:
+    """What was shown of the second field stood for both, so that the larger list was stopped for ever."""
+    ids = list(office.a.live("Deal"))
+    for number, id in enumerate(ids[:15]):
+        office.a.person_edits("Deal", id, {"NextStep": "visit"} | ({"Amount": "2"} if number < 12 else {}))
+    assert [len(trip.items) for trip in office.stopped().trips] == [15, 12]
+    office.approve()
+    assert [sum(row[name] == value for row in office.b.live("Deal").values())
+            for name, value in (("NextStep", "visit"), ("Amount", "2"))] == [15, 12]
+
+
 def test_what_a_person_approved_does_not_count_against_the_next_run(office: Guarded) -> None:
     delete(office, 11)
     office.stopped()
@@ -223,6 +235,19 @@ def test_after_a_lost_cursor_too_many_missing_ids_stop_the_run(office: Guarded) 
     office.a.hidden = set()
     assert office.sync().written == {}
     assert len(office.b.live("Deal")) == 20
+
+
+def test_what_was_deleted_while_a_changed_mapping_waited_is_deleted_elsewhere_too(office: Guarded) -> None:
+    """Everything was read from the start, and a first reading tells of no deletion: the copies stayed for good."""
+    office.a.forgets = office.b.forgets = True
+    place = Path(office.path).parent / "mappings"
+    written = (place / "a.yaml").read_text()
+    (place / "a.yaml").write_text(written.replace("next_step: NextStep", "next_step: {field: NextStep, max_length: 9}"))
+    office.mappings = load(place)
+    delete(office, 2)
+    office.world.tick += 600
+    assert [trip.guard for trip in office.stopped().trips] == ["mapping-changed"]
+    assert office.approve().written == {"b Deal": {"delete": 2}}
 
 
 def test_messages_to_people_have_a_budget_of_none(office: Guarded) -> None:

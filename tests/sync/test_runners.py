@@ -61,8 +61,12 @@ def test_a_second_runner_is_refused_with_the_name_of_the_first_and_writes_nothin
     assert "New" in names(office, "b"), "a lease that a dead machine left ends by itself"
 
 
-def test_a_long_run_keeps_its_lease(office: Office) -> None:
+@pytest.mark.parametrize("deals", [0, 8], ids=["nothing to write", "one feed longer than a lease"])
+def test_a_long_run_keeps_its_lease(office: Office, deals: int) -> None:
     held: list[bool] = []
+    office.a.page = office.b.batch = 1
+    for number in range(deals):
+        office.a.person_creates("Deal", {"Name": f"New {number}"})
 
     def slow(_number: int, phase: str, _what: str) -> None:
         if phase == "before":
@@ -125,7 +129,7 @@ def test_clock_and_leases_agree_on_what_is_left(office: Office) -> None:
         with office.store.read() as tx:
             assert tx.lease_ends("sync:a") == office.world.now() + timedelta(seconds=900)
         office.world.tick += 400
-        office.store.keep_leases(["sync:a"], "r1")
+        office.store.keep_leases()
         with office.store.read() as tx:
             assert tx.lease_ends("sync:a") == office.world.now() + timedelta(seconds=900)
 

@@ -147,6 +147,7 @@ class FakeSystem:
         self.writes_seen: list[tuple[str, Write]] = []
         self.applied: list[Applied] = []
         self.hides = False
+        self.forgets = False  # a first reading tells of nothing that was deleted before it, as in both CRMs
 
     # -- people -------------------------------------------------------------------------------------------------
 
@@ -225,7 +226,7 @@ class FakeSystem:
         upto = self.world.tick
         rows = sorted((row for row in self.rows[stream.object].values()
                        if row.stamp >= since - self.overlap and row.visible <= self.world.tick
-                       and row.id not in self.hidden),
+                       and row.id not in self.hidden and not (self.forgets and cursor is None and row.deleted)),
                       key=lambda row: (row.stamp, row.id))
         chunks = [rows[start:start + self.page] for start in range(0, len(rows), self.page)] or [[]]
         for number, chunk in enumerate(chunks):
