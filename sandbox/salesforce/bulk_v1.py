@@ -148,7 +148,7 @@ class BulkV1:
     def _described(request: Request, root: str, body: dict[str, Any], status: int = 200) -> Response:
         asked = (request.headers.get("Accept", "") + request.headers.get("Content-Type", "")).lower()
         if "json" in asked:
-            return Response.of_json(body, status)
+            return Response(status, orjson.dumps(body), [("Content-Type", CONTENT_TYPES["JSON"])])
         text = as_xml(root, body).encode()
         return Response(status, text, [("Content-Type", "application/xml")])
 
@@ -349,7 +349,7 @@ class BulkV1:
         infos = [self._batch_info(job, self._find(job, one.id)) for one in list(job.batches)]
         shown = self._described(request, "batchInfo", {})
         if "json" in (shown.header("Content-Type") or ""):
-            return Response.of_json({"batchInfo": infos})
+            return Response(200, orjson.dumps({"batchInfo": infos}), [("Content-Type", CONTENT_TYPES["JSON"])])
         inner = "".join(as_xml("batchInfo", one).split("?>", 1)[1] for one in infos)
         text = f'<?xml version="1.0" encoding="UTF-8"?><batchInfoList xmlns="{NAMESPACE}">{inner}</batchInfoList>'
         return Response(200, text.encode(), [("Content-Type", "application/xml")])

@@ -23,7 +23,8 @@ from .schema import SObject
 
 NAMESPACE = "http://www.force.com/2009/06/asyncapi/dataload"
 XSI = "http://www.w3.org/2001/XMLSchema-instance"
-CONTENT_TYPES = {"JSON": "application/json;charset=UTF-8", "CSV": "text/csv;charset=UTF-8", "XML": "application/xml"}
+CONTENT_TYPES = {"JSON": "application/json", "CSV": "text/csv", "XML": "application/xml"}
+"""Without a charset: salesforce-bulk compares the header with just these."""
 _STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+0000")
 
 

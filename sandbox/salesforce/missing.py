@@ -1,12 +1,67 @@
-"""Standard objects and child relationships of Salesforce that this practice server does not have.
+"""What Salesforce has and this practice server does not: resources, standard objects, child relationships.
 
-Source: Object Reference. A query or call that names one is answered 501, not as if the name were wrong.
+Source: REST API guide, Object Reference. Whoever asks for one is answered 501, not as if the name were wrong; what each
+is called here stands in docs/practice-servers.md.
 """
 
 from __future__ import annotations
 
 from .errors import NotImplementedHere
 
+RESOURCES = {
+    "actions": "actions",
+    "analytics": "the Analytics API",
+    "appMenu": "the app menu",
+    "async-queries": "asynchronous queries",
+    "chatter": "the Connect API",
+    "commerce": "commerce",
+    "compactLayouts": "layouts",
+    "connect": "the Connect API",
+    "consent": "consent",
+    "dedupe": "duplicate jobs",
+    "domino": "the Analytics API",
+    "einstein": "Einstein",
+    "event": "Platform Events",
+    "eventSchema": "Platform Events",
+    "folders": "folders",
+    "graphql": "GraphQL",
+    "jsonxform": "the Analytics API",
+    "knowledgeManagement": "knowledge",
+    "licensing": "licensing",
+    "localizedvalue": "localized values",
+    "metadata": "the Metadata API",
+    "nouns": "Einstein",
+    "payments": "commerce",
+    "process": "approval processes",
+    "prechatForms": "embedded chat",
+    "quickActions": "quick actions",
+    "recentlyViewed": "the short list of recent objects",
+    "scheduling": "scheduling",
+    "search/layout": "search layouts",
+    "search/scopeOrder": "search layouts",
+    "search/suggestSearchQueries": "search suggestions",
+    "search/suggestTitleMatches": "search suggestions",
+    "search/suggestions": "search suggestions",
+    "serviceTemplates": "service templates",
+    "smartdatadiscovery": "Einstein",
+    "support": "knowledge",
+    "tabs": "tabs and themes",
+    "theme": "tabs and themes",
+    "tooling": "the Tooling API",
+    "ui-api": "the User Interface API",
+    "wave": "the Analytics API",
+    "sobjects/relevantItems": "the short list of recent objects",
+    "sobjects/{type}/defaultValues": "default values",
+    "sobjects/{type}/describe/approvalLayouts": "layouts",
+    "sobjects/{type}/describe/compactLayouts": "layouts",
+    "sobjects/{type}/describe/layouts": "layouts",
+    "sobjects/{type}/describe/namedLayouts": "layouts",
+    "sobjects/{type}/eventSchema": "Platform Events",
+    "sobjects/{type}/listviews": "list views",
+    "sobjects/{type}/quickActions": "quick actions",
+    "sobjects/{type}/{id}/richTextImageFields": "files and attachments",
+}
+"""Resources below the version, with all below them: how the documentation calls each."""
 _OBJECTS = frozenset(
     (
         "AcceptedEventRelation AccountContactRelation AccountContactRole AccountFeed AccountHistory AccountPartner "

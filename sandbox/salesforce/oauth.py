@@ -1,4 +1,4 @@
-"""OAuth 2.0: password, JWT bearer, client credentials, refresh with rotation; revoke, introspect, user info.
+"""OAuth 2.0: password, JWT bearer, client credentials, codes, refresh with rotation; revoke and introspect.
 
 Source: Salesforce Help "OAuth 2.0 JWT Bearer Flow", "Client Credentials Flow", "Refresh Token Flow", RFC 7523; error
 pairs as recorded or documented. A JWT may name this server or the public login hosts as its audience; its `exp` may
@@ -14,8 +14,10 @@ import hmac
 import shutil
 import tempfile
 import weakref
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +27,9 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from sandbox.kit.http import Request, Response
+
+from .identity import user_info
+from .oauth_web import DEFAULT_SCOPE, Browser, BrowserError, keeps_offline
 
 if TYPE_CHECKING:
     from .server import SalesforceServer
@@ -58,6 +63,8 @@ class ConnectedApp:
     public_key: bytes | None = None
     access_seconds: float | None = None
     """Life of access tokens; None: until revoked."""
+    callbacks: tuple[str, ...] = ()
+    """Addresses that a browser may be sent back to; none: any."""
 
 
 @dataclass
@@ -70,6 +77,9 @@ class OAuth:
     refresh_tokens: dict[str, tuple[str, str]] = field(default_factory=dict)
     """Refresh token to (client id, user id)."""
     _folder: Path | None = None
+
+    def __post_init__(self) -> None:
+        self.browser = Browser(self)
 
     # for set-up
 
@@ -97,7 +107,7 @@ class OAuth:
         return path
 
     def issue_refresh_token(self, client_id: str, user: str) -> str:
-        """What the web flow, which needs a browser, would have given."""
+        """A refresh token for a user of an app."""
         token = "5Aep861" + self.server.sessions.secret(80)
         self.refresh_tokens[token] = (client_id, user)
         return token
@@ -106,11 +116,12 @@ class OAuth:
 
     def handle(self, request: Request, resource: str) -> Response | None:
         """Answer a request under /services/oauth2/; None for an unknown resource."""
-        endpoints = {
+        endpoints: dict[str, Callable[[Request], Response]] = {
+            "authorize": self.browser.authorize,
             "token": self._token,
             "revoke": self._revoke,
             "introspect": self._introspect,
-            "userinfo": self._user_info,
+            "userinfo": partial(user_info, self.server),
         }
         found = endpoints.get(resource)
         if found is None:
@@ -134,6 +145,8 @@ class OAuth:
         elif grant == "client_credentials":
             app = self._client(request, form)
             user = app.run_as
+        elif grant == "authorization_code":
+            return self._code(request, form)
         elif grant == "refresh_token":
             return self._refresh(request, form)
         elif not grant:
@@ -142,7 +155,12 @@ class OAuth:
             raise OAuthError("unsupported_grant_type", "grant type not supported")
         return self._granted(app, user)
 
-    def _granted(self, app: ConnectedApp, user: str, **more: str) -> Response:
+    def _granted(self, app: ConnectedApp, user: str, scope: str = DEFAULT_SCOPE, *, keep: bool = False) -> Response:
+        body = self.grant(app, user, scope, keep=keep)
+        return Response.of_json(body, headers=[("Cache-Control", "no-cache, no-store"), ("Pragma", "no-cache")])
+
+    def grant(self, app: ConnectedApp, user: str, scope: str, *, keep: bool) -> dict[str, str]:
+        """The members of a token answer; with `keep`, a refresh token among them. Raises OAuthError."""
         row = self.server.store.get("User", user)
         if row is None or not row["IsActive"]:
             raise OAuthError("invalid_grant", "inactive user")
@@ -151,19 +169,24 @@ class OAuth:
         token = self.server.sessions.issue(user, expires, app.client_id)
         identity, issued = self.server.identity_url(user), str(int(now.timestamp() * 1000))
         signature = hmac.new(app.client_secret.encode(), (identity + issued).encode(), hashlib.sha256).digest()
-        return Response.of_json(
-            {
-                "access_token": token,
-                "instance_url": self.server.url,
-                "id": identity,
-                "token_type": "Bearer",
-                "issued_at": issued,
-                "signature": base64.b64encode(signature).decode(),
-                "scope": "api refresh_token",
-                **more,
-            },
-            headers=[("Cache-Control", "no-cache, no-store"), ("Pragma", "no-cache")],
-        )
+        return {
+            "access_token": token,
+            **({"refresh_token": self.issue_refresh_token(app.client_id, user)} if keep else {}),
+            "instance_url": self.server.url,
+            "id": identity,
+            "token_type": "Bearer",
+            "issued_at": issued,
+            "signature": base64.b64encode(signature).decode(),
+            "scope": scope,
+        }
+
+    def _code(self, request: Request, form: dict[str, str]) -> Response:
+        app = self._client(request, form, secret="client_secret" in form or not form.get("code_verifier"))
+        try:
+            code = self.browser.redeem(app, form)
+        except BrowserError as error:
+            raise OAuthError(error.error, error.description) from None
+        return self._granted(app, code.user, code.scope, keep=keeps_offline(code.scope))
 
     def _client(self, request: Request, form: dict[str, str], *, secret: bool = True) -> ConnectedApp:
         client, password = form.get("client_id"), form.get("client_secret")
@@ -255,7 +278,7 @@ class OAuth:
         if not app.rotate:
             return self._granted(app, found[1])
         del self.refresh_tokens[token]
-        return self._granted(app, found[1], refresh_token=self.issue_refresh_token(app.client_id, found[1]))
+        return self._granted(app, found[1], keep=True)
 
     def _revoke(self, request: Request) -> Response:
         token = {**dict(request.query), **request.form()}.get("token", "")
@@ -273,37 +296,10 @@ class OAuth:
         return Response.of_json(
             {
                 "active": True,
-                "scope": "api refresh_token",
+                "scope": DEFAULT_SCOPE,
                 "client_id": app.client_id,
                 "username": row["Username"],
                 "sub": self.server.identity_url(session.user),
                 "token_type": "access_token",
-            }
-        )
-
-    def _user_info(self, request: Request) -> Response:
-        return self.identity(request)
-
-    def identity(self, request: Request) -> Response:
-        """Who the bearer of a token is. Raises Failure 401."""
-        session = self.server.authenticate(request)
-        row = self.server.store.table("User").rows[session.user]
-        return Response.of_json(
-            {
-                "sub": self.server.identity_url(session.user),
-                "user_id": session.user,
-                "organization_id": self.server.organisation_id,
-                "preferred_username": row["Username"],
-                "name": row["Name"],
-                "email": row["Email"],
-                "email_verified": True,
-                "given_name": row["FirstName"],
-                "family_name": row["LastName"],
-                "zoneinfo": row["TimeZoneSidKey"],
-                "locale": row["LocaleSidKey"],
-                "language": row["LanguageLocaleKey"],
-                "user_type": "STANDARD",
-                "active": row["IsActive"],
-                "urls": {"rest": f"{self.server.url}/services/data/v{{version}}/"},
             }
         )

@@ -78,7 +78,11 @@ class Engine:
         if query.all_rows:
             raise Failure(400, "MALFORMED_QUERY", "ALL ROWS not allowed in this context")
         names = Resolver(self._records, text, self._zone(user), user, everything=everything)
-        return _Run(names, query, names.root(query)).result()
+        root = names.root(query)
+        result = _Run(names, query, root).result()
+        if query.marking and not is_grouped(query):
+            self._records.mark_seen(root, result.rows, query.marking, user)
+        return result
 
     def condition(self, sobject: str, formula: str) -> Test:
         """A SOQL condition as a test of rows of an object, as validation rules use it. Raises Failure."""

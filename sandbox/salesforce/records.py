@@ -20,6 +20,7 @@ from .missing import refuse_object
 from .schema import COMPOUND_TYPES, MASTER_RECORD_TYPE, Field, Schema, SObject
 from .store import Row, Store
 from .values import coerce, stamp, undecodable
+from .views import Views
 
 AUDIT = ("CreatedDate", "CreatedById", "LastModifiedDate", "LastModifiedById", "SystemModstamp")
 MERGEABLE = ("Lead", "Contact", "Account", "Case")
@@ -99,6 +100,8 @@ class Settings:
     """Days without use after which a query locator ends."""
     duplicate_header: str = "Sforce-Duplicate-Rule-Header"
     """The REST header whose `allowSave=true` overrides a duplicate rule that permits it."""
+    browser_approves: bool = True
+    """The user at the authorization endpoint of OAuth approves; off: refuses."""
     default_record_types: dict[str, str] = field(default_factory=dict)
     """Record type of new records, by object."""
 
@@ -138,6 +141,7 @@ class Records:
         self.schema = schema
         self.settings = Settings()
         self.rules = Rules()
+        self.views = Views()
         self._clock = now
         self._stamp_override: str | None = None
         self.locked: set[str] = set()
@@ -145,6 +149,10 @@ class Records:
     def __call__(self, name: str) -> list[Row]:
         """Copies of the live rows of an object: `server.records("Account")`, for tests."""
         return [dict(row) for row in self.store.rows(self.sobject(name).name)]
+
+    def mark_seen(self, sobject: SObject, rows: list[Row], how: str, user: str) -> None:
+        """Note that a user viewed or referenced rows."""
+        self.views.mark(self.store, sobject.name, rows, how, user, self._clock())
 
     # what exists and who may see it
 

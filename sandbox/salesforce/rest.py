@@ -16,8 +16,10 @@ from urllib.parse import quote
 
 from sandbox.kit.http import Request, Response
 
+from . import recent
 from .errors import Failure, NotImplementedHere, no_external_id, not_found
 from .ids import to18
+from .missing import RESOURCES
 from .paths import reader
 from .query import all_fields
 from .results import Result, View, attributes
@@ -31,66 +33,6 @@ if TYPE_CHECKING:
 
 PAGE, SMALLEST_PAGE = 2000, 200
 SHORTEST_PASSWORD = 8
-NOT_IMPLEMENTED = (
-    "actions",
-    "actions/{kind}",
-    "actions/{kind}/{type}",
-    "analytics",
-    "analytics/{part}",
-    "analytics/{part}/{id}",
-    "appMenu",
-    "appMenu/{kind}",
-    "chatter",
-    "chatter/{part}",
-    "chatter/{part}/{id}",
-    "compactLayouts",
-    "connect",
-    "connect/{part}",
-    "consent",
-    "consent/{part}",
-    "event",
-    "eventSchema",
-    "graphql",
-    "knowledgeManagement",
-    "licensing",
-    "metadata",
-    "process",
-    "process/rules",
-    "process/approvals",
-    "quickActions",
-    "quickActions/{name}",
-    "recent",
-    "recentlyViewed",
-    "search/layout",
-    "search/scopeOrder",
-    "search/suggestions",
-    "search/suggestTitleMatches",
-    "support",
-    "tabs",
-    "theme",
-    "tooling",
-    "tooling/{part}",
-    "tooling/{part}/{name}",
-    "tooling/{part}/{name}/{id}",
-    "ui-api",
-    "ui-api/{part}",
-    "ui-api/{part}/{name}",
-    "wave",
-    "wave/{part}",
-    "sobjects/{type}/describe/layouts",
-    "sobjects/{type}/describe/layouts/{id}",
-    "sobjects/{type}/describe/compactLayouts",
-    "sobjects/{type}/describe/approvalLayouts",
-    "sobjects/{type}/describe/namedLayouts",
-    "sobjects/{type}/listviews",
-    "sobjects/{type}/listviews/{id}",
-    "sobjects/{type}/listviews/{id}/{part}",
-    "sobjects/{type}/quickActions",
-    "sobjects/{type}/quickActions/{name}",
-    "sobjects/{type}/defaultValues",
-    "sobjects/{type}/{id}/richTextImageFields/{field}/{image}",
-)
-"""Resources of the real system that answer 501 here."""
 _SEASONS = ("Summer", "Winter", "Spring")
 
 
@@ -156,7 +98,8 @@ class Rest:
         self._schema = server.schema
 
     def resources(self, call: Call) -> Response:
-        names = ("composite", "jobs", "limits", "parameterizedSearch", "query", "queryAll", "search", "sobjects")
+        names = ("composite", "jobs", "limits", "parameterizedSearch", "query", "queryAll", "recent", "search",
+                 "sobjects", "tooling")  # fmt: skip
         urls = {name: f"{call.base}/{name}" for name in names}
         return Response.of_json({**urls, "identity": self._server.identity_url(call.session.user)})
 
@@ -176,9 +119,8 @@ class Rest:
 
     def basic(self, call: Call, name: str) -> Response:
         sobject = self._records.sobject(name)
-        recent = list(self._server.store.rows(sobject.name))[-5:]
-        shown = [{"attributes": attributes(sobject.name, row["Id"], call.base), "Id": row["Id"]} for row in recent]
-        return Response.of_json({"objectDescribe": describe_header(sobject, call.base), "recentItems": shown})
+        seen = recent.shown(self._server, call, sobject.name)
+        return Response.of_json({"objectDescribe": describe_header(sobject, call.base), "recentItems": seen})
 
     def describe(self, call: Call, name: str) -> Response:
         sobject = self._records.sobject(name)
@@ -522,16 +464,16 @@ def install(server: SalesforceServer) -> Rest:
     add("GET", "queryAll", rest.query_all)
     add("GET", "query/{locator}", rest.more)
     add("GET", "queryAll/{locator}", rest.more)
-    for pattern in NOT_IMPLEMENTED:
-        add("GET POST PATCH PUT DELETE", pattern, _refuser(pattern))
+    for pattern, what in RESOURCES.items():
+        add("GET POST PATCH PUT DELETE", pattern, _refuser(what, pattern), deep=True)
     add("GET", "limits", rest.limits)
     add("GET", "limits/recordCount", rest.record_count)
     return rest
 
 
-def _refuser(pattern: str) -> Handler:
+def _refuser(what: str, pattern: str) -> Handler:
     def refuse(call: Call, *values: str) -> Response:
-        raise NotImplementedHere(f"the resource /{pattern}")
+        raise NotImplementedHere(f"{what} (the resource /{pattern})")
 
     return refuse
 

@@ -16,6 +16,7 @@ class _Node:
     placeholder: _Node | None = None
     methods: dict[str, tuple[str, Handler]] = field(default_factory=dict)
     pattern: str = ""
+    deep: bool = False
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,8 @@ class Router:
     def __init__(self) -> None:
         self._root = _Node()
 
-    def add(self, methods: str, pattern: str, handler: Handler) -> None:
-        """Serve `pattern` for the methods (separated by spaces) with a handler."""
+    def add(self, methods: str, pattern: str, handler: Handler, *, deep: bool = False) -> None:
+        """Serve `pattern` for the methods (separated by spaces) with a handler; with `deep`, all below it too."""
         node = self._root
         for segment in pattern.split("/") if pattern else ():
             if segment.startswith("{"):
@@ -43,7 +44,7 @@ class Router:
                 node = node.placeholder
             else:
                 node = node.children.setdefault(segment, _Node())
-        node.pattern = pattern
+        node.pattern, node.deep = pattern, deep
         for method in methods.split():
             node.methods[method] = (pattern, handler)
 
@@ -68,5 +69,7 @@ class Router:
             if found is not None:
                 return found
         if node.placeholder is not None:
-            return self._walk(node.placeholder, segments, at + 1, (*values, segments[at]))
-        return None
+            found = self._walk(node.placeholder, segments, at + 1, (*values, segments[at]))
+            if found is not None:
+                return found
+        return (node, values) if node.deep else None

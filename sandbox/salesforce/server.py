@@ -21,12 +21,26 @@ from sandbox.kit.faults import Fault
 from sandbox.kit.http import BadJson, Request, Response
 from sandbox.kit.server import PracticeServer
 
-from . import behaviour, bulk, collection, composite, organisation, population, replication, rest, search, tooling
+from . import (
+    behaviour,
+    bulk,
+    collection,
+    composite,
+    identity,
+    organisation,
+    population,
+    recent,
+    replication,
+    rest,
+    search,
+    tooling,
+)
 from .bad_days import BadDays
 from .bulk_v1 import BulkV1
 from .bulk_v1 import Job as JobV1
 from .errors import Failure, NotImplementedHere, not_found
 from .oauth import OAuth
+from .oauth_web import Code
 from .paths import Getter, Zone
 from .query import Engine, all_fields
 from .records import Actor, Records, Rules, Settings
@@ -36,6 +50,7 @@ from .sessions import Quota, Session, Sessions
 from .soap import Soap
 from .store import Row, Store
 from .values import stamp
+from .views import Views
 
 OLDEST_VERSION, NEWEST_VERSION = 31, 68
 MAX_URI_AND_HEADERS = 16_384
@@ -90,10 +105,12 @@ class _State:
     settings: Settings
     sessions: Sessions
     quota: Quota
+    views: Views
     cursors: dict[str, rest.Cursor]
     jobs: dict[str, bulk.Job]
     jobs_v1: dict[str, JobV1]
     refresh_tokens: dict[str, tuple[str, str]]
+    codes: dict[str, Code]
     passwords: dict[str, str]
     bad_days: Any
 
@@ -117,7 +134,7 @@ class SalesforceServer(PracticeServer):
         self.cursors = rest.Cursors()
         self.router = Router()
         self.rest = rest.install(self)
-        for part in (collection, composite, replication, search):
+        for part in (collection, composite, recent, replication, search):
             part.install(self)
         self.tooling = tooling.install(self)
         self.bulk = bulk.install(self)
@@ -191,7 +208,9 @@ class SalesforceServer(PracticeServer):
             self.authenticate(request)
             raise not_found("Could not find a match for URL")
         elif path.startswith("/id/"):
-            response = self.oauth.identity(request)
+            response = identity.identity(self, request)
+        elif path == "/.well-known/openid-configuration":
+            response = identity.discovery(self)
         if response is None:
             raise not_found()
         return response
@@ -276,10 +295,12 @@ class SalesforceServer(PracticeServer):
             copy.copy(self.records.settings),
             copy.deepcopy(self.sessions),
             copy.deepcopy(self.quota),
+            self.records.views.copy(),
             dict(self.cursors.found),
             {key: replace(job) for key, job in self.bulk.jobs.items()},
             self.bulk_v1.snapshot(),
             dict(self.oauth.refresh_tokens),
+            dict(self.oauth.browser.codes),
             dict(self.oauth.passwords),
             self.bad_days.snapshot(),
         )
@@ -294,10 +315,12 @@ class SalesforceServer(PracticeServer):
         self.records.settings = copy.copy(snapshot.settings)
         self.sessions = copy.deepcopy(snapshot.sessions)
         self.quota = copy.deepcopy(snapshot.quota)
+        self.records.views = snapshot.views.copy()
         self.cursors.found = dict(snapshot.cursors)
         self.bulk.jobs = {key: replace(job) for key, job in snapshot.jobs.items()}
         self.bulk_v1.restore(snapshot.jobs_v1)
         self.oauth.refresh_tokens = dict(snapshot.refresh_tokens)
+        self.oauth.browser.codes = dict(snapshot.codes)
         self.oauth.passwords = dict(snapshot.passwords)
         self.bad_days.restore(snapshot.bad_days)
 
@@ -360,7 +383,7 @@ class SalesforceServer(PracticeServer):
 
     def load_credentials(self, credentials: Mapping[str, Any]) -> None:
         """`session_id` and `password` of the administrator; `users`: [{username, password, email, session_id}]; `apps`:
-        [{client_id, client_secret, run_as (a username), public_key (PEM)}]."""
+        [{client_id, client_secret, run_as (a username), public_key (PEM), callback_urls}]."""
         _only(credentials, "credentials", {"session_id", "password", "users", "apps"})
         if "session_id" in credentials:
             self._first_token = self.issue_session(token=str(credentials["session_id"]))
@@ -379,7 +402,12 @@ class SalesforceServer(PracticeServer):
                 self.issue_session(key, token=str(user["session_id"]))
         for number, app in enumerate(credentials.get("apps") or ()):
             where = f"credentials.apps[{number}]"
-            _only(app, where, {"client_id", "client_secret", "run_as", "public_key"}, {"client_id", "client_secret"})
+            _only(
+                app,
+                where,
+                {"client_id", "client_secret", "run_as", "public_key", "callback_urls"},
+                {"client_id", "client_secret"},
+            )
             run_as = app.get("run_as")
             if run_as is not None and run_as not in users:
                 raise ValueError(f"{where}: run_as is a username of credentials.users, not {run_as!r}")
@@ -387,6 +415,7 @@ class SalesforceServer(PracticeServer):
             self.oauth.add_app(
                 str(app["client_id"]), str(app["client_secret"]), users.get(run_as, self.admin_id),
                 public_key=str(key_text).encode() if key_text else None,
+                callbacks=tuple(str(one) for one in app.get("callback_urls") or ()),
             )  # fmt: skip
 
     def connection_info(self) -> dict[str, Any]:

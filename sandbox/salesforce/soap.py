@@ -25,7 +25,7 @@ from .sessions import Session
 if TYPE_CHECKING:
     from .server import SalesforceServer
 
-_PATH = re.compile(r"/services/Soap/([uc])/(\d{1,3})\.(\d)(?:/\w+)?\Z")
+_PATH = re.compile(r"/services/Soap/([ucmsT])/(\d{1,3})\.(\d)(?:/\w+)?\Z")
 _LAST_LOGIN = 64
 _FAULTS = {
     "INVALID_LOGIN": "LoginFault",
@@ -36,6 +36,7 @@ _FAULTS = {
     "MALFORMED_ID": "InvalidIdFault",
     "MALFORMED_SEARCH": "MalformedSearchFault",
 }
+_OTHERS = {"m": "the Metadata API", "s": "Apex web services over SOAP", "T": "the Tooling API over SOAP"}
 _ENVELOPE = "http://schemas.xmlsoap.org/soap/envelope/"
 
 
@@ -56,6 +57,8 @@ class Soap:
                 raise Failure(500, "UNSUPPORTED_API_VERSION", "The requested API version is not available")
             header, call = self._parse(request.body)
             name = etree.QName(call).localname
+            if space not in "uc":
+                raise Failure(500, "INVALID_OPERATION", f"The practice server does not implement {_OTHERS[space]}")
             if name == "login":
                 return self._answer(space, "login", self._login(header, call, space, version))
             known = self._handlers().get(name)
@@ -153,8 +156,10 @@ class Soap:
         return self._user_fields(user)
 
     def _merge(self, call: etree._Element, actor: Actor) -> str:
+        """The real server goes by the place of the request, not by its name: clients send `request`, `mergeRequests`
+        and others (jsforce asserts the latter against a live organisation)."""
         results = []
-        for request in _named(call, "request"):
+        for request in call.iterchildren(tag=etree.Element):
             master = _named(request, "masterRecord")
             losers = [kid.text or "" for kid in _named(request, "recordToMergeIds")]
             if not master:

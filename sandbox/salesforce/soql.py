@@ -183,6 +183,8 @@ class Query:
     limit: int | None = None
     offset: int = 0
     all_rows: bool = False
+    marking: str | None = None
+    """FOR VIEW or FOR REFERENCE: "view" or "reference"."""
 
 
 def caret(text: str, at: Position, reason: str) -> str:
@@ -511,7 +513,8 @@ class _Builder(Transformer[Token, Any]):
         return literal.value
 
     def for_clause(self, kids: list[Any]) -> tuple[str, Any]:
-        return ("ignored", None)
+        what = str(kids[1]).lower()
+        return ("ignored", None) if what == "update" else ("marking", what)
 
     def update_clause(self, kids: list[Any]) -> tuple[str, Any]:
         return ("ignored", None)

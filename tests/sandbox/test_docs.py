@@ -12,6 +12,7 @@ from sandbox.__main__ import _parser
 from sandbox.kit.control import openapi
 from sandbox.kit.faults import TRANSPORT_KINDS
 from sandbox.launch import SERVERS, Sandbox, server_class
+from sandbox.salesforce.missing import RESOURCES
 
 PAGE = (Path(__file__).parents[2] / "docs" / "practice-servers.md").read_text("utf-8")
 
@@ -106,6 +107,11 @@ def test_what_the_page_calls_missing_says_so_at_run_time(system: str, path: str)
         answer = httpx.get(server.url + path, headers={"Authorization": f"Bearer {bearer}"})
     assert answer.status_code == 501
     assert "implement" in answer.text
+
+
+@pytest.mark.parametrize("what", sorted(set(RESOURCES.values())))
+def test_every_resource_that_salesforce_has_and_we_have_not_is_on_the_page(what: str) -> None:
+    assert what in " ".join(PAGE.split())
 
 
 def test_a_missing_exchange_operation_says_so_at_run_time() -> None:

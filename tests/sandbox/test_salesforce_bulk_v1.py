@@ -46,7 +46,8 @@ def added(org: Caller, key: str, body: Any, kind: str = JSON) -> str:
 def test_json_batches_answer_in_the_order_of_their_records(org: Caller) -> None:
     key = job(org, "insert", "JSON")
     batch = added(org, key, [{"LastName": "Ito", "Email": "I@X.COM"}, {"Title": "x"}, {"LastName": "Sato"}])
-    assert send(org, "GET", f"job/{key}/batch/{batch}").json()["state"] == "Completed"
+    described = send(org, "GET", f"job/{key}/batch/{batch}")
+    assert (described.json()["state"], described.headers["Content-Type"]) == ("Completed", JSON)
     rows = send(org, "GET", f"job/{key}/batch/{batch}/result").json()
     assert [row["success"] for row in rows] == [True, False, True]
     assert rows[1]["errors"][0] == {

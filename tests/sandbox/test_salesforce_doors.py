@@ -334,7 +334,15 @@ def test_methods_and_resources_that_do_not_exist(org: Caller) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["tooling/query", "ui-api/records", "sobjects/Account/describe/layouts", "actions", "recent", "graphql"]
+    "path",
+    [
+        "tooling/query",
+        "ui-api/records",
+        "sobjects/Account/describe/layouts",
+        "actions",
+        "chatter/feeds/news/me/feed-elements",
+        "graphql",
+    ],
 )
 def test_what_is_not_implemented_answers_501_naming_it(org: Caller, path: str) -> None:
     status, code, message = refusal(org.get(path))

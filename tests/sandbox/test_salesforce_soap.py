@@ -179,3 +179,20 @@ def test_faults_name_code_and_kind(org: Caller, body: str, code: str, kind: str)
 def test_soap_calls_count_against_the_allowance(org: Caller) -> None:
     org.server.call(org.server.condition, "quota", remaining=0)
     assert Soap(org).fault("<describeGlobal/>")[1] == "REQUEST_LIMIT_EXCEEDED"
+
+
+@pytest.mark.parametrize("name", ["request", "mergeRequests"])
+def test_merge_takes_its_request_under_any_name(org: Caller, name: str) -> None:
+    master, loser = org.make("Account", Name="A"), org.make("Account", Name="B")
+    record = f"<masterRecord><s:type>Account</s:type><s:Id>{master}</s:Id></masterRecord>"
+    soap = Soap(org)
+    [merged] = soap.call(f"<merge><{name}>{record}<recordToMergeIds>{loser}</recordToMergeIds></{name}></merge>")
+    assert (soap.text(merged, "success"), soap.text(merged, "mergedRecordIds")) == ("true", loser)
+
+
+@pytest.mark.parametrize("space", ["m", "s", "T"])
+def test_the_other_soap_apis_are_named_as_missing(org: Caller, space: str) -> None:
+    soap = Soap(org)
+    soap.space = space
+    answer = soap.post("<listMetadata/>")
+    assert (answer.status_code, "does not implement" in answer.text) == (500, True)
