@@ -6,10 +6,8 @@ import re
 from pathlib import Path
 
 import pytest
-import typer
 
-from sidefeed.cli import app
-from sidefeed.cli.panels import PANELS, name_of
+from sidefeed.cli.panels import PANELS, Commands, built
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")])
@@ -32,24 +30,20 @@ def test_every_link_leads_somewhere(page: Path) -> None:
             assert anchor in _headings(place), f"{page.name} links to {target}#{anchor}"
 
 
-def _commands() -> set[str]:
-    return {name_of(info) for infos in (app.registered_commands, app.registered_groups) for info in infos}
-
-
 def test_every_command_stands_in_one_panel_of_the_help() -> None:
     placed = [name for names in PANELS.values() for name in names]
-    assert sorted(placed) == sorted(_commands())
+    assert sorted(placed) == sorted(Commands.infos)
 
 
 def test_every_command_is_told_of_in_the_documents() -> None:
     text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
-    assert {name for name in _commands() if f"sidefeed {name}" not in text} == set()
+    assert {name for name in Commands.infos if f"sidefeed {name}" not in text} == set()
 
 
 def test_every_option_explains_itself() -> None:
     """Someone who reads `--help` never meets an option without a word on what it does."""
     silent = []
-    stack = [("sidefeed", typer.main.get_command(app))]
+    stack = [(f"sidefeed {name}", built(name)) for name in Commands.infos]
     while stack:
         path, command = stack.pop()
         stack += [(f"{path} {name}", child) for name, child in getattr(command, "commands", {}).items()]

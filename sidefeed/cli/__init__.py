@@ -37,14 +37,21 @@ from sidefeed.cli import (
 )
 from sidefeed.cli.output import ATTENTION, EXIT_CODES, STOPPED, UNREACHABLE, USAGE
 from sidefeed.cli.shared import JsonOption, ProjectOption, SystemsArgument, calls_of, end_with, errors, tell_problems
+from sidefeed.collector import rarely_collecting
 
 app = typer.Typer(
-    name="sidefeed", no_args_is_help=True, add_completion=False, rich_markup_mode="markdown",
+    name="sidefeed", cls=panels.Commands, no_args_is_help=True, add_completion=False, rich_markup_mode=panels.MARKUP,
     help="Keeps deals, people and meetings the same in Salesforce, HubSpot, Exchange and the team's workspace.\n\n"
          "Start with `sidefeed demo`, which brings its own practice servers, or `sidefeed init` for a project of your "
          "own.",
     epilog=EXIT_CODES.replace("\n", " "),
 )
+
+
+@app.callback()
+def _program() -> None:
+    """What comes before a command: nothing, but Typer needs a place for it."""
+
 
 @app.command()
 def sync(
@@ -290,4 +297,5 @@ panels.arrange(app)
 
 def main() -> None:
     """The console script."""
-    app()
+    with rarely_collecting():
+        app()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import webbrowser
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlsplit
@@ -83,6 +82,8 @@ def _serve(
     at = web.url or at
     _print(at, token, json=json)
     if browser:
+        import webbrowser
+
         webbrowser.open(f"{at}/sign-in?token={token}")
     config = uvicorn.Config(app, log_level="warning", server_header=False, date_header=True)
     uvicorn.Server(config).run(sockets=[listening])

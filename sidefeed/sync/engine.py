@@ -21,6 +21,7 @@ from sidefeed.calendars import CalendarPolicy
 from sidefeed.calendars.facts import derive
 from sidefeed.calendars.forget import forget
 from sidefeed.calendars.redact import secret_fields
+from sidefeed.collector import rarely_collecting
 from sidefeed.connector import Connector, ConnectorError, Stream
 from sidefeed.errors import Codes
 from sidefeed.mapping import Mapping as Mappings
@@ -30,7 +31,6 @@ from sidefeed.sync.absorb import absorb
 from sidefeed.sync.apply import apply
 from sidefeed.sync.approval import parked
 from sidefeed.sync.budget import Budget, Meter
-from sidefeed.sync.bulk import rarely_collecting
 from sidefeed.sync.capture import Progress, capture, missing_ids, read_anew, swept
 from sidefeed.sync.flips import park
 from sidefeed.sync.guard import (
