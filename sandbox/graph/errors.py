@@ -87,9 +87,19 @@ _MISSING = frozenset(
 def no_segment(name: str) -> GraphError:
     """501 for a resource of the service that is not implemented here, 400 for one that the service has not either."""
     if name.lower().partition("(")[0].removeprefix("microsoft.graph.") in _MISSING:
-        text = f"The practice server does not implement '{name}'. docs/practice-servers.md lists what it does."
-        return GraphError(501, "NotImplemented", text)
+        return not_implemented(f"'{name}'")
     return bad_request(f"Resource not found for the segment '{name}'.", "ResourceNotFound")
+
+
+def not_allowed() -> GraphError:
+    """405: the resource is there, the method is not."""
+    return GraphError(405, "Request_BadRequest", "Specified HTTP method is not allowed for the request target.")
+
+
+def not_implemented(what: str) -> GraphError:
+    """501: the service can do this, the practice server cannot."""
+    text = f"The practice server does not implement {what}. docs/practice-servers.md lists what it does."
+    return GraphError(501, "NotImplemented", text)
 
 
 def bad_body(message: str) -> GraphError:

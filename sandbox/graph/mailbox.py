@@ -19,8 +19,8 @@ from sandbox.exchange.properties import attendees_of, is_organizer
 from sandbox.exchange.store import CALENDAR, CONTACTS, Body, Folder, Item, Mailbox
 from sandbox.kit.http import Request, Response
 
-from . import contacts, delta, events, ids, odata, schedule
-from .errors import GraphError, bad_request, bad_value, no_segment, not_found
+from . import contacts, delta, events, folders, ids, odata, schedule
+from .errors import GraphError, bad_request, bad_value, no_segment, not_allowed, not_found, not_implemented
 from .prefer import Prefer
 from .values import parse_instant, property_value, wall
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .server import GraphServer
 
 ATTENDEES = {"calendar:RequiredAttendees", "calendar:OptionalAttendees", "calendar:Resources"}
-LONGEST_VIEW = timedelta(days=5 * 366)
+LONGEST_VIEW = timedelta(days=1825)
 EVENT_MEMBERS = frozenset(
     "allowNewTimeProposals attendees body bodyPreview cancelledOccurrences end hasAttachments hideAttendees iCalUId "
     "importance isAllDay isCancelled isDraft isOnlineMeeting isOrganizer isReminderOn location locations onlineMeeting "
@@ -136,17 +136,25 @@ class Visit:
     def shown(self, row: odata.Row, options: odata.Options) -> dict[str, Any]:
         """One row: the members selected, and what is expanded."""
         made = odata.selected(row.json, options.select)
-        if odata.PROPERTIES in options.expand:
-            identifier = options.expand[odata.PROPERTIES]
-            value = property_value(row.item, identifier)
-            if value is not None:
-                made[odata.PROPERTIES] = [{"id": identifier, "value": value}]
-        if "exceptionOccurrences" in options.expand and row.item.is_master:
-            series = calendar.Series(row.item)
-            made["exceptionOccurrences"] = [
-                self.event(series.at(original)) for original in sorted(row.item.exceptions)
-            ]  # fmt: skip
+        for name in options.expand:
+            if row.item is None:
+                raise not_implemented(f"$expand={name} here")
+            made |= self._expanded(row.item, name, options.expand[name])
         return made
+
+    def _expanded(self, item: Item, name: str, identifier: str) -> dict[str, Any]:
+        """What `$expand` of one name adds to an event or contact."""
+        if name == odata.PROPERTIES:
+            value = property_value(item, identifier)
+            return {name: [{"id": identifier, "value": value}]} if value is not None else {}
+        if item.kind != "CalendarItem" or (name == "attachments" and item.attachments):
+            raise not_implemented(f"$expand={name} here")
+        if name == "calendar":
+            return {name: folders.calendar(self, self.world.folders[item.folder])}
+        if name == "exceptionOccurrences" and item.is_master:
+            series = calendar.Series(item)
+            return {name: [self.event(series.at(original)) for original in sorted(item.exceptions)]}
+        return {name: []} if name == "attachments" else {}
 
     def event(self, item: Item) -> dict[str, Any]:
         """An event as JSON."""
@@ -167,26 +175,30 @@ def serve(visit: Visit, path: list[str]) -> Response:
             return visit.json(visit.server.user(visit.box))
         case ["mailboxsettings"], "GET":
             return visit.json(_settings(visit))
+        case ["mailboxsettings", name], "GET":
+            return _setting(visit, name)
         case ["translateexchangeids"], "POST":
             return _translate(visit)
-        case ["calendar"], "GET":
-            return visit.json(_calendar(visit, visit.folder("calendar")))
+        case ["calendar"], _:
+            return folders.one_calendar(visit, visit.folder("calendar"))
         case ["calendar", verb], "POST" if verb.lower() == "getschedule":
             found = schedule.get(visit.server, visit.request.json(), visit.prefer)
             return Response.of_json({"value": found}, records=len(found))
         case ["calendar", *rest], _:
             return _calendar_routes(visit, visit.folder("calendar"), rest, "calendar/")
-        case ["calendars"], "GET":
-            return Response.of_json({"value": [_calendar(visit, one) for one in visit.folders(CALENDAR)]})
-        case ["calendars", identifier], "GET":
-            return visit.json(_calendar(visit, visit.folder_by_id(identifier, CALENDAR)))
+        case ["calendars"], _:
+            return folders.calendars(visit)
+        case ["calendars" | "contactfolders", "delta" | "$count"], _:
+            raise not_implemented(f"{path[0]}/{path[1]}")
+        case ["calendars", identifier], _:
+            return folders.one_calendar(visit, visit.folder_by_id(identifier, CALENDAR))
         case ["calendars", identifier, *rest], _:
             folder = visit.folder_by_id(identifier, CALENDAR)
             return _calendar_routes(visit, folder, rest, f"calendars/{identifier}/")
         case ["contactfolders"], _:
-            return _contact_folders(visit)
-        case ["contactfolders", identifier], "GET":
-            return visit.json(_contact_folder(visit, visit.folder_by_id(identifier, CONTACTS)))
+            return folders.contact_folders(visit)
+        case ["contactfolders", identifier], _:
+            return folders.one_contact_folder(visit, visit.folder_by_id(identifier, CONTACTS))
         case ["contactfolders", identifier, *rest], _ if rest and rest[0].lower() == "contacts":
             folder = visit.folder_by_id(identifier, CONTACTS)
             return _contact_routes(visit, folder, rest[1:], f"contactFolders/{identifier}/contacts")
@@ -204,6 +216,10 @@ def _calendar_routes(visit: Visit, folder: Folder, path: list[str], prefix: str)
             return _list_events(visit, folder, f"{prefix}events")
         case "events", [], "POST":
             return _create_event(visit, folder)
+        case "events", ["delta"], "GET":
+            raise not_implemented("'delta' of events outside a calendarView")
+        case "events", ["$count"], "GET":
+            return _count(visit, folder, "CalendarItem")
         case "events", [identifier], "GET":
             options = odata.read(visit.request.query, EVENT_MEMBERS)
             item = visit.item(identifier, "CalendarItem")
@@ -219,7 +235,7 @@ def _calendar_routes(visit: Visit, folder: Folder, path: list[str], prefix: str)
         case "calendarview", [verb], "GET" if verb.lower() == "delta":
             return _event_delta(visit, folder, f"{prefix}calendarView/delta")
         case (("events" | "calendarview"), _, _):
-            raise GraphError(405, "Request_BadRequest", "Specified HTTP method is not allowed for the request target.")
+            raise not_allowed()
     raise no_segment(path[0] if path else "calendar")
 
 
@@ -236,6 +252,14 @@ def _list_events(visit: Visit, folder: Folder, path: str) -> Response:
     return visit.listed(_rows(visit, found), options, "events", path)
 
 
+def _count(visit: Visit, folder: Folder, kind: str) -> Response:
+    """`/$count`: how many there are, of those that a $filter leaves."""
+    options = odata.read(visit.request.query, EVENT_MEMBERS if kind == "CalendarItem" else CONTACT_MEMBERS)
+    found = [one for one in folder.items.values() if one.kind == kind]
+    rows = _rows(visit, found) if kind == "CalendarItem" else [_contact_row(visit, one) for one in found]
+    return Response.of_text(str(sum(options.test is None or options.test(row) for row in rows)))
+
+
 def _window(visit: Visit) -> tuple[datetime, datetime]:
     given = {name.lower(): value for name, value in visit.request.query}
     missing = [name for name in ("startDateTime", "endDateTime") if not given.get(name.lower())]
@@ -244,8 +268,11 @@ def _window(visit: Visit) -> tuple[datetime, datetime]:
         raise bad_request(text, "ErrorInvalidParameter")
     start = parse_instant(given["startdatetime"].replace(" ", "+"), "startDateTime")
     end = parse_instant(given["enddatetime"].replace(" ", "+"), "endDateTime")
-    if end < start or end - start > LONGEST_VIEW:
-        raise bad_value("The requested window is invalid.", "ErrorCalendarViewRangeTooBig")
+    if end < start:
+        raise bad_value("The end of the window is before its start.", "ErrorCalendarEndDateIsEarlierThanStartDate")
+    if end - start > LONGEST_VIEW:
+        text = "Your request can't be completed. The range between the start and end dates is greater than the allowed "
+        raise bad_value(f"{text}range. Maximum number of days: {LONGEST_VIEW.days}", "ErrorInvalidRequest")
     return start, end
 
 
@@ -366,7 +393,7 @@ def _event_action(visit: Visit, item: Item, verb: str, path: str) -> Response:
         identifier = ids.of_item(visit.world, item, immutable=visit.prefer.immutable)
         return visit.listed(_rows(visit, found), options, "instances", f"{path}/{identifier}/instances")
     if verb == "calendar" and method == "GET":
-        return visit.json(_calendar(visit, visit.world.folders[item.folder]))
+        return visit.json(folders.calendar(visit, visit.world.folders[item.folder]))
     if method != "POST" or verb not in (*ANSWERS, "cancel"):
         raise no_segment(verb)
     given = visit.request.json() if visit.request.body else {}
@@ -393,26 +420,6 @@ def _cancel(visit: Visit, item: Item, body: Body | None) -> None:
 # -- calendars, settings, ids -----------------------------------------------------------------------------------------
 
 
-def _calendar(visit: Visit, folder: Folder) -> dict[str, Any]:
-    default = folder.distinguished == "calendar"
-    return {
-        "id": ids.of_folder(visit.world, folder),
-        "name": folder.name,
-        "color": "auto",
-        "hexColor": "",
-        "isDefaultCalendar": default,
-        "changeKey": visit.world.folder_key(folder),
-        "canShare": True,
-        "canViewPrivateItems": True,
-        "canEdit": True,
-        "allowedOnlineMeetingProviders": ["teamsForBusiness"],
-        "defaultOnlineMeetingProvider": "teamsForBusiness",
-        "isTallyingResponses": default,
-        "isRemovable": not default,
-        "owner": {"name": visit.box.name, "address": visit.box.address},
-    }
-
-
 def _settings(visit: Visit) -> dict[str, Any]:
     box = visit.box
     return {
@@ -425,6 +432,16 @@ def _settings(visit: Visit) -> dict[str, Any]:
         "automaticRepliesSetting": _automatic_replies(visit),
         "workingHours": schedule.working_hours(box),
     }
+
+
+def _setting(visit: Visit, name: str) -> Response:
+    """One of the settings: a plain one as `value`."""
+    found = next((one for one in _settings(visit).items() if one[0].lower() == name.lower()), None)
+    if found is None:
+        raise no_segment(name)
+    context = f"{visit.request.base_url}/v1.0/$metadata#users('{visit.box.guid}')/mailboxSettings/{found[0]}"
+    value = found[1] if isinstance(found[1], dict) else {"value": found[1]}
+    return visit.json({"@odata.context": context, **value})
 
 
 _AUDIENCES = {"None": "none", "Known": "contactsOnly", "All": "all"}
@@ -477,32 +494,6 @@ def _translated(visit: Visit, identifier: str, wanted: str) -> dict[str, Any]:
 # -- contacts ---------------------------------------------------------------------------------------------------------
 
 
-def _contact_folder(visit: Visit, folder: Folder) -> dict[str, Any]:
-    parent = visit.world.folders.get(folder.parent) if folder.parent is not None else None
-    return {
-        "id": ids.of_folder(visit.world, folder),
-        "displayName": folder.name,
-        "parentFolderId": ids.of_folder(visit.world, parent) if parent is not None else None,
-    }
-
-
-def _contact_folders(visit: Visit) -> Response:
-    """The folders beside the default one, which v1.0 does not list."""
-    if visit.request.method == "GET":
-        found = [one for one in visit.folders(CONTACTS) if not one.distinguished]
-        return Response.of_json({"value": [_contact_folder(visit, one) for one in found]}, records=len(found))
-    if visit.request.method != "POST":
-        raise GraphError(405, "Request_BadRequest", "Specified HTTP method is not allowed for the request target.")
-    given = visit.request.json()
-    name = given.get("displayName") if isinstance(given, dict) else None
-    if not isinstance(name, str) or not name.strip():
-        raise bad_value("A contact folder needs a displayName.")
-    if any(one.name == name for one in visit.folders(CONTACTS)):
-        raise GraphError(409, "ErrorFolderExists", "A folder with the specified name already exists.")
-    made = visit.world.add_folder(visit.box, name, CONTACTS, visit.box.folders["contacts"])
-    return visit.json(_contact_folder(visit, made), 201)
-
-
 def _contact_routes(visit: Visit, folder: Folder, path: list[str], prefix: str) -> Response:
     request = visit.request
     match path, request.method:
@@ -514,6 +505,8 @@ def _contact_routes(visit: Visit, folder: Folder, path: list[str], prefix: str) 
             values, properties = contacts.read(request.json())
             made = items.store(visit.call, items.Draft("Contact", values, properties), folder)
             return visit.json(_contact_row(visit, made).json, 201)
+        case ["$count"], "GET":
+            return _count(visit, folder, "Contact")
         case [verb], "GET" if verb.lower() == "delta":
             return _contact_delta(visit, folder, f"{prefix}/delta")
         case [identifier], "GET":
@@ -527,7 +520,7 @@ def _contact_routes(visit: Visit, folder: Folder, path: list[str], prefix: str) 
                 visit.check_version(item)
             items.discard(visit.call, item, "MoveToDeletedItems")
             return Response(204)
-    raise GraphError(405, "Request_BadRequest", "Specified HTTP method is not allowed for the request target.")
+    raise not_allowed()
 
 
 def _contact_row(visit: Visit, item: Item) -> odata.Row:

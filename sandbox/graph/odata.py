@@ -33,7 +33,7 @@ class Row:
     """What is filtered and sorted: the JSON of an item, and the item for what JSON does not show."""
 
     json: Mapping[str, Any]
-    item: Item
+    item: Item | None = None
 
 
 Test = Callable[[Row], bool]
@@ -266,7 +266,7 @@ class Filter:
         if set(pairs) != {"id", "value"}:
             raise self._wrong()
         identifier, wanted = pairs["id"], pairs["value"].lower()
-        return lambda row: (property_value(row.item, identifier) or "").lower() == wanted
+        return lambda row: _property(row, identifier).lower() == wanted
 
     def _pair(self, variable: str) -> tuple[str, str]:
         if self._peek() == ("name", "and"):
@@ -292,6 +292,10 @@ class Filter:
             case "name", "null":
                 return None
         raise self._wrong()
+
+
+def _property(row: Row, identifier: str) -> str:
+    return (property_value(row.item, identifier) or "") if row.item is not None else ""
 
 
 def _compare(operator: str, value: Any, wanted: Any) -> bool:

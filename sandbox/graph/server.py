@@ -25,7 +25,7 @@ from sandbox.kit.http import BadJson, Request, Response
 from sandbox.kit.server import PracticeServer
 
 from . import batch, ids, odata, prefer
-from .errors import GraphError, new_id, no_segment, not_found, of_ews, throttled
+from .errors import GraphError, bad_request, new_id, no_segment, not_found, of_ews, throttled
 from .limits import Limits
 from .login import Application, Login
 from .mailbox import Visit, serve
@@ -36,6 +36,7 @@ _OUTLOOK = {
     "contacts": "Contacts", "contactfolders": "Contacts", "mailboxsettings": "MailboxSettings",
     "translateexchangeids": "User",
 }  # fmt: skip
+_QUALIFIED = "microsoft.graph."
 _BLOCKED = "Access to OData is disabled: [RAOP] : Blocked by tenant configured AppOnly AccessPolicy settings."
 
 
@@ -136,7 +137,9 @@ class GraphServer(PracticeServer):
     def _graph(self, request: Request, parts: list[str]) -> Response:
         application = self.login.bearer(request)
         if application is None:
-            error = GraphError(401, "InvalidAuthenticationToken", "Access token has expired or is not yet valid.",
+            empty = not request.headers.get("Authorization", "").partition(" ")[2].strip()
+            text = "Access token is empty." if empty else "Access token has expired or is not yet valid."
+            error = GraphError(401, "InvalidAuthenticationToken", text,
                                [("WWW-Authenticate", 'Bearer realm="", error="invalid_token"')])  # fmt: skip
             return self._dressed(request, self._refusal(request, error))
         if [part.lower() for part in parts] == ["v1.0", "$batch"]:
@@ -168,7 +171,7 @@ class GraphServer(PracticeServer):
         preferred = prefer.Prefer()
         try:
             preferred = prefer.read(", ".join(request.headers.getall("Prefer", [])))
-            response = self._resource(request, application, parts[1:], preferred)
+            response = self._resource(request, application, [_plain(part) for part in parts[1:]], preferred)
         except GraphError as error:
             response = self._refusal(request, error)
         except EwsError as error:
@@ -182,6 +185,8 @@ class GraphServer(PracticeServer):
     def _resource(self, request: Request, application: Application, parts: list[str], preferred: Any) -> Response:
         if request.path.lower().startswith("/beta"):
             raise GraphError(501, "NotImplemented", "The practice server implements v1.0 only.")
+        if parts and parts[0].lower() == "me":
+            raise bad_request("/me request is only valid with delegated authentication flow.", "BadRequest")
         if not parts or parts[0].lower() != "users":
             raise no_segment(parts[0] if parts else "")
         if len(parts) <= 2:
@@ -248,7 +253,7 @@ class GraphServer(PracticeServer):
         start = int(after) if after.isascii() and after.isdigit() and len(after) < 9 else 0
         found = [self._selected(request, box) for box in self.office.world.mailboxes.values()]
         end = start + (size or 100)
-        made: dict[str, Any] = {"value": found[start:end]}
+        made: dict[str, Any] = {"@odata.context": f"{self.url}/v1.0/$metadata#users", "value": found[start:end]}
         if end < len(found):
             kept = [(name, value) for name, value in request.query if name.lower() != "$skiptoken"]
             made["@odata.nextLink"] = f"{self.url}/v1.0/users?{urlencode([*kept, ('$skiptoken', str(end))])}"
@@ -523,7 +528,16 @@ class GraphServer(PracticeServer):
         }  # fmt: skip
 
 
+def _plain(part: str) -> str:
+    """A segment without what OData allows around a function: `delta()` and `microsoft.graph.delta` are `delta`."""
+    short = part.removesuffix("()")
+    return short[len(_QUALIFIED) :] if short.lower().startswith(_QUALIFIED) else short
+
+
 def _is_id(parts: list[str], number: int) -> bool:
     """Whether a part of a path is an id: it stands after a collection and is no verb or resource."""
     before = parts[number - 1].lower() if number else ""
-    return before in ("users", "events", "calendars", "contacts", "contactfolders") and parts[number].lower() != "delta"
+    return (
+        before in ("users", "events", "calendars", "contacts", "contactfolders")
+        and _plain(parts[number]).lower() != "delta"
+    )

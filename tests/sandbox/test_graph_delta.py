@@ -54,6 +54,16 @@ def test_a_first_round_tells_the_window_and_the_next_what_changed(client: Client
     assert client.round(link)[0] == [removed(inside["id"])]
 
 
+@pytest.mark.parametrize("spelling", ["delta()", "microsoft.graph.delta", "microsoft.graph.delta()"])
+def test_functions_are_called_in_every_spelling_of_odata(client: Client, spelling: str) -> None:
+    """The generated SDKs call `delta()`."""
+    made = client.event("in")
+    told = client.ask("GET", f"calendarView/{spelling}", params=WINDOW)
+    assert [one["id"] for one in told["value"]] == [made["id"]]
+    assert client.round(told["@odata.deltaLink"])[0] == []
+    assert "@odata.deltaLink" in client.ask("GET", f"contacts/{spelling}")
+
+
 def test_a_series_is_told_with_bare_occurrences_and_whole_exceptions(client: Client) -> None:
     master = client.event("Weekly", recurrence=weekly())
     second = client.ask("GET", f"events/{master['id']}/instances", params=WINDOW)["value"][1]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pytest
 
 from sandbox.exchange import ExchangeServer
@@ -100,8 +101,8 @@ def test_a_body_that_is_no_json_is_refused(client: Client) -> None:
     ("method", "path"),
     [
         ("GET", "messages"), ("GET", "mailFolders/inbox"), ("GET", "outlook/masterCategories"), ("GET", "todo/lists"),
-        ("POST", "calendars"), ("POST", "findMeetingTimes"), ("PATCH", "mailboxSettings"), ("GET", "/groups"),
-        ("GET", "/me/events"), ("POST", "/subscriptions"), ("GET", "/users/delta"),
+        ("GET", "events/delta"), ("POST", "findMeetingTimes"), ("PATCH", "mailboxSettings"), ("GET", "/groups"),
+        ("GET", "contactFolders/delta"), ("POST", "/subscriptions"), ("GET", "/users/delta"),
     ],
 )  # fmt: skip
 def test_what_only_the_service_has_is_said_to_be_missing(client: Client, method: str, path: str) -> None:
@@ -350,7 +351,12 @@ def test_queries_that_make_no_sense_are_refused(client: Client, query: str) -> N
 def test_a_view_needs_a_window_that_makes_sense(client: Client) -> None:
     assert client.refused("GET", "calendarView", 400) == "ErrorInvalidParameter"
     back = {"startDateTime": WINDOW["endDateTime"], "endDateTime": WINDOW["startDateTime"]}
-    assert client.refused("GET", "calendarView", 400, params=back) == "ErrorCalendarViewRangeTooBig"
+    assert client.refused("GET", "calendarView", 400, params=back) == "ErrorCalendarEndDateIsEarlierThanStartDate"
+    five_years = {"startDateTime": "2026-01-01T00:00:00Z", "endDateTime": "2030-12-31T00:00:00Z"}
+    client.ask("GET", "calendarView", params=five_years)
+    longer = client.ask("GET", "calendarView", status=400, params={**five_years, "endDateTime": "2031-01-01T00:00:00Z"})
+    assert longer["error"]["code"] == "ErrorInvalidRequest"
+    assert longer["error"]["message"].endswith("Maximum number of days: 1825")
 
 
 # -- the rest of a mailbox ---------------------------------------------------------------------------------------------
@@ -379,6 +385,33 @@ def test_settings_and_users(client: Client) -> None:
     assert client.ask("GET", f"/users/{told['id']}") == told
     assert client.ask("GET", "events", user=told["id"])["value"] == []
     assert client.ask("GET", "calendar")["isDefaultCalendar"] is True
+
+
+def test_a_setting_is_read_alone_and_nobody_is_signed_in(client: Client) -> None:
+    assert client.ask("GET", "mailboxSettings/timeZone")["value"] == "W. Europe Standard Time"
+    assert client.ask("GET", "mailboxSettings/language")["locale"] == "en-US"
+    told = client.ask("GET", "/me/events", status=400)["error"]
+    assert told["message"] == "/me request is only valid with delegated authentication flow."
+    bare = httpx.get(f"{client.http.base_url}users", trust_env=False)
+    assert (bare.status_code, bare.json()["error"]["message"]) == (401, "Access token is empty.")
+
+
+def test_calendars_are_made_renamed_filled_and_removed(client: Client) -> None:
+    made = client.ask("POST", "calendars", status=201, json={"name": "Deals"})
+    assert client.refused("POST", "calendars", 409, json={"name": "Deals"}) == "ErrorFolderExists"
+    client.refused("POST", "calendars", 400, json={})
+    path = f"calendars/{made['id']}"
+    times = {"start": at("2026-03-03T09:00:00"), "end": at("2026-03-03T10:00:00")}
+    client.ask("POST", f"{path}/events", status=201, json={"subject": "there", **times})
+    assert client.ask("PATCH", path, json={"name": "Pipeline"})["name"] == "Pipeline"
+    named = client.ask("GET", "calendars", params={"$filter": "name eq 'Pipeline'", "$select": "name"})["value"]
+    assert named == [{"id": made["id"], "name": "Pipeline"}]
+    [there] = client.ask("GET", f"{path}/events", params={"$expand": "calendar"})["value"]
+    assert there["calendar"]["name"] == "Pipeline"
+    assert client.ask("GET", "events", params={"$expand": "attachments"})["value"] == []
+    client.ask("DELETE", path, status=204)
+    assert client.refused("GET", path, 404) == "ErrorItemNotFound"
+    assert client.refused("DELETE", "calendar", 400) == "ErrorDeleteDistinguishedFolder"
 
 
 def test_contacts(client: Client) -> None:
