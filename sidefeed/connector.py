@@ -458,6 +458,16 @@ class RemembersKeys(Protocol):
         ...
 
 
+@runtime_checkable
+class GivesOwners(Protocol):
+    """A connector whose system gives an object that was made without naming an owner to whoever made it."""
+
+    def acts_as(self, stream: Stream, made: str) -> str | None:
+        """The system's own id of the user that we act as: who made this object, which we made, deleted or not. None
+        where the system does not tell. Asked at most once of a connector, and only where an owner is to be weighed."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Quota:
     """What a system last told of its daily calls: how many there are, and how many all programs together have used."""

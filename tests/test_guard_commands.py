@@ -80,11 +80,13 @@ def test_a_parked_run_is_shown_approved_and_another_skipped(desk: Desk) -> None:
     ids = deals(desk, 24)
     for id in ids[:12]:
         desk.salesforce.call(lambda id=id: desk.salesforce.delete("Opportunity", id))
-    code, _told = desk("sync")
-    assert code == 3
     desk("sync")
+    code, told = desk("sync")
+    assert (code, [trip["guard"] for trip in told["trips"]]) == (3, ["mass-delete"])
+    assert f"`sidefeed approve {told['run']}`" in told["error"] and f"`sidefeed skip {told['run']}`" in told["error"]
     code, shown = desk("approve")
     (parked,) = shown["parked"]
+    assert parked["run"] == told["run"]
     assert [(trip["guard"], len(trip["items"])) for trip in parked["trips"]] == [("mass-delete", 12)]
     code, told = desk("approve", parked["run"])
     assert told["written"] == {"hubspot deals": {"delete": 12}}

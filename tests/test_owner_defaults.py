@@ -32,3 +32,29 @@ def test_a_record_that_we_create_does_not_change_hands_because_its_owner_is_unkn
         desk("sync")
     owners = {row["Name"]: row["OwnerId"] for row in desk.salesforce.call(desk.salesforce.rows, "Opportunity")}
     assert owners["Pumps"] == user != owners["Valves"], "hers as soon as Salesforce knows her"
+
+
+def test_whom_a_person_gives_it_to_before_we_looked_is_an_edit_also_where_the_answer_to_the_create_was_lost(
+    desk: Desk
+) -> None:
+    """CreatedById tells whom Salesforce gave the row: its maker (Object Reference, "System Fields")."""
+    hubspot, salesforce = desk.hubspot, desk.salesforce
+    admin = next(row for row in salesforce.call(salesforce.rows, "User"))
+    bob = salesforce.call(lambda: salesforce.add_user("bob@us.example", first="Bob", last="Baker"))
+    ann, there, _robot = (hubspot.call(lambda address=address: hubspot.add_owner(address, "A", "B"))
+                          for address in ("ann@us.example", "bob@us.example", admin["Email"]))
+    for name in ("Ours", "Given away"):
+        hubspot.call(lambda name=name: hubspot.create("deals", dealname=name, amount="1", hubspot_owner_id=ann,
+                                                      dealstage="appointmentscheduled", closedate="2027-01-15T00:00:00Z"))
+    salesforce.faults.add("drop_after", method="POST", path="*/composite/sobjects*")
+    _code, first = desk("sync")
+    assert first["counts"]["unknown"] == first["counts"]["recovered"] == 2, first
+    rows = {row["Name"]: row for row in salesforce.call(salesforce.rows, "Opportunity")}
+    assert [row["OwnerId"] for row in rows.values()] == [admin["Id"]] * 2, "Salesforce gave both to their maker"
+    salesforce.call(lambda: salesforce.update("Opportunity", rows["Given away"]["Id"], OwnerId=bob))
+    for _ in range(2):
+        desk("sync")
+    deals = {row["properties"]["dealname"]: row["properties"]["hubspot_owner_id"]
+             for row in hubspot.call(hubspot.records, "deals")}
+    assert deals == {"Ours": ann, "Given away": there}
+    assert desk("sync")[1]["written"] == {}

@@ -68,6 +68,7 @@ class SalesforceConnector:
         self._sleep = sleep
         self._opened: Client | None = None
         self._marker = ""
+        self._acts_as = ""
         self._absent: set[str] = set()
 
     @classmethod
@@ -282,6 +283,15 @@ class SalesforceConnector:
         too (REST API Developer Guide, "Execute a SOQL Query that Includes Deleted Items")."""
         return self._carriers(Query(
             object_name(stream.object), ("Id", self._settings.key_field), ("IsDeleted = true",), everything=True), keys)
+
+    def acts_as(self, stream: Stream, made: str) -> str | None:
+        """At an insert OwnerId is implicitly the current user (Object Reference, "Frequently Occurring Fields"), and so
+        is CreatedById ("System Fields"), which no update can change: one row of ours tells who we are."""
+        if not self._acts_as:
+            query = Query(object_name(stream.object), ("CreatedById",), (f"Id = {quoted(full_id(made))}",),
+                          everything=True)
+            self._acts_as = next((full_id(row["CreatedById"]) for row in self._rows(query)), "")
+        return self._acts_as or None
 
     def _carriers(self, query: Query, keys: Sequence[str]) -> dict[str, list[str]]:
         """The rows of a query by the keys that they carry."""

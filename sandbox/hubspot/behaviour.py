@@ -42,8 +42,8 @@ class Switches:
     """Whether date version 2026-09 and later enforces the admin's required and conditional properties."""
     association_permission: bool = True
     """Whether the user behind a token may edit associations; date version 2026-09 and later asks."""
-    ok_status_200: bool = False
-    """Answer 200 where 201 is usual (HubSpot/hubspot-api-python #448)."""
+    created_status: int = 201
+    """What is answered where 201 is usual; 200 was, for a time (HubSpot/hubspot-api-python #448)."""
     expired_cursors: bool = False
     """Refuse every `after` of list endpoints."""
     search_per_token: bool = False

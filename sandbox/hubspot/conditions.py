@@ -157,9 +157,9 @@ class BadDays:
         """Whether batch answers come in another order than the inputs."""
         self.portal.switches.shuffle = bool(on)
 
-    def ok_status_200(self, on: bool = True) -> None:
-        """Answer 200 where 201 is usual."""
-        self.portal.switches.ok_status_200 = bool(on)
+    def created_status(self, status: int = 200) -> None:
+        """Answer another success where 201 is usual."""
+        self.portal.switches.created_status = int(status)
 
     def timestamp_tie(self, on: bool = True) -> None:
         """Every write from now on carries one and the same millisecond."""

@@ -313,7 +313,7 @@ class HubSpotServer(PracticeServer):
     # --- answers -----------------------------------------------------------------------------------------------------
 
     def _respond(self, answer: Answer, headers: list[tuple[str, str]]) -> Response:
-        status = 200 if answer.status == 201 and self.portal.switches.ok_status_200 else answer.status
+        status = self.portal.switches.created_status if answer.status == 201 else answer.status
         if answer.location is not None:
             headers = [*headers, ("Location", answer.location)]
         if answer.body is None:

@@ -42,10 +42,10 @@ def print_json_line(value: Any) -> None:
     sys.stdout.flush()
 
 
-def fail(message: str, code: int, *, json: bool = False) -> NoReturn:
-    """Say what is wrong and end with this exit code."""
+def fail(message: str, code: int, *, json: bool = False, **more: Any) -> NoReturn:
+    """Say what is wrong and end with this exit code. ``more`` is for programs alone."""
     if json:
-        print_json({"ok": False, "error": message})
+        print_json({"ok": False, "error": message, **more})
     else:
         err.print(f"[red]error:[/red] {escape(message)}")
     raise typer.Exit(code)

@@ -11,11 +11,13 @@ import typer
 from rich.markup import escape
 
 from sidefeed.cli import output
+from sidefeed.cli.alike import told_once
 from sidefeed.cli.output import USAGE
 from sidefeed.cli.shared import JsonOption, ProjectOption, calls_of, end_with
 from sidefeed.cli.shared import errors as told
 
 SHOWN = 20
+"""How many reasons are told of one code."""
 
 
 def register(app: typer.Typer) -> None:
@@ -108,16 +110,16 @@ def _marked(chosen: list[dict[str, Any]], feeds: Counter[str], *, json: bool) ->
 
 
 def show(refusals: Sequence[dict[str, Any]]) -> None:
-    """The quarantine, by code and who must act, with the records of each."""
+    """The quarantine by code and who must act, and what was refused for one reason once, with its first records."""
     by_code: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
     for one in refusals:
         by_code.setdefault((one["owner"], one["code"], one["fix"]), []).append(one)
     for (owner, code, fix), rows in sorted(by_code.items()):
         output.out.print(f"\n[yellow]{escape(code)}[/yellow] for [bold]{owner}[/bold], {len(rows)}: {escape(fix)} "
                          f"[dim]{escape(rows[0]['retry'])}[/dim]")
-        for one in rows[:SHOWN]:
-            field = f" {one['field']}" if one["field"] else ""
-            output.out.print(f"  {one['system']} {one['object']} {escape(one['label'])}{field}: "
-                             f"{escape(one['message'])}")
-        if len(rows) > SHOWN:
-            output.out.print(f"  ... and {len(rows) - SHOWN} more; --json prints all.")
+        reasons = told_once((f"{one['system']} {one['object']}", str(one["label"]),
+                             f" {one['field']}" if one["field"] else "", one["message"]) for one in rows)
+        for sentence in reasons[:SHOWN]:
+            output.out.print(f"  {escape(sentence)}")
+        if len(reasons) > SHOWN:
+            output.out.print(f"  ... and {len(reasons) - SHOWN} other reasons; --json prints all.")

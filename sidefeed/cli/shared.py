@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
 
 from sidefeed.cli import output
+from sidefeed.cli.alike import told_once
 from sidefeed.cli.output import ATTENTION, BUSY, STOPPED, UNREACHABLE, USAGE
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def errors(json: bool) -> Iterator[None]:
         ending = _ending(error)
         if ending is None:
             raise
-        output.fail(*ending, json=json)
+        output.fail(*ending, json=json, **_stopped(error))
 
 
 def _ending(error: Exception) -> tuple[str, int] | None:
@@ -41,10 +42,13 @@ def _ending(error: Exception) -> tuple[str, int] | None:
     from sidefeed.mapping import MappingErrors
     from sidefeed.project import ProjectError
     from sidefeed.sync import GuardTripped, WorldMoved
+    from sidefeed.sync.approval import next_steps
     from sidefeed.workspace import LeaseHeld, StoreError
 
     match error:
-        case GuardTripped() | WorldMoved():
+        case GuardTripped():
+            return f"{error} {next_steps(error)}".rstrip(), STOPPED
+        case WorldMoved():
             return str(error), STOPPED
         case LeaseHeld():
             return str(error), BUSY
@@ -55,6 +59,15 @@ def _ending(error: Exception) -> tuple[str, int] | None:
         case ConnectorError():
             return f"{error.message} [{error.code}]", UNREACHABLE
     return None
+
+
+def _stopped(error: Exception) -> dict[str, Any]:
+    """What a program needs to know of a run that was stopped: which it is, and by what."""
+    from sidefeed.sync import GuardTripped, WorldMoved
+
+    if isinstance(error, GuardTripped):
+        return {"run": error.run or None, "trips": [trip.as_json() for trip in error.trips]}
+    return {"differences": error.differences} if isinstance(error, WorldMoved) else {}
 
 
 def the_record(store: Store, text: str, *, json: bool) -> RecordState:
@@ -117,10 +130,12 @@ def _print_report(report: Report, calls: Calls) -> None:
 
 
 def tell_problems(report: Report) -> None:
-    """What a person must act on: records first, then the feeds and systems that failed, each once."""
-    for problem in report.problems:
-        if f"{problem.system} {problem.object}" not in report.failed or problem.record != "all records":
-            output.out.print(f"[yellow]![/yellow] {escape(str(problem))}")
+    """What a person must act on: records first, by their reasons, then the feeds and systems that failed, each once."""
+    problems = [one for one in report.problems
+                if f"{one.system} {one.object}" not in report.failed or one.record != "all records"]
+    for sentence in told_once((f"{one.system} {one.object}", one.record, f", field {one.field}" if one.field else "",
+                               f"{one.message} [{one.code}, for {one.owner}]") for one in problems):
+        output.out.print(f"[yellow]![/yellow] {escape(sentence)}")
     for name, message in report.failed.items():
         output.out.print(f"[red]x[/red] {escape(f'{name}: {message}')}")
     for message in report.parked:

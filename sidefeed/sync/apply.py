@@ -35,6 +35,7 @@ from sidefeed.sync import quarantine
 from sidefeed.sync.absorb import rescue
 from sidefeed.sync.capture import Progress, pack
 from sidefeed.sync.due import catch_up, is_due
+from sidefeed.sync.owner import given_to, names_no_owner
 from sidefeed.sync.plan import ObjectPlan, PlannedWrite, content_digest
 from sidefeed.sync.report import Report
 from sidefeed.workspace import Link, Store, Transaction
@@ -149,8 +150,9 @@ def _apply_batch(
         if write.key not in outcomes:
             unsent = isinstance(stop, AuthenticationFailed | PermissionDenied | QuotaExhausted)
             outcomes[write.key] = Outcome(write.key, "retry" if unsent else "unknown", error=stop)
+    given = _given(om, plan.stream, connector, writes, outcomes)
     with store.write() as tx:
-        again = _settle(tx, om, object, batch, links, outcomes, report) or back
+        again = _settle(tx, om, object, batch, links, outcomes, given, report) or back
     _look_back(store, om, plan, connector, writes, outcomes, report)
     if stop is not None and not isinstance(stop, Unavailable):
         raise stop
@@ -279,9 +281,18 @@ def _open_intents(
     return writes, links
 
 
+def _given(
+    om: ObjectMap, stream: Stream, connector: Connector, writes: Iterable[Write], outcomes: Mapping[str, Outcome]
+) -> str | bool:
+    """To whom the system gave what was made here without naming an owner, if anything was."""
+    return next((given_to(connector, stream, outcomes[write.key].external_id or "") for write in writes
+                 if write.op == "create" and outcomes[write.key].status == "done" and names_no_owner(om, write.values)),
+                False)
+
+
 def _settle(
     tx: Transaction, om: ObjectMap, object: str, batch: list[PlannedWrite], links: Mapping[str, Link],
-    outcomes: Mapping[str, Outcome], report: Report,
+    outcomes: Mapping[str, Outcome], given: str | bool, report: Report,
 ) -> bool:
     states = tx.records([write.record for write in batch])
     bases = tx.bases(om.system, object, [write.record for write in batch if write.op == "update"])
@@ -298,7 +309,7 @@ def _settle(
         settled[key] = (outcome.status, _outcome_json(planned, outcome))
         if outcome.status == "done":
             _done(tx, om, object, planned, link, outcome, values, states[planned.record],
-                  bases.get(planned.record, {}), report)
+                  bases.get(planned.record, {}), given, report)
             if planned.record in forgiven:
                 kept = {key for name, heads in planned.fields.items() if not heads and name in om
                         for key in om.field(name).lens.raw}
@@ -317,7 +328,7 @@ def _settle(
 
 def _done(
     tx: Transaction, om: ObjectMap, object: str, planned: PlannedWrite, link: Link, outcome: Outcome,
-    values: Mapping[str, Any], state: Any, image: Mapping[str, Any], report: Report,
+    values: Mapping[str, Any], state: Any, image: Mapping[str, Any], given: str | bool, report: Report,
 ) -> None:
     report.wrote(om.system, object, planned.op)
     if planned.op == "delete":
@@ -336,9 +347,17 @@ def _done(
     link.exceptions.update(planned.fields)
     catch_up(om, link, state)
     link.due = any(is_due(spec, link, state) for spec in om.fields)
-    link.sent = {"sure": True, "values": dict(values), "known": planned.fields, "made": planned.op == "create"}
+    made = planned.op == "create" and names_no_owner(om, values) and given
+    link.sent = _sent(link if planned.op == "update" else None, values, planned.fields, made)
     link.digest = None
     tx.save_base(om.system, object, planned.record, {**image, **values})
+
+
+def _sent(link: Link | None, values: Mapping[str, Any], known: Mapping[str, Any], made: str | bool) -> dict[str, Any]:
+    """What was written and not seen again yet, with what an earlier write of this run left to be seen."""
+    earlier = (link and link.sent) or {"sure": True, "values": {}, "known": {}}
+    return {"sure": earlier["sure"], "values": {**earlier["values"], **values}, "known": {**earlier["known"], **known},
+            "made": made or earlier.get("made", False)}
 
 
 def _refused(

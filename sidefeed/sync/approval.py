@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sidefeed.sync.capture import swept
+from sidefeed.sync.guard import GuardTripped
 from sidefeed.sync.scope import OUT
 from sidefeed.sync.shards import PART
 from sidefeed.workspace import StoreError, Transaction
@@ -61,6 +62,19 @@ def parked(tx: Transaction, run: str) -> Parked:
         what = found["what"].split()[0]
         raise StoreError(f"run {found['id']} was `sidefeed {what}`: give that command again with --approve.")
     return Parked(found["id"], tuple(detail.get("systems", ())), tuple(detail.get("trips", ())))
+
+
+def next_steps(tripped: GuardTripped) -> str:
+    """What a person does about a run that a guard has just stopped, as commands; empty where the guard itself says."""
+    guards = {trip.guard for trip in tripped.trips}
+    if not tripped.run or guards & {"marker", "mapping-changed"}:
+        return ""
+    if tripped.what == "apply":
+        return "`sidefeed apply PLAN --approve` lets it pass."
+    if tripped.what != "sync":
+        return "`sidefeed sync` meets the same guard, and its run can be approved or skipped."
+    leave = "" if guards & _NO_SKIP.keys() else f", `sidefeed skip {tripped.run}` leaves it out"
+    return f"`sidefeed approve` shows exactly what was stopped, `sidefeed approve {tripped.run}` lets that pass{leave}."
 
 
 def waiting_runs(tx: Transaction) -> list[dict[str, Any]]:

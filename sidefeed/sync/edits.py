@@ -15,6 +15,7 @@ from sidefeed.sync.batch import Batch
 from sidefeed.sync.capture import digest
 from sidefeed.sync.due import catch_up, duplicate_key, in_sync, is_due, known_there, put_backs
 from sidefeed.sync.observation import Observation
+from sidefeed.sync.owner import is_given
 from sidefeed.sync.policy import can_revert, policy_name, reverts
 from sidefeed.sync.scope import OUT, come_back
 from sidefeed.workspace import DELETED, Draft, Link, RecordState
@@ -124,6 +125,9 @@ def _edit_field(
     was = {key: old.get(key) for key in spec.lens.raw}
     first_sight = not any(key in old for key in spec.lens.raw)
     sent = link.sent or {}
+    if sent.get("made") and is_given(spec, link, image):
+        edit.seen[name] = list(sent["known"].get(name, []))
+        return
     if name in sent.get("known", {}):
         if spec.lens.settled({key: sent["values"].get(key) for key in spec.lens.raw}, raw):
             edit.seen[name] = sent["known"][name]
@@ -140,7 +144,7 @@ def _edit_field(
     if not conflicted and (value == current or value == spec.lens.image(current)):
         edit.seen[name] = list(heads)
         return
-    if first_sight and (value is None or _owner_by_default(batch, link, name)):
+    if first_sight and value is None:
         edit.seen[name] = []  # at first sight a blank says nothing, and the system knows nothing
         return
     edit.fields[name] = spec.lens.put(value, current)
@@ -156,15 +160,6 @@ def _edit_field(
     if state is not None and set(known) != set(heads) and batch.entity.fields[name].merge == "set":
         ancestor = _read_old(batch, spec, old)
         batch.ancestors[(state.id, name)] = None if ancestor is UNKNOWN else ancestor
-
-
-def _owner_by_default(batch: Batch, link: Link, name: str) -> bool:
-    """Whether this is the owner of an object that we have just created without naming one: the system takes whoever
-    creates it, and nobody chose that (Salesforce's Object Reference, "Frequently Occurring Fields": OwnerId is
-    implicitly the current user at an insert)."""
-    sent = link.sent or {}
-    spec = batch.entity.fields[name]
-    return bool(sent.get("made")) and name not in sent["known"] and (spec.type, spec.entity) == ("ref", "user")
 
 
 def _read_old(batch: Batch, spec: FieldMap, old: Mapping[str, Any]) -> Any:

@@ -209,6 +209,7 @@ class Engine:
             report.parked = [trip.message for trip in tripped.trips]
             trips = [trip.as_json() for trip in tripped.trips]
             state = "parked"
+            tripped.run, tripped.what = run, what
             raise
         except WorldMoved:
             state = "moved"

@@ -95,11 +95,13 @@ class Trip:
 
 
 class GuardTripped(Exception):
-    """A run was stopped before its first write, or before it wrote what came up while it wrote."""
+    """A run was stopped before its first write, or before it wrote what came up while it wrote. ``run`` and ``what``
+    are the parked run and what it was to do, where it was one."""
 
     def __init__(self, trips: Sequence[Trip]) -> None:
         super().__init__("; ".join(trip.message for trip in trips))
         self.trips = tuple(trips)
+        self.run = self.what = ""
 
 
 Approval = bool | Mapping[str, int]

@@ -13,6 +13,7 @@ from typing import Any
 
 from sidefeed.connector import Connector, RemembersKeys, Stream
 from sidefeed.mapping import ObjectMap
+from sidefeed.sync.owner import given_to, names_no_owner
 from sidefeed.sync.report import Report
 from sidefeed.workspace import Link, Store, Transaction
 
@@ -25,6 +26,8 @@ def recover(store: Store, om: ObjectMap, connector: Connector, stream: Stream, r
     if not open_intents:
         return
     found = look_for(connector, stream, [row["key"] for row in open_intents if row["op"] == "create"])
+    given = next((given_to(connector, stream, found[row["key"]][0]) for row in open_intents
+                  if row["key"] in found and names_no_owner(om, row["payload"]["values"])), False)
     with store.write() as tx:
         links = tx.links(om.system, stream.name, [row["record"] for row in open_intents])
         for row in open_intents:
@@ -38,7 +41,7 @@ def recover(store: Store, om: ObjectMap, connector: Connector, stream: Stream, r
                 link.due, link.digest = True, None
                 tx.put_inbox(om.system, stream.name, {row["external_id"]: None})
             elif ids := list(found.get(row["key"], ())):
-                _adopt(tx, om, stream.name, link, row, ids)
+                _adopt(tx, om, stream.name, link, row, ids, given)
                 report.count("recovered")
                 outcome = ("recovered", {"external_id": ids[0]})
             elif link.state == "creating":
@@ -62,11 +65,13 @@ def look_for(connector: Connector, stream: Stream, keys: Sequence[str]) -> dict[
     return found
 
 
-def _adopt(tx: Transaction, om: ObjectMap, object: str, link: Link, row: Mapping[str, Any], ids: list[str]) -> None:
+def _adopt(
+    tx: Transaction, om: ObjectMap, object: str, link: Link, row: Mapping[str, Any], ids: list[str], given: str | bool
+) -> None:
     """The create had happened: the object that carries our key is this record, whatever became of it since."""
     link.external_id, link.state, link.due = ids[0], "live", True
     link.synced_rev, link.exceptions = 0, dict(row["payload"]["known"])
-    link.sent = {"sure": True, "values": row["payload"]["values"], "known": row["payload"]["known"]}
+    link.sent = {"sure": True, **row["payload"], "made": names_no_owner(om, row["payload"]["values"]) and given}
     link.digest = None
     tx.remember(om.system, object, ids[0], om.entity, link.record, "primary")
     for copy in ids[1:]:

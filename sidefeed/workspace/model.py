@@ -41,7 +41,8 @@ class Link:
 
     The system's value of a field corresponds to the record's heads as of ``synced_rev``, except for the fields in
     ``exceptions``, which name the revisions the system has seen. ``sent`` holds raw values written and not yet seen
-    again, and the revisions they stand for: ``{"sure", "values", "known"}``, with ``made`` where that was the create.
+    again, and the revisions they stand for: ``{"sure", "values", "known"}``. ``made`` is there where that was a create
+    that named no owner: the remote id of the user who made it, or True where the system did not tell whom it is given.
     States: wanted, creating, live, gone, detached.
     """
 

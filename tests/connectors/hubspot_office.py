@@ -34,10 +34,10 @@ class Office:
         }  # fmt: skip
         self.slept: list[float] = []
         self.connector = self.reconnected()
-        self._person = HubSpot(access_token=self.token, host=server.url)
-        self._objects = self._person.crm.objects.basic_api
-        self._batches = self._person.crm.objects.batch_api
-        self._links = self._person.crm.associations.v4.basic_api
+        self.person = HubSpot(access_token=self.token, host=server.url)
+        self._objects = self.person.crm.objects.basic_api
+        self._batches = self.person.crm.objects.batch_api
+        self._links = self.person.crm.associations.v4.basic_api
         self._by_people = 0
         self._before = server.counters.calls
 
@@ -78,7 +78,7 @@ class Office:
 
     def merges(self, object: str, primary: str, other: str) -> str:
         with self._at_work():
-            api = getattr(self._person.crm, object).basic_api
+            api = getattr(self.person.crm, object).basic_api
             return str(api.merge({"primaryObjectId": primary, "objectIdToMerge": other}).id)
 
     def links(self, object: str, record_id: str, to: str, other: str, type_id: int) -> None:
@@ -98,13 +98,13 @@ class Office:
 
     def adds_property(self, object: str, name: str) -> None:
         with self._at_work():
-            self._person.crm.properties.core_api.create(object, {
+            self.person.crm.properties.core_api.create(object, {
                 "name": name, "label": name, "type": "string", "fieldType": "text", "groupName": "dealinformation",
             })  # fmt: skip
 
     def drops_property(self, object: str, name: str) -> None:
         with self._at_work():
-            self._person.crm.properties.core_api.archive(object, name)
+            self.person.crm.properties.core_api.archive(object, name)
 
     def holds_of(self, object: str, record_id: str, properties: Sequence[str]) -> dict[str, Any] | None:
         with self._at_work():

@@ -265,7 +265,7 @@ def test_associations_of_a_create_are_checked_before_anything_is_written(caller:
 
 
 def test_where_201_is_usual_200_can_be_practised(caller: Caller) -> None:
-    caller.server.condition("ok_status_200")
+    caller.server.condition("created_status", status=200)
     assert caller.post(f"{CONTACTS}/create", inputs(person("a@example.com"))).status_code == 200
     assert caller.post("/crm/v3/objects/contacts", person("b@example.com")).status_code == 200
 

@@ -135,9 +135,10 @@ class FakeSystem:
         self.lag, self.coarse, self.overlap, self.page, self.batch = lag, coarse, overlap, page, batch
         self.conditional, self.history = conditional, history
         self.unique = unique
+        self.robot: str | None = None
         self.hidden: set[str] = set()
         self.normal = normal or (lambda _name, value: value)
-        self.rows: dict[str, dict[str, Row]] = {"Account": {}, "Deal": {}}
+        self.rows: dict[str, dict[str, Row]] = {object: {} for object in _FIELDS}
         self.calls = Calls()
         self.lose_answer = 0
         self.fail_before = 0
@@ -284,15 +285,16 @@ class FakeSystem:
         if refusal is not None:
             return Outcome(write.key, "refused", write.external_id, error=Invalid(
                 f"{refusal} is not accepted", field=refusal))
-        reference = write.values.get("AccountId")
-        if reference is not None:
-            assert reference in self.rows["Account"], "a write names a remote id that does not exist"
+        for column, parent in (("AccountId", "Account"), ("DealId", "Deal"), ("OwnerId", "User")):
+            reference = write.values.get(column)
+            assert reference is None or reference in self.rows[parent], "a write names a remote id that does not exist"
         if write.op == "create":
             taken = [row.id for row in rows.values()
                      if row.values.get("key") == write.external_key and not row.deleted] if self.unique else []
             if taken:
                 return Outcome(write.key, "refused", error=Duplicate("that key is taken", of=taken))
-            id = self.person_creates(object, write.values, actor="sidefeed")
+            owner = {"OwnerId": write.values.get("OwnerId") or self.robot} if object == "Deal" else {}
+            id = self.person_creates(object, {**write.values, **owner}, actor="sidefeed")
             self.applied.append(Applied(object, id, "create", {}, dict(rows[id].values)))
             return Outcome(write.key, "done", id, version="1")
         row = rows[write.external_id or ""]
@@ -307,6 +309,10 @@ class FakeSystem:
             self._write(row, write.values, "sidefeed")
         self.applied.append(Applied(object, row.id, write.op, before, dict(row.values)))
         return Outcome(write.key, "done", row.id, version=str(row.version) if self.conditional else "")
+
+    def acts_as(self, stream: Stream, made: str) -> str | None:
+        self._io("read")
+        return self.robot
 
     def overwritten(self, stream: Stream, outcomes: Mapping[str, Write]) -> Mapping[str, Mapping[str, Any]]:
         lost: dict[str, dict[str, Any]] = {}
@@ -344,7 +350,9 @@ class FakeSystem:
 
 
 _FIELDS = {"Account": ("Name", "Domain", "Phone", "key"),
-           "Deal": ("Name", "NextStep", "Amount", "AccountId", "Tags", "Scope", "key")}
+           "Deal": ("Name", "NextStep", "Amount", "AccountId", "Tags", "Scope", "OwnerId", "Second", "key"),
+           "User": ("Email", "key"),
+           "Item": ("Name", "DealId", "key")}
 
 
 def mappings(folder: Path, systems: Sequence[str] = ("a", "b")) -> Mappings:
