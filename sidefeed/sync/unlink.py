@@ -51,7 +51,9 @@ def _own_record(tx: Transaction, om: ObjectMap, link: Link, history: list[Change
     tx.remember(link.system, link.object, link.external_id or "", om.entity, new, "primary")
     tx.save_link(Link(link.system, link.object, new, om.entity, link.external_id, "live", link.version,
                       synced_rev=seen.rev, generation=link.generation, due=True))
-    tx.save_link(Link(link.system, link.object, link.record, om.entity, state="wanted", due=True))
+    # The object keeps the key of this generation, so the copy that the record gets in its place has the next one.
+    tx.save_link(Link(link.system, link.object, link.record, om.entity, state="wanted", due=True,
+                      generation=link.generation))
     return new
 
 
