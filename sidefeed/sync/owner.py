@@ -32,8 +32,9 @@ def given_to(connector: Connector, stream: Stream, made: str) -> str | bool:
 
 def is_given(spec: FieldMap, link: Link, image: Mapping[str, Any]) -> bool:
     """Whether a field holds the owner whom the system gave an object at its making, and who was not read before."""
-    made = (link.sent or {}).get("made")
-    if not made or not _is_owner(spec) or any(link.sent["values"].get(key) is not None for key in spec.lens.raw):
+    sent: Mapping[str, Any] = link.sent or {}
+    made = sent.get("made")
+    if not made or not _is_owner(spec) or any(sent["values"].get(key) is not None for key in spec.lens.raw):
         return False
     return made is True or any(image.get(key) == made for key in spec.lens.raw)
 

@@ -231,13 +231,13 @@ class OfficeHistories(Histories):
 
 
 def test_office_histories() -> None:
-    run_state_machine_as_test(OfficeHistories, settings=profile(3))  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(OfficeHistories, settings=profile(2, 12))  # type: ignore[no-untyped-call]
 
 
 @pytest.mark.slow
 def test_many_office_histories_and_they_reach_what_they_are_for() -> None:
     HAPPENED.clear()
-    run_state_machine_as_test(OfficeHistories, settings=profile(30))  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(OfficeHistories, settings=profile(12))  # type: ignore[no-untyped-call]
     wanted = ["renamed", "owner", "given away at once", "recovered", "remapped", "read anew", "written anew", "items",
               "unlinked", "merge", "restore", "conflict", "crash"]
     blind = [what for what in wanted if not HAPPENED[what]]
