@@ -108,7 +108,7 @@ def test_slow_before_is_without_effect_until_it_has_waited_and_slow_after_keeps_
     assert server.call(lambda: server.value) == 0
     server.faults.add("slow", seconds=30, after=True)
     with pytest.raises(httpx.ReadTimeout):
-        client.post("/increment", timeout=0.2)
+        client.post("/increment", timeout=1.0)
     assert server.call(lambda: server.value) == 1
 
 
