@@ -68,16 +68,16 @@ def _note_unwritten(store: Store, plan: ObjectPlan, report: Report) -> None:
     """Keep what waits, say what is refused, and close links that hold the value already."""
     om, object = plan.om, plan.stream.name
     with store.write() as tx:
-        if plan.settled:
-            states = tx.records([link.record for link, _names in plan.settled])
-            for link, names in plan.settled:
-                for name in names:
-                    link.exceptions[name] = list(states[link.record].heads_of(name))
+        links = _unmoved(tx, plan, [*(link for link, _heads in plan.settled), *plan.idle])
+        states = tx.records([link.record for link, _heads in plan.settled])
+        for settled, heads in plan.settled:
+            if (link := links.get(settled.record)) is not None:
+                link.exceptions.update(heads)
                 catch_up(om, link, states[link.record])
                 link.due = any(is_due(spec, link, states[link.record]) for spec in om.fields)
                 tx.save_link(link)
-        for link in plan.idle:  # all that is left was refused: it waits for other content, not for another run
-            if link.due:
+        for idle in plan.idle:  # all that is left was refused: it waits for other content, not for another run
+            if (link := links.get(idle.record)) is not None and link.due:
                 link.due = False
                 tx.save_link(link)
         writing = {write.record for write in plan.writes}
@@ -91,6 +91,17 @@ def _note_unwritten(store: Store, plan: ObjectPlan, report: Report) -> None:
             tx.save_link(link)
             report.waiting[f"{om.system} {object} {record}"] = why
         _note_refused(tx, plan, report)
+
+
+def _unmoved(tx: Transaction, plan: ObjectPlan, planned: Iterable[Link]) -> dict[str, Link]:
+    """Links as they are now, without those that a person or the run of another system moved since the plan."""
+    before = {link.record: link for link in planned}
+    return {record: link for record, link in tx.links(plan.om.system, plan.stream.name, before).items()
+            if _place(link) == _place(before[record])}
+
+
+def _place(link: Link) -> tuple[str, str | None]:
+    return link.state, link.external_id
 
 
 def _note_refused(tx: Transaction, plan: ObjectPlan, report: Report) -> None:
@@ -109,7 +120,10 @@ def _note_refused(tx: Transaction, plan: ObjectPlan, report: Report) -> None:
             told.setdefault((one.field, one.code, one.message), []).append(one.label)
             quarantine.put(tx, report, om.system, object, one.record, f"={one.field}", digest=content, code=one.code,
                            message=one.message, needs=one.needs)
-        if one.record in links and one.record not in busy and links[one.record].due:
+        if one.record not in links:  # what mends it must find it again, whether the record changes or not
+            links[one.record] = Link(om.system, object, one.record, om.entity, state="wanted")
+            tx.save_link(links[one.record])
+        elif one.record not in busy and links[one.record].due:
             links[one.record].due = False
             tx.save_link(links[one.record])
     for (field, code, message), labels in told.items():
@@ -143,7 +157,9 @@ def _apply_batch(
             return back
     else:
         back = False
-    writes, links = _open_intents(store, om, object, batch, report)
+    batch, writes, links = _open_intents(store, om, object, batch, report)
+    if not batch:
+        return True
     outcomes: dict[str, Outcome] = {}
     stop = _send(connector, plan.stream, writes, outcomes)
     for write in writes:
@@ -250,10 +266,15 @@ def _restored(
 
 def _open_intents(
     store: Store, om: ObjectMap, object: str, batch: list[PlannedWrite], report: Report
-) -> tuple[list[Write], dict[str, Link]]:
-    """Make every write durable before its call."""
+) -> tuple[list[PlannedWrite], list[Write], dict[str, Link]]:
+    """Make every write durable before its call. Leaves out those whose link a person, or the run of another system,
+    moved since the plan."""
     with store.write() as tx:
         links = tx.links(om.system, object, [write.record for write in batch])
+        moved = {write.record for write in batch if write.op != "create"
+                 and (write.record not in links or links[write.record].external_id != write.external_id)}
+        report.count("stale", len(moved))
+        batch = [write for write in batch if write.record not in moved]
         writes = []
         for planned in batch:
             link = links.get(planned.record)
@@ -278,7 +299,7 @@ def _open_intents(
             "before": planned.before if planned.op == "update" else {},  # what is deleted leaves no copy here
         } for planned, write in zip(batch, writes, strict=True)])
         tx.forget_payloads(om.system, object, [write.external_id for write in writes if write.external_id])
-    return writes, links
+    return batch, writes, links
 
 
 def _given(
@@ -297,6 +318,7 @@ def _settle(
     states = tx.records([write.record for write in batch])
     bases = tx.bases(om.system, object, [write.record for write in batch if write.op == "update"])
     forgiven = tx.refusals(om.system, object, [write.record for write in batch]).keys()
+    now = tx.links(om.system, object, [write.record for write in batch])
     settled: dict[str, tuple[str, Any]] = {}
     again = False
     for planned in batch:
@@ -307,6 +329,9 @@ def _settle(
             report.count("mailed", len(planned.mails.to))
         values = {**planned.after, **({om.key_field: link.key} if planned.op == "create" and om.key_field else {})}
         settled[key] = (outcome.status, _outcome_json(planned, outcome))
+        if planned.record in now and _place(now[planned.record]) != _place(link):
+            _moved_meanwhile(tx, om, object, planned, outcome, values)
+            continue
         if outcome.status == "done":
             _done(tx, om, object, planned, link, outcome, values, states[planned.record],
                   bases.get(planned.record, {}), given, report)
@@ -324,6 +349,27 @@ def _settle(
     if settled:
         tx.settle_intents(report.run, om.system, object, settled)
     return again
+
+
+def _moved_meanwhile(
+    tx: Transaction, om: ObjectMap, object: str, planned: PlannedWrite, outcome: Outcome, values: Mapping[str, Any]
+) -> None:
+    """A person, or the run of another system, moved the link while the call was under way. What they said of it stays;
+    the object is read anew, and what we wrote there is no edit of anybody's."""
+    id = outcome.external_id or planned.external_id
+    if id is None:
+        return
+    tx.put_inbox(om.system, object, {id: None})
+    known = tx.known_as(om.system, object, [id]).get(id)
+    if known is None:
+        tx.remember(om.system, object, id, om.entity, planned.record, "primary")
+        return
+    link = tx.links(om.system, object, [known[0]]).get(known[0])
+    if link is not None and link.external_id == id and planned.op == "update":
+        seen = planned.fields if link.record == planned.record else {name: [] for name in planned.fields}
+        link.sent = {**(link.sent or {}), "sure": False, "values": dict(values), "known": seen}
+        link.due, link.digest = True, None
+        tx.save_link(link)
 
 
 def _done(

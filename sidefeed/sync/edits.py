@@ -253,7 +253,7 @@ def _settle(batch: Batch, edit: Edit) -> None:
     # It came back into sight while its record was deleted elsewhere: that deletion is still owed to it.
     owed = (state.deleted and state.merged_into is None and batch.om.deletes != "unlink"
             and not in_sync(link, state, DELETED))
-    link.due = not batch.om.readonly and (bool(kept) or owed or (
+    link.due = not batch.om.readonly and (bool(kept) or owed or link.state == "unwanted" or (
         behind and any(is_due(spec, link, state) for spec in batch.om.fields)))
     if one.waiting is None:
         link.digest = digest(one.image)

@@ -82,7 +82,8 @@ class Unwritable:
 
 @dataclass(slots=True)
 class ObjectPlan:
-    """The writes to one feed, what waits and why, and links that need no write after all.
+    """The writes to one feed, what waits and why, and links that need no write after all (``settled`` names the
+    revisions of each field that the system holds already).
 
     ``origins`` names the records that are created or wait by an object they live as elsewhere; ``doubtful`` are creates
     that wait because they may be there already, made by a later state of a workspace that was restored from a backup.
@@ -95,7 +96,7 @@ class ObjectPlan:
     waiting: dict[str, str] = field(default_factory=dict)
     origins: dict[str, str] = field(default_factory=dict)
     refused: list[Unwritable] = field(default_factory=list)
-    settled: list[tuple[Link, list[str]]] = field(default_factory=list)
+    settled: list[tuple[Link, dict[str, list[int]]]] = field(default_factory=list)
     idle: list[Link] = field(default_factory=list)
     doubtful: list[PlannedWrite] = field(default_factory=list)
     upto: int = 0
@@ -173,9 +174,12 @@ def plan_object(
     bases = tx.bases(om.system, stream.name, [
         state.id for state, link in to_update if link.state in ("live", "unwanted")])
     planner = _Planner(tx, om, plan, outward, refs.inward(tx, om, bases.values()), creatable, known_refusals)
+    unread = set(tx.inbox_bare(om.system, stream.name))
     for state, link in to_update:
         if state.id in held:
-            plan.waiting[state.id] = "it left the scope of a system whose mapping freezes it"
+            plan.waiting[state.id] = _FROZEN
+        elif link.external_id in unread:  # what it holds is not what was last seen, so nothing is decided on that
+            plan.waiting[state.id] = f"what {om.system} holds of it is read first"
         elif link.state == "live" and state.merged_into is None:
             if state.deleted:
                 planner.delete(state, link, bases.get(state.id, {}))
@@ -186,10 +190,15 @@ def plan_object(
         elif link.state == "wanted" or (link.state == "gone" and _restored(state, link)):
             planner.create(state, link)
     for id in ids:
-        if id not in links and id in states and id not in held:
+        if id in held and id not in links and planner.wanted(states[id]):
+            plan.waiting[id] = _FROZEN
+        elif id not in links and id in states:
             planner.create(states[id], None)
     planner.explain()
     return plan
+
+
+_FROZEN = "it left the scope of a system whose mapping freezes it"
 
 
 def _restored(state: RecordState, link: Link) -> bool:
@@ -238,7 +247,8 @@ class _Planner:
         again = self._put_back(state, backs, raw)
         after = {name: value for name, value in raw.items() if name not in image or image[name] != value}
         if already or (names and not after):
-            self.plan.settled.append((link, already + ([] if after else names)))
+            self.plan.settled.append((link, {name: list(state.heads_of(name))
+                                             for name in already + ([] if after else names)}))
         if not after:
             if not already and state.id not in self.plan.waiting:
                 self.plan.idle.append(link)
@@ -279,10 +289,13 @@ class _Planner:
         except (LensError, Unresolved):
             return _NOTHING
 
+    def wanted(self, state: RecordState) -> bool:
+        """Whether the mapping asks for an object of a record that has none here."""
+        return (self.om.creates and not state.deleted and state.merged_into is None and bool(state.values)
+                and (self.om.create_when is None or self.om.create_when(state.values)))
+
     def create(self, state: RecordState, link: Link | None) -> None:
-        if not self.om.creates or state.deleted or state.merged_into is not None:
-            return
-        if not state.values or (self.om.create_when is not None and not self.om.create_when(state.values)):
+        if not self.wanted(state):
             return
         never = link is None or link.generation == 0
         if state.id in self.disputed and not (never and self.strangers):

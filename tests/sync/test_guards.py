@@ -386,6 +386,24 @@ def test_leaving_scope_may_freeze_archive_or_delete(tmp_path: Path) -> None:
         office.store.close()
 
 
+def test_what_was_frozen_before_it_had_a_copy_gets_one_when_it_comes_back(tmp_path: Path) -> None:
+    office = Guarded(tmp_path, World())
+    place = tmp_path / "mappings" / "a.yaml"
+    place.write_text(place.read_text().replace(
+        "  Deal:\n", "  Deal:\n    scope: {NextStep: call}\n    leaving_scope: freeze\n"))
+    office.mappings = load(place.parent)
+    id = office.a.person_creates("Deal", {"Name": "Deal", "NextStep": "call"})
+    office.world.tick += 60
+    office.engine().sync(["a"])
+    office.a.person_edits("Deal", id, {"NextStep": "visit"})
+    office.quiet()
+    assert office.b.live("Deal") == {}
+    office.a.person_edits("Deal", id, {"NextStep": "call"})
+    office.quiet()
+    assert office.only("b")["Name"] == "Deal"
+    office.store.close()
+
+
 def test_a_record_that_cannot_be_seen_is_not_taken_for_deleted(office: Guarded) -> None:
     id = next(iter(office.a.live("Deal")))
     real, capabilities = office.a.fetch, office.a.capabilities

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from sidefeed.connector import Invalid, Locked, PermissionDenied, Write
+from sidefeed.mapping import load
 from sidefeed.sync import quarantine
 from tests.sync.test_engine import Office
 from tests.sync.world import World
@@ -163,3 +164,20 @@ def test_what_waits_for_an_object_is_read_in_the_run_that_learns_of_it(office: O
     assert office.only("b")["AccountId"] in office.b.live("Account")
     with office.store.read() as tx:
         assert tx.needed("a", "Deal") == {}
+
+
+def test_a_record_that_was_never_made_is_made_once_what_it_needs_is_there(tmp_path: Path) -> None:
+    """It had no link by which the mended refusal could find it, so it waited for its next edit."""
+    office = Office(tmp_path, World())
+    place = tmp_path / "mappings" / "b.yaml"
+    place.write_text(place.read_text().replace("match: [domain]\n", "match: [domain]\n    readonly: true\n").replace(
+        "{field: AccountId}", "{field: AccountId, required_on_create: true}"))
+    office.mappings = load(place.parent)
+    acme = {"Name": "Acme", "Domain": "acme.test"}
+    office.a.person_creates("Deal", {"Name": "Big", "AccountId": office.a.person_creates("Account", acme)})
+    office.quiet()
+    assert office.b.live("Deal") == {} and [row["code"] for row in refusals(office)] == ["unresolved"]
+    there = office.b.person_creates("Account", acme)
+    office.quiet()
+    assert office.only("b")["AccountId"] == there and refusals(office) == []
+    office.store.close()
