@@ -44,10 +44,15 @@ def absorb(
     """
     source = getattr(connector, "source", om.system)
     hides = connector.capabilities(om.object).hides
-    with store.write() as tx:
-        quarantine.wake(tx, om.system, stream.name)
+    with store.read() as tx:
+        parked = bool(tx.needed(om.system, stream.name))
+    if parked:
+        with store.write() as tx:
+            quarantine.wake(tx, om.system, stream.name)
     with store.read() as tx:
         ids = tx.inbox_ids(om.system, stream.name)
+        if not ids:
+            return
         keys = fresh_keys(tx, om, stream, ids)
     for start in range(0, len(ids), AT_ONCE):
         chunk = ids[start:start + AT_ONCE]

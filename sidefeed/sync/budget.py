@@ -124,6 +124,8 @@ class Meter:
         """Take out of a plan what the budget does not allow today; returns how many writes wait for the next run."""
         feed = (plan.om.system, plan.stream.name)
         self.reserved.pop(feed, None)
+        if not plan.writes:
+            return 0
         left = self.standing(plan.om.system).left
         capabilities = self._capabilities(plan)
         if left is None or min_calls(plan.writes, capabilities) <= left - self._elsewhere(feed):

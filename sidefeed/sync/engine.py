@@ -362,6 +362,16 @@ class Engine:
                     if om.system not in report.failed and f"{om.system} {stream.name}" not in report.failed:
                         yield om, stream
 
+    def _waiting(self, live: Sequence[str], report: Report) -> list[tuple[ObjectMap, Stream]]:
+        """The feeds that have anything in the inbox."""
+        with self.store.read() as tx:
+            waiting = tx.waiting_feeds()
+        return [(om, stream) for om, stream in self._feeds(live, report) if (om.system, stream.name) in waiting]
+
+    def _plan(self, om: ObjectMap, stream: Stream) -> ObjectPlan:
+        with self.store.read() as tx:
+            return plan_object(tx, self.mappings, om, stream, creatable=self._creatable(om.system))
+
     def _plans(self, tx: Transaction, live: Sequence[str], report: Report) -> list[ObjectPlan]:
         return [plan_object(tx, self.mappings, om, stream, creatable=self._creatable(om.system))
                 for om, stream in self._feeds(live, report)]
@@ -381,7 +391,7 @@ class Engine:
                 report.count("captured", capture(self.store, self.connectors[om.system], om, stream, self.progress))
             _tell_problems(self.connectors[om.system], report)
         self._sweep(live, report, approve)
-        for om, stream in self._feeds(live, report):
+        for om, stream in self._waiting(live, report):
             with self._contained(om, stream, report):
                 look_up(self.store, om, stream, self.connectors[om.system])
         report.approved += refuse(approve, list(self._unbelievable(live, report).values()))
@@ -444,8 +454,9 @@ class Engine:
 
     def _unbelievable(self, live: list[str], report: Report) -> dict[str, Trip]:
         """What waits in the inbox and is not to be believed without a person, by guard and feed."""
+        feeds = self._waiting(live, report)
         with self.store.read() as tx:
-            return {trip.key: trip for om, stream in self._feeds(live, report)
+            return {trip.key: trip for om, stream in feeds
                     for trip in (*older_than_the_world(tx, om, stream),
                                  *check_inbox(tx, om, stream.name, self.limits))}
 
@@ -458,10 +469,11 @@ class Engine:
             if f"{om.system} {stream.name}" not in without:
                 with self._contained(om, stream, report):
                     absorb(self.store, self.mappings, om, stream, self.connectors[om.system], report, self.progress)
-                with self.store.write() as tx:
-                    tx.drop_moot_questions(om.system, stream.name)
         derive(self.store)
         with self.store.write() as tx:
+            for om, stream in self._feeds(live, report):
+                if f"{om.system} {stream.name}" not in without:
+                    tx.drop_moot_questions(om.system, stream.name)
             report.count("flips_parked", park(tx, report.run, flips=self.limits.flips, window=self.limits.window))
 
     def _write(
@@ -472,17 +484,18 @@ class Engine:
             plans = self._plans(tx, live, report)
             self._guard(tx, plans, report, approve)
             self.meter.set_aside(tx, plans)
+        known = {(plan.om.system, plan.stream.name): plan for plan in plans}
         for wave in range(WAVES):
             again = False
             if wave:
+                known.clear()
                 self._guard_wave(live, report, approve, narrow)
             for om, stream in self._feeds(live, report):
                 if om.readonly and not (om.entity == "meeting" and stream.partition):
                     continue
                 with self._contained(om, stream, report):
                     connector = self.connectors[om.system]
-                    with self.store.read() as tx:
-                        plan = plan_object(tx, self.mappings, om, stream, creatable=self._creatable(om.system))
+                    plan = known.get((om.system, stream.name)) or self._plan(om, stream)
                     if narrow is not None:
                         narrow(plan)
                     with self.store.read() as tx:
@@ -491,6 +504,7 @@ class Engine:
                     if waiting:
                         self._spent(om, stream, report, waiting)
                     if plan.looked_at:
+                        known.clear()  # what is written may ask for more, in feeds that were planned before it
                         again |= apply(self.store, plan, connector, report, self.progress)
                     elif plan.upto > plan.since and not om.readonly:  # the next plan need not look back so far
                         with self.store.write() as tx:

@@ -164,6 +164,8 @@ def plan_object(
         return plan
     plan.since = since = tx.cursor(om.system, stream.name).planned_rev
     ids = dict.fromkeys([*tx.due(om.system, stream.name), *tx.behind(om.system, stream.name, om.entity, since=since)])
+    if not ids:
+        return plan
     links = tx.links(om.system, stream.name, list(ids))
     states = tx.records(list(ids))
     outward = refs.outward(tx, om, [state.values for state in states.values()])

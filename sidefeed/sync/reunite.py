@@ -21,6 +21,7 @@ from sidefeed.sync.match import normalise
 from sidefeed.workspace import RecordState, Transaction
 from sidefeed.workspace import tables as t
 from sidefeed.workspace.clock import utc_instant
+from sidefeed.workspace.database import of_feed
 from sidefeed.workspace.log import CLOCK_TOLERANCE
 
 if TYPE_CHECKING:
@@ -30,6 +31,9 @@ ALIKE = 0.5
 """From which share of equal fields on a newer record may be a stranger that was edited since."""
 SHOWN = 5
 """How many records a question offers at most: who needs more looks for the record in the workspace."""
+
+_ASKED = sa.select(t.question).where(of_feed(t.question), t.question.c.kind == "match")
+_UNANSWERED = _ASKED.where(t.question.c.answer.is_(None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +48,7 @@ class Stranger:
 
 def strangers(tx: Transaction, system: str, object: str, *, placed: bool = False) -> list[Stranger]:
     """The strangers of one feed that nobody has placed yet; with those that somebody did, where ``placed``."""
-    rows = tx.connection.execute(sa.select(t.question).where(
-        t.question.c.system == system, t.question.c.object == object, t.question.c.kind == "match",
-        *(() if placed else (t.question.c.answer.is_(None),)))).mappings()
+    rows = tx.connection.execute(_ASKED if placed else _UNANSWERED, {"system": system, "object": object}).mappings()
     return [Stranger(row["external_id"], row["evidence"]["stranger"], row["asked_at"], row["evidence"]["values"])
             for row in rows if row["evidence"].get("stranger")]
 

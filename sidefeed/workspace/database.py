@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from importlib import import_module
 from operator import itemgetter
 from pathlib import Path
@@ -40,6 +41,11 @@ def chunks(items: Collection[Any]) -> Iterator[list[Any]]:
     listed = list(items)
     for start in range(0, len(listed), _AT_ONCE):
         yield listed[start:start + _AT_ONCE]
+
+
+def of_feed(table: sa.Table) -> sa.ColumnElement[bool]:
+    """The rows of one feed, in a statement that is given ``system`` and ``object`` when it is executed."""
+    return sa.and_(table.c.system == sa.bindparam("system"), table.c.object == sa.bindparam("object"))
 
 
 class _Many(sa.TypeDecorator[Any]):
@@ -91,25 +97,60 @@ def dialect_module(connection: Connection) -> Any:
     return import_module(f"sqlalchemy.dialects.{connection.dialect.name}")
 
 
-def execute_many(connection: Connection, statement: Any, rows: Sequence[Mapping[str, Any]]) -> None:
-    """One insert for many rows that all name the same columns.
+@dataclass(frozen=True, slots=True)
+class _Insert:
+    """An insert as the driver takes it; ``converters`` make a driver's value of each column that needs it."""
+
+    sql: str
+    positional: bool
+    names: tuple[str, ...]
+    converters: tuple[Callable[[Any], Any] | None, ...]
+
+
+_inserts: dict[tuple[Any, ...], _Insert] = {}
+"""Each insert is compiled once a process: a workspace knows some dozens."""
+
+
+def insert_many(
+    connection: Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]], *, replace: bool = False,
+    keep: Collection[str] = (),
+) -> None:
+    """One insert for many rows that all name the same columns; with ``replace``, a row with the same key is replaced,
+    except the columns to ``keep``.
 
     SQLAlchemy compiles it; the rows then go to the driver directly, a column at a time where it has to be converted,
     because passing each row through SQLAlchemy costs several times what SQLite itself takes for it.
     """
-    columns = statement.table.c
-    if any(column.default is not None and column.name not in rows[0] for column in columns):
-        connection.execute(statement, list(rows))
-        return
-    dialect = connection.dialect
-    compiled = statement.compile(dialect=dialect, column_keys=list(rows[0]))
-    names = compiled.positiontup or list(rows[0])
-    by_column = [list(map(itemgetter(name), rows)) for name in names]
-    for index, name in enumerate(names):
-        convert = columns[name].type.dialect_impl(dialect).bind_processor(dialect)
-        if convert is not None:
-            by_column[index] = list(map(convert, by_column[index]))
-    parameters: Any = list(zip(*by_column, strict=True))
-    if not compiled.positional:
-        parameters = [dict(zip(names, row, strict=True)) for row in parameters]
-    connection.exec_driver_sql(str(compiled), parameters)
+    key = (connection.dialect.name, table, *rows[0], replace, *keep)
+    known = _inserts.get(key)
+    if known is None:
+        statement = _statement(connection, table, rows[0], replace, keep)
+        if any(column.default is not None and column.name not in rows[0] for column in table.c):
+            connection.execute(statement, list(rows))
+            return
+        known = _inserts[key] = _insert(connection.dialect, statement, list(rows[0]))
+    parameters: Any = list(zip(*(
+        map(itemgetter(name), rows) if convert is None else map(convert, map(itemgetter(name), rows))
+        for name, convert in zip(known.names, known.converters, strict=True)), strict=True))
+    if not known.positional:
+        parameters = [dict(zip(known.names, row, strict=True)) for row in parameters]
+    connection.exec_driver_sql(known.sql, parameters)
+
+
+def _statement(
+    connection: Connection, table: sa.Table, columns: Collection[str], replace: bool, keep: Collection[str]
+) -> Any:
+    insert: Any = dialect_module(connection).insert(table)
+    if not replace:
+        return insert
+    key = [column.name for column in table.primary_key]
+    update = {name: insert.excluded[name] for name in columns if name not in key and name not in keep}
+    return insert.on_conflict_do_update(index_elements=key, set_=update) if update \
+        else insert.on_conflict_do_nothing(index_elements=key)
+
+
+def _insert(dialect: Dialect, statement: Any, columns: list[str]) -> _Insert:
+    compiled = statement.compile(dialect=dialect, column_keys=columns)
+    names = tuple(compiled.positiontup or columns)
+    return _Insert(str(compiled), compiled.positional, names, tuple(
+        statement.table.c[name].type.dialect_impl(dialect).bind_processor(dialect) for name in names))

@@ -8,12 +8,14 @@ from typing import Any
 import sqlalchemy as sa
 
 from sidefeed.workspace import tables as t
-from sidefeed.workspace.database import any_of, chunks
+from sidefeed.workspace.database import any_of, chunks, of_feed
 from sidefeed.workspace.model import Link
 from sidefeed.workspace.unit import Unit
 
 _DUE: sa.ColumnElement[bool] = sa.literal_column("link.due")
 """Written as the partial index is: a bound parameter would make the database read the whole table."""
+
+_DUE_RECORDS = sa.select(t.link.c.record).where(of_feed(t.link), _DUE)
 
 
 class Identity(Unit):
@@ -134,8 +136,7 @@ class Identity(Unit):
 
     def due(self, system: str, object: str) -> list[str]:
         """Records whose link has work left from an earlier run."""
-        return list(self.connection.execute(sa.select(t.link.c.record).where(
-            t.link.c.system == system, t.link.c.object == object, _DUE)).scalars())
+        return list(self.connection.execute(_DUE_RECORDS, {"system": system, "object": object}).scalars())
 
     def linked(self, system: str, object: str) -> list[str]:
         """Records with a live link in one feed."""

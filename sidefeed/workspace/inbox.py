@@ -10,9 +10,35 @@ import sqlalchemy as sa
 
 from sidefeed.workspace import tables as t
 from sidefeed.workspace.clock import utc_text
-from sidefeed.workspace.database import any_of, chunks
+from sidefeed.workspace.database import any_of, chunks, of_feed
 from sidefeed.workspace.model import Cursor, InboxItem
 from sidefeed.workspace.unit import Unit
+
+
+def _due_items(*columns: sa.ColumnElement[Any], only: sa.ColumnElement[bool] | None = None) -> sa.Select[Any]:
+    """What is to be absorbed ``now``, oldest first."""
+    return sa.select(*columns).where(
+        of_feed(t.inbox), sa.or_(t.inbox.c.not_before.is_(None), t.inbox.c.not_before <= sa.bindparam("now")),
+        *(() if only is None else (only,))).order_by(t.inbox.c.first_seen, t.inbox.c.external_id)
+
+
+_DUE = _due_items(t.inbox.c.external_id)
+_DUE_BARE = _due_items(t.inbox.c.external_id, only=t.inbox.c.payload.is_(None))
+_DUE_DELETED = _due_items(t.inbox.c.external_id, only=t.inbox.c.state == "deleted")
+_DUE_STAMPS = _due_items(t.inbox.c.external_id, t.inbox.c.stamp, only=t.inbox.c.stamp.is_not(None))
+_BARE_NOW = sa.select(t.inbox.c.external_id).where(
+    of_feed(t.inbox), t.inbox.c.payload.is_(None), t.inbox.c.not_before.is_(None)).limit(1)
+_NEEDED = sa.select(t.inbox.c.external_id, t.inbox.c.needs).where(
+    of_feed(t.inbox), t.inbox.c.needs.is_not(None), t.inbox.c.not_before.is_not(None))
+_OPEN_MATCHES = sa.select(t.question.c.external_id, t.question.c.evidence).where(
+    of_feed(t.question), t.question.c.kind == "match", t.question.c.answer.is_(None))
+_MOOT = t.question.delete().where(
+    of_feed(t.question), t.question.c.kind == "match", t.question.c.answer.is_(None), ~sa.exists().where(
+        t.inbox.c.system == t.question.c.system, t.inbox.c.object == t.question.c.object,
+        t.inbox.c.external_id == t.question.c.external_id))
+_CURSOR = sa.select(t.cursor).where(of_feed(t.cursor))
+"""Every run asks these of every feed, so they are made once: SQLAlchemy takes longer to make one than SQLite to answer
+it."""
 
 
 class Inbox(Unit):
@@ -31,36 +57,32 @@ class Inbox(Unit):
 
     def inbox_ids(self, system: str, object: str) -> list[str]:
         """Everything to be absorbed now, oldest first."""
-        return list(self.connection.execute(self._waiting(system, object, t.inbox.c.external_id)).scalars())
+        return list(self._waiting(_DUE, system, object).scalars())
+
+    def waiting_feeds(self) -> set[tuple[str, str]]:
+        """System and object of every feed with anything in the inbox, parked or not."""
+        return {(row.system, row.object) for row in self.connection.execute(
+            sa.select(t.inbox.c.system, t.inbox.c.object).distinct())}
 
     def inbox_bare(self, system: str, object: str) -> list[str]:
         """What is to be absorbed now and of which only the id is known."""
-        return list(self.connection.execute(self._waiting(system, object, t.inbox.c.external_id).where(
-            t.inbox.c.payload.is_(None))).scalars())
+        return list(self._waiting(_DUE_BARE, system, object).scalars())
 
     def inbox_deleted(self, system: str, object: str) -> list[str]:
         """What is to be absorbed now and was told to be deleted, not merged."""
-        return list(self.connection.execute(self._waiting(system, object, t.inbox.c.external_id).where(
-            t.inbox.c.state == "deleted")).scalars())
+        return list(self._waiting(_DUE_DELETED, system, object).scalars())
 
     def inbox_stamps(self, system: str, object: str) -> dict[str, str]:
         """External id -> our key on it, of what is to be absorbed now."""
-        rows = self.connection.execute(self._waiting(system, object, t.inbox.c.external_id, t.inbox.c.stamp).where(
-            t.inbox.c.stamp.is_not(None)))
-        return {row.external_id: row.stamp for row in rows}
+        return {row.external_id: row.stamp for row in self._waiting(_DUE_STAMPS, system, object)}
 
-    def _waiting(self, system: str, object: str, *columns: sa.ColumnElement[Any]) -> sa.Select[Any]:
-        now = utc_text(self.store.now())
-        return sa.select(*columns).where(
-            t.inbox.c.system == system, t.inbox.c.object == object,
-            sa.or_(t.inbox.c.not_before.is_(None), t.inbox.c.not_before <= now),
-        ).order_by(t.inbox.c.first_seen, t.inbox.c.external_id)
+    def _waiting(self, query: sa.Select[Any], system: str, object: str) -> sa.CursorResult[Any]:
+        return self.connection.execute(
+            query, {"system": system, "object": object, "now": utc_text(self.store.now())})
 
     def inbox_now(self, system: str, object: str) -> bool:
         """Whether anything in the inbox was put there to be read by id at once."""
-        return self.connection.execute(sa.select(t.inbox.c.external_id).where(
-            t.inbox.c.system == system, t.inbox.c.object == object, t.inbox.c.payload.is_(None),
-            t.inbox.c.not_before.is_(None)).limit(1)).first() is not None
+        return self.connection.execute(_BARE_NOW, {"system": system, "object": object}).first() is not None
 
     def inbox_items(self, system: str, object: str, ids: Collection[str]) -> list[InboxItem]:
         rows = {}
@@ -104,9 +126,7 @@ class Inbox(Unit):
     def needed(self, system: str, object: str) -> dict[str, list[str]]:
         """``<entity> <external id>`` -> the parked inbox items of one feed that wait for it."""
         found: dict[str, list[str]] = {}
-        for row in self.connection.execute(sa.select(t.inbox.c.external_id, t.inbox.c.needs).where(
-                t.inbox.c.system == system, t.inbox.c.object == object, t.inbox.c.needs.is_not(None),
-                t.inbox.c.not_before.is_not(None))):
+        for row in self.connection.execute(_NEEDED, {"system": system, "object": object}):
             found.setdefault(row.needs, []).append(row.external_id)
         return found
 
@@ -138,9 +158,7 @@ class Inbox(Unit):
     def open_questions(self, system: str, object: str) -> dict[str, list[str]]:
         """External id -> candidate records, for every match of this feed that a person has not decided yet."""
         return {row.external_id: list(row.evidence.get("candidates", ())) for row in self.connection.execute(
-            sa.select(t.question.c.external_id, t.question.c.evidence).where(
-                t.question.c.system == system, t.question.c.object == object, t.question.c.kind == "match",
-                t.question.c.answer.is_(None)))}
+            _OPEN_MATCHES, {"system": system, "object": object})}
 
     def questions(self) -> list[dict[str, Any]]:
         """Every question without an answer, oldest first."""
@@ -154,11 +172,7 @@ class Inbox(Unit):
 
     def drop_moot_questions(self, system: str, object: str) -> None:
         """Forget open matches of objects that wait no longer: deleted, out of scope, or known by now."""
-        self.connection.execute(t.question.delete().where(
-            t.question.c.system == system, t.question.c.object == object, t.question.c.kind == "match",
-            t.question.c.answer.is_(None), ~sa.exists().where(
-                t.inbox.c.system == system, t.inbox.c.object == object,
-                t.inbox.c.external_id == t.question.c.external_id)))
+        self.connection.execute(_MOOT, {"system": system, "object": object})
 
     def answer(self, system: str, object: str, external_id: str, answer: str) -> None:
         """Remember a person's answer, and let the object that waited for it be looked at again."""
@@ -172,8 +186,7 @@ class Inbox(Unit):
     # -- cursors ------------------------------------------------------------------------------------------------
 
     def cursor(self, system: str, object: str) -> Cursor:
-        row = self.connection.execute(sa.select(t.cursor).where(
-            t.cursor.c.system == system, t.cursor.c.object == object)).mappings().one_or_none()
+        row = self.connection.execute(_CURSOR, {"system": system, "object": object}).mappings().one_or_none()
         return Cursor() if row is None else Cursor(
             row["position"], row["planned_rev"], row["complete_to"], row["fingerprint"])
 

@@ -20,11 +20,14 @@ CLOCK_TOLERANCE = timedelta(minutes=5)
 """A clock further ahead than this is refused: one wrong laptop must not win every `latest` for years."""
 
 
+_LAST = sa.select(sa.func.max(t.change.c.rev))
+
+
 class Log(Records):
     def last_rev(self) -> int:
         if self._rev is not None:
             return self._rev
-        return self.connection.execute(sa.select(sa.func.max(t.change.c.rev))).scalar() or 0
+        return self.connection.execute(_LAST).scalar() or 0
 
     def new_id(self) -> str:
         id = new_record_id(self.store.now())

@@ -8,9 +8,16 @@ from typing import Any
 import sqlalchemy as sa
 
 from sidefeed.workspace import tables as t
-from sidefeed.workspace.database import any_of, chunks, execute_many
+from sidefeed.workspace.database import any_of, chunks, insert_many, of_feed
 from sidefeed.workspace.merge import Head, RecordState
 from sidefeed.workspace.unit import Unit
+
+_BEHIND = (
+    sa.select(t.record.c.id)
+    .select_from(t.record.outerjoin(t.link, sa.and_(of_feed(t.link), t.link.c.record == t.record.c.id)))
+    .where(t.record.c.entity == sa.bindparam("entity"), t.record.c.rev > sa.bindparam("since"),
+           sa.or_(t.link.c.record.is_(None), t.link.c.synced_rev < t.record.c.rev))
+    .order_by(t.record.c.rev))
 
 
 class Records(Unit):
@@ -44,12 +51,8 @@ class Records(Unit):
     def behind(self, system: str, object: str, entity: str, *, since: int) -> list[str]:
         """Records of an entity that changed after ``since`` and that one feed does not link, or links at an older
         revision; oldest first."""
-        linked = sa.and_(t.link.c.system == system, t.link.c.object == object, t.link.c.record == t.record.c.id)
         return list(self.connection.execute(
-            sa.select(t.record.c.id).select_from(t.record.outerjoin(t.link, linked))
-            .where(t.record.c.entity == entity, t.record.c.rev > since,
-                   sa.or_(t.link.c.record.is_(None), t.link.c.synced_rev < t.record.c.rev))
-            .order_by(t.record.c.rev)).scalars())
+            _BEHIND, {"system": system, "object": object, "entity": entity, "since": since}).scalars())
 
     def conflicted(self, entity: str | None = None) -> list[RecordState]:
         query = sa.select(t.record).where(t.record.c.conflicts.is_not(None)).order_by(t.record.c.id)
@@ -82,7 +85,7 @@ class Records(Unit):
 
     def _flush_records(self) -> None:
         if self._changes:
-            execute_many(self.connection, t.change.insert(), self._changes)
+            insert_many(self.connection, t.change, self._changes)
             self._changes = []
         if not self._dirty:
             return
@@ -98,7 +101,7 @@ class Records(Unit):
                 if not state.deleted and state.merged_into is None
                 for key in dict.fromkeys(self.store.natural_keys(state.entity, state.values))]
         if keys:
-            execute_many(self.connection, t.natural_key.insert(), keys)
+            insert_many(self.connection, t.natural_key, keys)
         self._dirty.clear()
 
 

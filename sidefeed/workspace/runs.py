@@ -9,11 +9,14 @@ import sqlalchemy as sa
 
 from sidefeed.workspace import tables as t
 from sidefeed.workspace.clock import new_record_id, utc_text
+from sidefeed.workspace.database import of_feed
 from sidefeed.workspace.model import StoreError
 from sidefeed.workspace.unit import Unit
 
 _OPEN = sa.literal_column("intent.state") == sa.literal_column("'open'")
 """Written as the partial index is: a bound parameter would make the database read the whole table."""
+
+_UNSETTLED = sa.select(t.intent).where(of_feed(t.intent), _OPEN).order_by(t.intent.c.id)
 
 
 class Runs(Unit):
@@ -87,6 +90,5 @@ class Runs(Unit):
 
     def unsettled(self, system: str, object: str) -> list[dict[str, Any]]:
         """Writes whose outcome was never learnt: the process died, or the answer was lost."""
-        return [dict(row) for row in self.connection.execute(sa.select(t.intent).where(
-            t.intent.c.system == system, t.intent.c.object == object, _OPEN,
-        ).order_by(t.intent.c.id)).mappings()]
+        return [dict(row) for row in self.connection.execute(
+            _UNSETTLED, {"system": system, "object": object}).mappings()]

@@ -11,6 +11,10 @@ from sidefeed.workspace.clock import utc_text
 from sidefeed.workspace.database import dialect_module
 from sidefeed.workspace.unit import Unit
 
+_CALLS = sa.select(t.usage.c.calls).where(
+    t.usage.c.system == sa.bindparam("system"), t.usage.c.day == sa.bindparam("day"))
+_SETTING = sa.select(t.setting.c.value).where(t.setting.c.name == sa.bindparam("name"))
+
 
 class Systems(Unit):
     def count_calls(self, system: str, calls: int) -> None:
@@ -23,8 +27,8 @@ class Systems(Unit):
 
     def calls_today(self, system: str) -> int:
         """Calls that this workspace sent to a system today (UTC)."""
-        return self.connection.execute(sa.select(t.usage.c.calls).where(
-            t.usage.c.system == system, t.usage.c.day == utc_text(self.store.now())[:10])).scalar_one_or_none() or 0
+        day = utc_text(self.store.now())[:10]
+        return self.connection.execute(_CALLS, {"system": system, "day": day}).scalar_one_or_none() or 0
 
     def marker(self, system: str) -> str | None:
         return self.connection.execute(
@@ -35,8 +39,7 @@ class Systems(Unit):
                                 "seen_at": utc_text(self.store.now())}])
 
     def setting(self, name: str) -> str | None:
-        return self.connection.execute(
-            sa.select(t.setting.c.value).where(t.setting.c.name == name)).scalar_one_or_none()
+        return self.connection.execute(_SETTING, {"name": name}).scalar_one_or_none()
 
     def save_setting(self, name: str, value: str) -> None:
         self.upsert(t.setting, [{"name": name, "value": value}])

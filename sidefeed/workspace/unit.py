@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from sidefeed.workspace.database import dialect_module, execute_many
+from sidefeed.workspace.database import insert_many
 from sidefeed.workspace.merge import RecordState
 from sidefeed.workspace.model import Link
 
@@ -35,11 +35,5 @@ class Unit:
 
     def upsert(self, table: sa.Table, rows: Sequence[Mapping[str, Any]], *, keep: Collection[str] = ()) -> None:
         """Insert rows or replace those with the same key, except the columns to ``keep``."""
-        if not rows:
-            return
-        insert: Any = dialect_module(self.connection).insert(table)
-        key = [column.name for column in table.primary_key]
-        update = {name: insert.excluded[name] for name in rows[0] if name not in key and name not in keep}
-        statement = insert.on_conflict_do_update(index_elements=key, set_=update) if update \
-            else insert.on_conflict_do_nothing(index_elements=key)
-        execute_many(self.connection, statement, rows)
+        if rows:
+            insert_many(self.connection, table, rows, replace=True, keep=keep)
