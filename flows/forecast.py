@@ -88,7 +88,7 @@ def send(folder: Path, found: dict[str, Any]) -> int:
     """
     import apprise
 
-    opened = Project.load(folder, secrets=False)
+    opened = Project.load(folder)
     name = opened.settings.forecast.notify_file
     try:
         lines = (opened.folder / name).read_text(encoding="utf-8").splitlines() if name else []

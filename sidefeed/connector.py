@@ -244,6 +244,7 @@ class FieldSchema:
 
     ``labels`` are what people see for each of ``options``, in their order. Where the options depend on another field (a
     stage on its pipeline), ``controller`` names it and ``valid_for`` tells for each option the values it goes with.
+    ``same_as`` names another field that shows the same data: only one of the two can be asked for at a time.
     """
 
     name: str
@@ -261,6 +262,7 @@ class FieldSchema:
     labels: tuple[str, ...] = ()
     controller: str = ""
     valid_for: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    same_as: str = ""
 
 
 @dataclass(frozen=True, slots=True)

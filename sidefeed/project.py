@@ -163,10 +163,12 @@ class OidcSettings(BaseModel):
 
 
 class WebSettings(BaseModel):
-    """``[web]``: how browsers reach the pages. ``url`` is the address that they see, ``https://forecast.example.com``."""
+    """``[web]``: how browsers reach the pages. ``url`` is the address that they see, ``https://forecast.example.com``;
+    ``person`` the one of ``[people]`` who sits at this machine, and whom ``sidefeed serve`` signs in."""
 
     model_config = ConfigDict(extra="forbid", defer_build=True)
     url: str = ""
+    person: str = ""
     oidc: OidcSettings | None = None
 
     @field_validator("url")
@@ -231,12 +233,11 @@ class Project:
     @classmethod
     def load(
         cls, folder: Path | str = ".", *, environment: Mapping[str, str] | None = None, now: Now = system_now,
-        secrets: bool = True,
     ) -> Project:
         """Read a project folder. Raises ProjectError where it is none or its settings are wrong.
 
-        Without ``secrets`` the files they stand in are not opened: enough for what asks no system, such as the tests
-        of a mapping in CI.
+        The files that secrets stand in are opened once a system is asked, and for that system alone: what asks none,
+        such as the tests of a mapping in CI, needs none.
         """
         place = Path(folder)
         path = place / FILE
@@ -254,9 +255,6 @@ class Project:
         except ValidationError as error:
             lines = [f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in error.errors()]
             raise ProjectError(f"{path}: " + "; ".join(lines)) from None
-        if secrets:
-            for name, system in settings.systems.items():
-                _read_files(place, name, system)
         return cls(place, settings, now)
 
     @property
@@ -304,16 +302,27 @@ class Project:
             self._keys = natural_keys(self.mappings())
         return self._keys(entity, values)
 
+    def access(self, system: str) -> dict[str, Any]:
+        """The settings of a system, with what stands in files of their own. Raises ProjectError for one that cannot be
+        read."""
+        return _with_files(self.folder, system, self.settings.systems[system].values())
+
     def connector(self, system: str) -> Connector:
         """The connector of a system, found through the entry points ``sidefeed.connectors``."""
         if system not in self._connectors:
             self._connectors[system] = self._connect(system)
         return self._connectors[system]
 
-    def _connect(self, system: str) -> Connector:
+    def check_system(self, system: str) -> None:
+        """Raise ProjectError for a system that the settings do not name, with those that they do."""
         if system not in self.settings.systems:
             known = ", ".join(self.systems) or "none"
             raise ProjectError(f"there is no [systems.{system}] in {self.folder / FILE}; configured: {known}.")
+
+    def _connect(self, system: str) -> Connector:
+        from sidefeed.connector import Invalid
+
+        self.check_system(system)
         settings = self.settings.systems[system]
         kind = settings.connector or system
         found = {point.name: point for point in entry_points("sidefeed.connectors")}
@@ -323,9 +332,13 @@ class Project:
                 f"`connector` to one of these, or install the package that brings it.")
         factory = found[kind].load()
         try:
-            connector: Connector = factory.from_settings({**self.settings.calendars.window(), **settings.values()})
+            connector: Connector = factory.from_settings({**self.settings.calendars.window(), **self.access(system)})
         except (KeyError, ValueError, TypeError) as error:
             raise ProjectError(f"[systems.{system}] in {self.folder / FILE}: {error}") from None
+        except Invalid as error:
+            if error.code != "bad-setting":
+                raise
+            raise ProjectError(f"[systems.{system}] in {self.folder / FILE}: {error.message} [{error.code}]") from None
         return connector
 
     def limits(self) -> Limits:
@@ -350,6 +363,11 @@ class Project:
         from sidefeed.sync import Engine
 
         mappings = self.mappings()
+        for name in systems or ():
+            self.check_system(name)
+            if not mappings.for_system(name):
+                raise ProjectError(f"no file in {self.mapping_folder} maps an object of {name}, so there is nothing to "
+                                   f"do there. `sidefeed map init {name} OBJECT` drafts a mapping.")
         store = self.store()
         try:
             names = [name for name in (systems or self.systems) if mappings.for_system(name)]
@@ -366,7 +384,7 @@ class Project:
 
 def values_of(folder: Path) -> dict[str, Any]:
     """The mapping values of the project in that folder; none where there is no project."""
-    return dict(Project.load(folder, secrets=False).settings.values) if (folder / FILE).is_file() else {}
+    return dict(Project.load(folder).settings.values) if (folder / FILE).is_file() else {}
 
 
 def _overlay(raw: dict[str, Any], environment: Mapping[str, str]) -> None:
@@ -394,15 +412,19 @@ def _read_client_secret(folder: Path, oidc: OidcSettings, environment: Mapping[s
         oidc.client_secret = SecretStr(given)
 
 
-def _read_files(folder: Path, name: str, system: SystemSettings) -> None:
-    extra = system.__pydantic_extra__ or {}
-    for key in [key for key in extra if key.endswith("_file")]:
-        path = folder / str(extra[key])
+def _with_files(folder: Path, name: str, values: dict[str, Any]) -> dict[str, Any]:
+    for key in [key for key in values if key.endswith("_file")]:
         if key in NOT_EXPANDED:
-            extra[key] = str(path)
+            values[key] = str(folder / str(values[key]))
+            continue
+        path = folder / str(values.pop(key))
+        plain = key.removesuffix("_file")
+        if values.get(plain):  # said itself, by the environment for one: there may be no such file on this machine
             continue
         try:
-            extra[key.removesuffix("_file")] = path.read_text(encoding="utf-8").strip()
+            values[plain] = path.read_text(encoding="utf-8").strip()
         except OSError as error:
-            raise ProjectError(f"[systems.{name}] {key}: {path} cannot be read ({error.strerror}).") from None
-        del extra[key]
+            raise ProjectError(f"[systems.{name}] {key}: {path} cannot be read ({error.strerror}). Put the value into "
+                               f"that file, or into {ENVIRONMENT}{name.upper()}__{plain.upper()}, or name another "
+                               f"file.") from None
+    return values

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from sandbox.hubspot import HubSpotServer
 from sandbox.salesforce import SalesforceServer
 from sidefeed.cli import app
 from sidefeed.cli.project_files import settings_text, write_project
+from sidefeed.project import Project
 
 
 class Desk:
@@ -224,6 +226,58 @@ def test_init_writes_a_project_and_never_over_one(tmp_path: Path) -> None:
     again = CliRunner().invoke(app, ["init", str(tmp_path), "--json"])
     assert again.exit_code == 2
     assert "nothing was written" in json.loads(again.stdout)["error"]
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Path:
+    """A project as `init` writes it: nothing is filled in, and no file with a secret is there."""
+    write_project(tmp_path)
+    return tmp_path
+
+
+def told(*words: str) -> tuple[int, str]:
+    result = CliRunner().invoke(app, [*words, "--json"])
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return result.exit_code, result.stdout
+
+
+@pytest.mark.parametrize("words", [("sync", "salesfroce"), ("plan", "salesfroce"), ("census", "salesfroce"),
+                                   ("map", "rights", "salesfroce"), ("retry", "--system", "salesfroce")])
+def test_a_misspelt_system_is_told_with_those_that_there_are(fresh: Path, words: tuple[str, ...]) -> None:
+    code, said = told(*words, "-C", str(fresh))
+    assert code == 2
+    assert "there is no [systems.salesfroce]" in said and "configured: salesforce, hubspot, exchange" in said
+
+
+@pytest.mark.parametrize("words", [("status",), ("conflicts",), ("ask",), ("link",), ("approve",), ("check", "--offline"),
+                                   ("my-calendar", "--as", "ann@example.com"), ("forecast",)])
+def test_what_asks_no_system_needs_no_secret(fresh: Path, words: tuple[str, ...]) -> None:
+    _code, said = told(*words, "-C", str(fresh))
+    assert "secrets/" not in said
+
+
+def test_a_secret_that_is_missing_is_told_with_where_to_put_it(
+    fresh: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, said = told("sync", "hubspot", "-C", str(fresh))
+    assert code == 2
+    assert "secrets/hubspot.token cannot be read" in said and "SIDEFEED_HUBSPOT__ACCESS_TOKEN" in said
+    monkeypatch.setenv("SIDEFEED_HUBSPOT__ACCESS_TOKEN", "from the environment")
+    assert Project.load(fresh).access("hubspot") == {"access_token": "from the environment"}
+    code, said = told("sync", "salesforce", "-C", str(fresh))
+    assert code == 2
+    assert "[systems.salesforce]" in said and "client_id" in said
+
+
+def test_a_folder_that_cannot_be_made_is_told() -> None:
+    code, said = told("init", "/proc/nothing-can-be-made-here")
+    assert code == 2
+    assert "cannot be written" in said
+
+
+def test_the_version_is_told() -> None:
+    result = CliRunner().invoke(app, ["--version"])
+    assert (result.exit_code, result.stdout) == (0, f"sidefeed {version('sidefeed')}\n")
 
 
 @pytest.mark.parametrize("name", ["", "demo", "init", "check", "plan", "sync", "status", "blame", "conflicts", "resolve",

@@ -76,10 +76,16 @@ def object_schema(described: Described, rows: Mapping[str, Described] | None = N
                         described.deletable, types)
 
 
+def _same_rows(junction: Junction) -> str:
+    """The list with roles of the same rows, for one without; nothing for any other."""
+    return next((other.field for others in JUNCTIONS.values() for other in others
+                 if other.object == junction.object and other.role and not junction.role), "")
+
+
 def _list_schema(junction: Junction, row: Described | None) -> FieldSchema:
     role = next((_field_schema(each) for each in row.fields if each.name == junction.role), None) if row else None
     listed = FieldSchema(junction.field, "roles" if junction.role else "references", label=junction.field,
-                         references=junction.references)
+                         references=junction.references, same_as=_same_rows(junction))
     return replace(listed, options=role.options, labels=role.labels, restricted=role.restricted) if role else listed
 
 

@@ -48,9 +48,20 @@ app = typer.Typer(
 )
 
 
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"sidefeed {version('sidefeed')}")
+        raise typer.Exit
+
+
 @app.callback()
-def _program() -> None:
-    """What comes before a command: nothing, but Typer needs a place for it."""
+def _options(
+    version: Annotated[bool, typer.Option(
+        "--version", is_eager=True, callback=_tell_version, help="Show the version and exit.")] = False,
+) -> None:
+    pass
 
 
 @app.command()
@@ -263,6 +274,9 @@ def init(
         written = write_project(folder, force=force)
     except FileExistsError as error:
         output.fail(str(error), USAGE, json=json)
+    except OSError as error:
+        output.fail(f"{error.filename or folder} cannot be written ({error.strerror}). Name a folder that you may "
+                    f"write to.", USAGE, json=json)
     if json:
         output.print_json({"ok": True, "files": [str(path) for path in written]})
     else:

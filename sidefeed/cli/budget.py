@@ -32,7 +32,7 @@ def budget(project: ProjectOption = Path(), json: JsonOption = False) -> None:
     from sidefeed.sync.budget import Budget, standing
 
     with errors(json):
-        opened = Project.load(project, secrets=False)
+        opened = Project.load(project)
         store, budgets = opened.store(), opened.budgets()
         with store.read() as tx:
             found = [standing(tx, name, budgets.get(name, Budget())) for name in opened.systems]

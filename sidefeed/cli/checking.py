@@ -40,20 +40,20 @@ def check(
 
     Each finding names file, line and column, and what to write instead. Where the workspace is there, the owners in it
     are looked for in each system, and each live schema is compared with the copy kept of it: a change is told until it
-    is accepted. `--fix` makes the edits that keep the meaning of the mapping. Ends with 2 where something is an error,
-    0 otherwise.
+    is followed in the files or accepted. `--fix` makes the edits that keep the meaning of the mapping. Ends with 2
+    where something is an error, 0 otherwise.
     """
     from sidefeed.mapping.edits import NotApplied
     from sidefeed.project import Project
     from sidefeed.sync.look import Looked
 
     with errors(json):
-        opened = Project.load(project, secrets=not offline)
+        opened = Project.load(project)
         try:
             looked = Looked([], []) if offline else look(opened, opened.mappings(), accept=accept and not fix)
             files = followed(opened, looked) if fix else []
-            if files:
-                looked = look(opened, opened.mappings(), accept=True)
+            if files or (fix and accept):
+                looked = look(opened, opened.mappings(), accept=accept)
             number = len(opened.mappings().objects)
         except NotApplied as error:
             output.fail(str(error), USAGE, json=json)

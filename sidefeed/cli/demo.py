@@ -132,7 +132,7 @@ class Office:
                            "ca_file": str(salesforce.ca_file)},
             "hubspot": {"access_token": self.token, "host": hubspot.url},
             door.system: door.settings(),
-        }, people=_people(), workspace="workspace.db", mappings="mappings"))
+        }, people=_people(), person=company.address(company.MANAGER), workspace="workspace.db", mappings="mappings"))
         with self.project() as project:
             for name in company.KEY_OBJECTS:
                 prepare(project.mappings(), name, project.connector(name), apply=True)

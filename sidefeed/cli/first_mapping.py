@@ -26,7 +26,8 @@ def first_mapping(
     """The draft for one object of a live system. Raises what the connector raises."""
     schema = connector.describe(object)
     own = {om.key_field for om in mappings.for_system(system) if om.key_field}
-    rows = _sample(connector, object, list(schema.fields), sample) if sample else []
+    fields = [name for name, each in schema.fields.items() if each.same_as not in schema.fields]
+    rows = _sample(connector, object, fields, sample) if sample else []
     return draft(schema, mappings.entities, entity=entity, sample=rows, own=own)
 
 

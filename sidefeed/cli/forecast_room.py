@@ -84,7 +84,7 @@ def opened(project: Path, json: bool) -> Iterator[Open]:
     from sidefeed.project import Project
 
     with errors(json):
-        one = Project.load(project, secrets=False)
+        one = Project.load(project)
         store = one.store()
         try:
             yield Open(one, store, one.mappings(), calendar_of(one.settings.forecast))

@@ -125,7 +125,7 @@ def _print_forecast(found: Any, table: pd.DataFrame | None) -> None:
 @app.command()
 def bridge(
     project: ProjectOption = Path(), json: JsonOption = False, as_of: AsOf = "", period: PeriodOption = "all",
-    node: Node = "", measure: Measure = "open", currency: Currency = "", teams: Teams = "then",
+    node: Node = "", measure: Measure = "committed", currency: Currency = "", teams: Teams = "then",
     system: Annotated[list[str] | None, typer.Option("--system", help="This system only. May be repeated.")] = None,
     csv_file: Csv = None, parquet: Parquet = None, xlsx: Xlsx = None,
 ) -> None:
@@ -209,7 +209,7 @@ def waterfall(
 @app.command()
 def deals(
     project: ProjectOption = Path(), json: JsonOption = False, as_of: AsOf = "", period: PeriodOption = "all",
-    node: Node = "", measure: Measure = "open", currency: Currency = "", teams: Teams = "then",
+    node: Node = "", measure: Measure = "committed", currency: Currency = "", teams: Teams = "then",
     csv_file: Csv = None, parquet: Parquet = None, xlsx: Xlsx = None,
 ) -> None:
     """The deals of a number, as they stood on any day, with both amounts where a currency is reported in."""

@@ -12,7 +12,6 @@ from typing import Any
 from sidefeed.mapping import Mapping, load
 from sidefeed.mapping.compare import Change
 from sidefeed.project import Project
-from sidefeed.workspace import RecordState, Store
 
 
 class NoVersion(Exception):
@@ -47,17 +46,21 @@ def _git(folder: Path, place: str, *arguments: str) -> str:
         raise NoVersion(f"{place!r} is no folder, and git is not installed to look for a revision.") from None
     if done.returncode:
         said = (done.stderr.strip().splitlines() or ["git failed"])[-1].removeprefix("fatal: ")
-        raise NoVersion(f"{place!r} is neither a folder nor a git revision of {folder}: {said}.")
+        raise NoVersion(f"{place!r} is neither a folder nor a git revision of {folder}: {said}. Keep the files under "
+                        f"git (`git init`, then commit), or name a folder with the files as they were.")
     return done.stdout
 
 
 def counted(changes: Sequence[Change], project: Project) -> list[tuple[Change, int | None]]:
     """Each change with the number of records it concerns; None where there is no workspace to count in."""
+    from sidefeed.sync.concerned import concerned
+
     if not changes or not project.has_workspace:
         return [(each, None) for each in changes]
     store = project.store()
     try:
-        return [(each, _count(store, each)) for each in changes]
+        with store.read() as tx:
+            return [(each, len(concerned(tx, each))) for each in changes]
     finally:
         store.close()
 
@@ -76,16 +79,3 @@ def translated(old: Mapping, new: Mapping, project: Project) -> list[dict[str, A
                     for om, name, found in expected(tx, old, new)]
     finally:
         store.close()
-
-
-def _count(store: Store, change: Change) -> int:
-    with store.read() as tx:
-        found = [state.id for state in tx.each_record(change.entity) if _concerned(change, state)]
-        if change.system is None or change.object is None:
-            return len(found)
-        return sum(any(link.system == change.system and link.object.partition("/")[0] == change.object
-                       and link.state == "live" for link in tx.links_of(id)) for id in found)
-
-
-def _concerned(change: Change, state: RecordState) -> bool:
-    return not state.deleted and state.merged_into is None and change.concerns(state.values)

@@ -50,7 +50,7 @@ def explain(
     from sidefeed.project import Project
 
     with errors(json):
-        mappings = Project.load(project, secrets=False).mappings()
+        mappings = Project.load(project).mappings()
         entity, _, field = (what or "").partition(".")
         try:
             stories = tell(mappings, entity or None, field or None)
@@ -174,7 +174,7 @@ def diff(
     from sidefeed.project import Project
 
     with errors(json):
-        opened = Project.load(project, secrets=False)
+        opened = Project.load(project)
         try:
             values = opened.settings.values
             old = mapping_at(before, opened.mapping_folder, values)
@@ -224,7 +224,9 @@ def rights(
     from sidefeed.sync.look import rights_of
 
     with errors(json):
-        opened = Project.load(project, secrets=ask)
+        opened = Project.load(project)
+        if system is not None:
+            opened.check_system(system)
         try:
             wanted = [each for each in needs(opened.mappings()) if each.system in opened.systems
                       and system in (None, each.system)]
@@ -316,7 +318,7 @@ def test_goldens(
     from sidefeed.project import Project
 
     with errors(json):
-        opened = Project.load(project, secrets=False)
+        opened = Project.load(project)
         outcomes = list(golden.run(opened.mappings(), golden.read(opened.mapping_folder)))
     failed = [each for each in outcomes if not each.ok]
     changed = golden.accept(failed) if accept else []
@@ -356,7 +358,7 @@ def make_golden(
     from sidefeed.project import Project
 
     with errors(json):
-        opened = Project.load(project, secrets=False)
+        opened = Project.load(project)
         mappings = opened.mappings()
         store = opened.store()
         try:

@@ -52,7 +52,10 @@ def fail(message: str, code: int, *, json: bool = False, **more: Any) -> NoRetur
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    grid = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
+    out.print(f"[italic]{escape(title)}[/italic]")
+    if not rows:
+        return
+    grid = Table(header_style="bold", box=None, pad_edge=False)
     for number, column in enumerate(columns):
         cells = [str(row[number]) for row in rows if row[number] not in (None, "")]
         numeric = bool(cells) and all(_NUMBER.fullmatch(cell) for cell in cells)

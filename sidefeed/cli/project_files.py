@@ -42,6 +42,8 @@ mailboxes = []                    # ["ann.lee@example.com"]
 # [people."ann.lee@example.com"]
 # role = "rep"
 # manager = "dana.cole@example.com"
+# [web]
+# person = "dana.cole@example.com"  # who sits at this machine; without it, `sidefeed serve` lets in a director
 
 # [systems.caldav]                # or any server that speaks CalDAV and CardDAV
 # url = "https://dav.example.com/"
@@ -101,7 +103,8 @@ def write_project(folder: Path, *, settings: str = SETTINGS, force: bool = False
 
 
 def settings_text(
-    systems: Mapping[str, Mapping[str, Any]], people: Mapping[str, Mapping[str, str]] | None = None, **top: str
+    systems: Mapping[str, Mapping[str, Any]], people: Mapping[str, Mapping[str, str]] | None = None, person: str = "",
+    **top: str,
 ) -> str:
     """A ``sidefeed.toml`` from values."""
     import json
@@ -115,7 +118,8 @@ def settings_text(
 
     lines = [f"{key} = {toml(value)}" for key, value in top.items()]
     tables = {**{f"systems.{name}": values for name, values in systems.items()},
-              **{f"people.{json.dumps(email)}": values for email, values in (people or {}).items()}}
+              **{f"people.{json.dumps(email)}": values for email, values in (people or {}).items()},
+              **({"web": {"person": person}} if person else {})}
     for name, values in tables.items():
         lines += ["", f"[{name}]", *(f"{key} = {toml(value)}" for key, value in values.items())]
     return "\n".join(lines) + "\n"

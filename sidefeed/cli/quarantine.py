@@ -36,6 +36,7 @@ def errors(
 
     from sidefeed.errors import GROUPS, RETRY, Codes
     from sidefeed.errors import markdown as page
+    from sidefeed.mapping.files import nearest
     from sidefeed.project import connector_codes
 
     systems = connector_codes()
@@ -45,8 +46,9 @@ def errors(
         return
     found = Codes(one for codes in systems.values() for one in codes)
     if code is not None and code not in found:
+        near = nearest(code, (one.code for one in found.all()))
         output.fail(f"{code!r} is no code that Sidefeed or an installed connector lists; it is treated as the class of "
-                    f"error it came with. `sidefeed errors` lists all codes.", USAGE, json=json)
+                    f"error it came with. {near or '`sidefeed errors` lists all codes.'}", USAGE, json=json)
     chosen = [one for one in found.all() if code in (None, one.code)]
     if json:
         output.print_json({"codes": [{**asdict(one), "retry_means": RETRY[one.retry]} for one in chosen]})
@@ -76,6 +78,8 @@ def retry(
 
     with told(json):
         opened = Project.load(project)
+        if system is not None:
+            opened.check_system(system)
         store = opened.store()
         records = None
         if record is not None:

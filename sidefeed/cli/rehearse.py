@@ -179,7 +179,7 @@ def _run(
     finally:
         if store is not None:
             store.close()
-    live = {name: (kinds[name], project.settings.systems[name].values()) for name in names}
+    live = {name: (kinds[name], project.access(name)) for name in names}
     objects = {name: {object: schema for (system, object), schema in schemas.items() if system == name}
                for name in names}
     fields = {name: {object: versions.fields(name, object, required[name, object]) for object in objects[name]}

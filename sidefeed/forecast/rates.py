@@ -15,7 +15,7 @@ rounded once, for each deal, to the currency's own decimals; so the deals of a t
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
@@ -101,17 +101,26 @@ class Rates:
             self._found[key] = self._look(*key)
         return self._found[key]
 
-    def problems(self) -> list[str]:
-        """What could not be converted, for the person who must act."""
+    def forget(self, record: str) -> None:
+        """Take a deal out of what had no rate, or a late one: it changed, and is converted again if it counts."""
+        for found in (*self.missing.values(), *self.late.values()):
+            found.discard(record)
+
+    def problems(self, among: Callable[[str | None], bool] | None = None) -> list[str]:
+        """What could not be converted, for the person who must act; of some deals only, where ``among`` says which."""
+        missing, late = (
+            {key: chosen for key, records in found.items()
+             if (chosen := records if among is None else {one for one in records if among(one)})}
+            for found in (self.missing, self.late))
         return [f"no {kind} rate from {currency} into {self.into}: {_many(deals, 'stays', 'stay')} in {currency}, "
                 f"beside the total. Enter one with `sidefeed forecast rates`." if currency != NO_CURRENCY else
                 f"{_many(deals, 'names no currency and stays', 'name no currency and stay')} beside the total. Set "
                 f"default_currency in the mapping, or fill it in."
-                for (currency, kind), deals in sorted(self.missing.items())] + [
+                for (currency, kind), deals in sorted(missing.items())] + [
                 f"the bank's rates known here end on {on}: {_many(deals, 'in', 'in')} {currency} closed since "
                 f"{'is' if len(deals) == 1 else 'are'} shown at that rate. Install a newer CurrencyConverter, or enter "
                 f"dated rates."
-                for (currency, on), deals in sorted(self.late.items(), key=str)]
+                for (currency, on), deals in sorted(late.items(), key=str)]
 
     def _look(self, kind: str, currency: str, on: date | None) -> Rate | None:
         own = next((row for row in reversed(self.table) if row["kind"] == kind and row["currency"] == currency

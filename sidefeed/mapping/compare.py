@@ -24,7 +24,8 @@ class Change:
     """One difference in words. ``risky`` ones change what is written or who wins, or stop something from crossing.
 
     It concerns the records of ``entity`` in which ``field`` is filled (all, without a field), or holds ``value``; of
-    those, with ``system``, the ones linked there.
+    those, with ``system``, the ones linked there. With ``word``, those that were last seen to hold it there, as
+    ``lens`` finds it.
     """
 
     sentence: str
@@ -35,6 +36,8 @@ class Change:
     object: str | None = None
     value: Any = NO_VALUE
     risky: bool = True
+    lens: Lens | None = None
+    word: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         return {"code": self.code, "sentence": self.sentence, "entity": self.entity, "field": self.field,
@@ -46,6 +49,10 @@ class Change:
             return True
         value = values.get(self.field)
         return value is not None if self.value is NO_VALUE or self.code in _ADDED else value == self.value
+
+    def concerns_image(self, image: Map[str, Any]) -> bool:
+        """Whether a change of how a word is read makes a difference to an object that was last seen as this image."""
+        return self.lens is not None and self.word in self.lens.words(image)
 
 
 def compare(old: Mapping, new: Mapping) -> list[Change]:
@@ -163,8 +170,11 @@ def _object(old: ObjectMap, new: ObjectMap) -> Iterator[Change]:
 def _field(old: ObjectMap, before: FieldMap, new: ObjectMap, after: FieldMap) -> Iterator[Change]:
     name, where = after.name, f"{new.system} {new.object}"
 
-    def change(sentence: str, code: str, value: Any = NO_VALUE, *, risky: bool = True) -> Change:
-        return Change(sentence, code, new.entity, name, new.system, new.object, value, risky)
+    def change(
+        sentence: str, code: str, value: Any = NO_VALUE, *, risky: bool = True, word: str | None = None
+    ) -> Change:
+        return Change(sentence, code, new.entity, name, new.system, new.object, value, risky,
+                      None if word is None else after.lens, word)
 
     if before.lens.raw != after.lens.raw:
         yield change(f"{where}: {name} is {_and(after.lens.raw)} there, instead of {_and(before.lens.raw)}.", "moved")
@@ -210,7 +220,7 @@ def _values(where: str, name: str, before: FieldMap, after: FieldMap, change: An
                 said = repr(read_after[raw]) if raw in read_after else "an unknown value"
                 told = repr(read_before[raw]) if raw in read_before else "an unknown value"
                 yield change(f"{where}: {raw!r} will be read as {name} {said} instead of {told}.", "value-read",
-                             read_before.get(raw, NO_VALUE))
+                             word=raw)
 
 
 def _rewritten(where: str, name: str, key: str, was: str | None, now: str | None) -> str:

@@ -174,15 +174,22 @@ class _Field:
 
     def _limits(self) -> Iterator[Drift]:
         old, new, lens = self.old, self.new, self.each.lens
-        if isinstance(lens, Text) and not new.options and old.length and new.length and new.length < old.length:
+        if isinstance(lens, Text) and not new.options and old.length and new.length and new.length < old.length and (
+                not self._keeps("max_length", new.length)):
             yield self._drift("drift-length-lowered", f"{new.name!r} holds {new.length} characters now, not "
                               f"{old.length}.", f"Write `max_length: {new.length}`.",
                               self._option("max_length", str(new.length)), safe=True)
         amount = new.name == lens.amount if isinstance(lens, Money) else isinstance(lens, Number)
-        if amount and old.scale is not None and new.scale is not None and new.scale < old.scale:
+        if amount and old.scale is not None and new.scale is not None and new.scale < old.scale and (
+                not self._keeps("scale", new.scale)):
             yield self._drift("drift-scale-lowered", f"{new.name!r} holds {new.scale} decimal places now, not "
                               f"{old.scale}.", f"Write `scale: {new.scale}`.", self._option("scale", str(new.scale)),
                               safe=True)
+
+    def _keeps(self, option: str, most: int) -> bool:
+        """Whether the mapping keeps to the new limit already."""
+        told = getattr(self.each.lens.options, option, None)
+        return told is not None and told <= most
 
     def _values(self) -> Iterator[Drift]:
         mapped = {raw for raws in self.each.lens.pairs().values() for raw in raws}

@@ -51,13 +51,24 @@ def look(
             drifted = schemas.look(tx, linked, seen, accept=accept)
             found += owner_findings(tx, linked)
             found += pair_findings(tx, linked, seen)
-    looked = Looked(in_order([*found, *map(said, drifted)]), drifted)
+    looked = Looked(in_order([*_not_said_twice(found, drifted), *map(said, drifted)]), drifted)
     if store is not None:
         with store.write() as tx:
             tx.save_setting(LAST_CHECK, orjson.dumps({
                 "at": utc_text(store.now()), "fingerprint": mappings.fingerprint,
                 "findings": [asdict(one) for one in looked.findings]}).decode())
     return looked
+
+
+_SAYS_MORE = {"drift-field-gone": "field-missing", "drift-field-renamed": "field-missing",
+              "drift-not-writable": "not-writable"}
+"""Drift that tells when and how what another finding tells came about."""
+
+
+def _not_said_twice(found: list[Finding], drifted: list[Drift]) -> list[Finding]:
+    told = {(_SAYS_MORE.get(one.finding.code), one.finding.file, one.finding.line, one.finding.column)
+            for one in drifted}
+    return [one for one in found if (one.code, one.file, one.line, one.column) not in told]
 
 
 def last_check(tx: Transaction) -> dict[str, Any] | None:

@@ -99,7 +99,7 @@ def expected(tx: Transaction, old: Mappings, new: Mappings) -> Iterator[tuple[Ob
         names = {spec.name for spec in om.fields if spec.name in was
                  and was.field(spec.name).fingerprint != spec.fingerprint}
         counts: dict[str, Counter[str]] = {}
-        for stream in _streams(tx, om) if names else ():
+        for stream in feeds_read(tx, om.system, om.object) if names else ():
             for one in translated_again(tx, om, stream, names, om.system):
                 counts.setdefault(one.spec.name, Counter())[_expected(one)] += 1
         for name, found in sorted(counts.items()):
@@ -107,10 +107,10 @@ def expected(tx: Transaction, old: Mappings, new: Mappings) -> Iterator[tuple[Ob
                 yield om, name, found
 
 
-def _streams(tx: Transaction, om: ObjectMap) -> list[Stream]:
+def feeds_read(tx: Transaction, system: str, object: str) -> list[Stream]:
     """The feeds of an object that were ever read."""
-    names = tx.connection.execute(sa.select(t.cursor.c.object).where(t.cursor.c.system == om.system)).scalars()
-    return [Stream(object, part) for object, _, part in (name.partition("/") for name in names) if object == om.object]
+    names = tx.connection.execute(sa.select(t.cursor.c.object).where(t.cursor.c.system == system)).scalars()
+    return [Stream(one, part) for one, _, part in (name.partition("/") for name in names) if one == object]
 
 
 def _expected(one: Again) -> str:

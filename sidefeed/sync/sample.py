@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import zip_longest
+from itertools import islice, zip_longest
 from typing import Any
 
 from sidefeed.connector import Connector, Remote, Stream
@@ -18,6 +18,7 @@ from sidefeed.mapping import Mapping as Mappings
 from sidefeed.mapping import ObjectMap
 from sidefeed.mapping.compare import Change
 from sidefeed.sync.authors import Authors
+from sidefeed.sync.concerned import holding
 from sidefeed.sync.match import keys_of
 from sidefeed.workspace import RecordState, Store, Transaction
 
@@ -127,7 +128,9 @@ class _Taker:
         for entity in entities:
             if entity != "user":
                 own = [each for each in changes if each.entity == entity]
-                records += _picked(self.tx.each_record(entity), own, self.versions.choices.get(entity, set()), number)
+                held = [list(islice(holding(self.tx, each), number)) for each in own if each.word is not None]
+                records += _picked(self.tx.each_record(entity), [each for each in own if each.word is None], held,
+                                   self.versions.choices.get(entity, set()), number)
         places = self._places(records)
         self.sample.chosen = len(places)
         return places
@@ -228,9 +231,11 @@ class _Taker:
 
 
 def _picked(
-    states: Iterator[RecordState], changes: Sequence[Change], choices: Collection[str], number: int
+    states: Iterator[RecordState], changes: Sequence[Change], held: Sequence[Sequence[str]],
+    choices: Collection[str], number: int,
 ) -> list[str]:
-    """The ids of at most ``number`` records, in the order of what each is good for."""
+    """The ids of at most ``number`` records, in the order of what each is good for. ``held``: for each further change,
+    records that it concerns by what a system holds."""
     by_change: list[list[str]] = [[] for _ in changes]
     extremes: dict[tuple[str, Any], tuple[Any, str]] = {}
     everybody: list[str] = []
@@ -244,7 +249,7 @@ def _picked(
         for key, size in _sizes(state.values, choices):
             if key not in extremes or size > extremes[key][0]:
                 extremes[key] = (size, state.id)
-    concerned = [id for round in zip_longest(*by_change) for id in round if id is not None]
+    concerned = [id for round in zip_longest(*held, *by_change) for id in round if id is not None]
     step = max(len(everybody) // max(number, 1), 1)
     order = [*concerned, *(id for _size, id in extremes.values()), *everybody[::step], *everybody]
     return list(dict.fromkeys(order))[:number]

@@ -26,7 +26,8 @@ def accuracy(visitor: SignedIn) -> HTMLResponse:
         raise HTTPException(403, "How far forecasts were off is told in amounts, and your role sees none.")
     view = view_of(visitor)
     made, fresh = visitor.desk.board.figure(
-        f"accuracy {view.node.key} {view.owners}", visitor.snapshot.rev, lambda: _assessed(view))
+        f"accuracy {view.node.key} {view.owners} {view.query['currency']}", (visitor.snapshot.rev, view.version),
+        lambda: _assessed(view))
     if made is None:
         return visitor.render("accuracy.html", view=view, found=None, fresh=False, period=None)
     found, submitted = made

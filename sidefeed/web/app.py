@@ -28,6 +28,7 @@ from sidefeed.web import (
     forecasts,
     maps,
     mine,
+    parked,
     promises,
     rules,
     team_feed,
@@ -77,7 +78,8 @@ def create_app(
 
     app = FastAPI(title="Sidefeed", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
     app.state.desk = desk
-    for room in (forecasts, promises, deals, decisions, rules, mine, workbooks, feeds, accuracies, maps, team_feed):
+    for room in (forecasts, promises, deals, decisions, parked, rules, mine, workbooks, feeds, accuracies, maps,
+                 team_feed):
         app.include_router(room.router)
     app.state.provider = provider
     _doors(app)

@@ -255,10 +255,12 @@ class Board:
         return Sides(snapshot, run, ours, frames, deals,
                      {system: Cube.of_deals(listed, self.quarters) for system, listed in deals.items()}, complete)
 
-    def bridge(self, sides: Sides, system: str, scope: Scope, patience: float = PATIENCE) -> tuple[
+    def bridge(self, sides: Sides, system: str, scope: Scope, rates: Any = None, patience: float = PATIENCE) -> tuple[
             tuple[Sides, Bridge] | None, bool]:
-        """The bridge from one system's total to ours, with the sides that it was made from."""
-        return self.figure(f"bridge {system} {scope}", (sides.snapshot.rev, sides.run),
+        """The bridge from one system's total to ours, with the sides that it was made from. ``rates``: what tells the
+        rates of the scope from others."""
+        return self.figure(f"bridge {system} {replace(scope, convert=None)} {rates and rates[0]}",
+                           (sides.snapshot.rev, sides.run, rates),
                            lambda: (sides, self._make_bridge(sides, system, scope)), patience)
 
     def _make_bridge(self, sides: Sides, system: str, scope: Scope) -> Bridge:

@@ -12,12 +12,14 @@ from fastapi.responses import HTMLResponse, Response
 
 from sidefeed.forecast.export import write_csv
 from sidefeed.forecast.frames import Schema, frame
+from sidefeed.forecast.hierarchy import NOBODY
 from sidefeed.sync import refs
 from sidefeed.web import wording
 from sidefeed.web.board import ORDERS, Deal, label
 from sidefeed.web.desk import Posted, SignedIn, Visitor
-from sidefeed.web.sums import CATEGORIES, Selection, page_number, pages, select
+from sidefeed.web.sums import CATEGORIES, COMMITTED_DEALS, Selection, page_number, pages, select, summed
 from sidefeed.web.typed import EDITABLE, NotUnderstood, value_of
+from sidefeed.web.view import root_of
 from sidefeed.workspace import Draft, RecordState, Transaction
 from sidefeed.workspace.report import blame_lines
 
@@ -42,17 +44,28 @@ COLUMNS = (("name", "Deal", "name"), ("owner", "Owner", "owner"), ("stage", "Sta
 def selection(visitor: Visitor) -> Selection:
     """What the address asks for; values that nothing has select nothing, and say so on the page."""
     query = visitor.request.query_params
-    return Selection(visitor.owners, query.get("owner", ""), query.get("quarter", ""), query.get("category", ""),
-                     query.get("status", ""), query.get("q", "").strip().casefold(), bool(query.get("disputed")))
+    return Selection(visitor.owners, _whose(visitor, query.get("owner", "")), query.get("quarter", ""),
+                     query.get("category", ""), query.get("status", ""), query.get("q", "").strip().casefold(),
+                     bool(query.get("disputed")))
+
+
+def _whose(visitor: Visitor, asked: str) -> frozenset[str] | None:
+    """The owners that a node of the forecast stands for: a person, a team, or nobody."""
+    if not asked:
+        return None
+    root = root_of(visitor)
+    node = next((one for one in root.walk() if one.key == asked), None)
+    return frozenset({"" if asked == NOBODY else asked}) if node is None else None if node is root else node.owners
 
 
 def choices(visitor: Visitor) -> dict[str, Any]:
-    """What the filters offer: only what there is."""
+    """What the filters offer: only what there is. Teams stand before people."""
     seen = [deal for deal in visitor.snapshot.deals.values() if visitor.owners is None or deal.owner in visitor.owners]
-    owners = {deal.owner or "nobody": deal.owner_name for deal in seen}
-    return {"owners": sorted(owners.items(), key=lambda item: item[1].casefold()),
+    owners = {deal.owner or NOBODY: deal.owner_name for deal in seen}
+    teams = {node.key: node.name for node in root_of(visitor).walk() if node.kind == "team" and node.level}
+    return {"owners": [*teams.items(), *sorted(owners.items(), key=lambda item: item[1].casefold())],
             "quarters": sorted({deal.line.quarter for deal in seen}),
-            "categories": CATEGORIES, "statuses": ("open", "won", "lost")}
+            "categories": (COMMITTED_DEALS, *CATEGORIES), "statuses": ("open", "won", "lost")}
 
 
 def order(visitor: Visitor) -> tuple[str, bool]:
@@ -70,8 +83,9 @@ def deals(visitor: SignedIn, page: str = "1", trace: str = "") -> HTMLResponse:
     with visitor.desk.store.read() as tx:
         rows = _rows(tx, visitor, shown, trace=bool(trace))
     columns = [column for column in COLUMNS if column[0] != "amount" or visitor.person.sees_amounts]
-    return visitor.render("deals.html", rows=rows, found=len(found), page=number, last=last, size=ROWS, sort=sort,
-                          descending=descending, trace=bool(trace), columns=columns,
+    sums, without = summed(found) if visitor.person.sees_amounts else ({}, 0)
+    return visitor.render("deals.html", rows=rows, found=len(found), sums=sums, without=without, page=number, last=last,
+                          size=ROWS, sort=sort, descending=descending, trace=bool(trace), columns=columns,
                           query=dict(visitor.request.query_params), **choices(visitor))
 
 

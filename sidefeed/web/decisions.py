@@ -11,6 +11,7 @@ from sidefeed.sync.flips import release
 from sidefeed.web import wording
 from sidefeed.web.board import label
 from sidefeed.web.desk import Posted, SignedIn, Visitor
+from sidefeed.web.parked import parked
 from sidefeed.web.sums import page_number, pages
 from sidefeed.web.typed import EDITABLE, NotUnderstood, value_of
 from sidefeed.workspace import DELETED, Draft, Head, RecordState, Transaction
@@ -38,7 +39,9 @@ def conflicts(visitor: SignedIn, page: str = "1") -> HTMLResponse:
             for id in wording.references(head.value, visitor.desk.spec(states[record].entity, name))})
         rows = [_conflict(visitor, states[id], name, names) for id, name in shown if name in states[id].conflicts]
         questions = _questions(tx, visitor) if visitor.person.answers_questions else []
-    return visitor.render("conflicts.html", rows=rows, found=len(listed), page=number, last=last, questions=questions)
+        flipping = parked(tx, visitor)
+    return visitor.render("conflicts.html", rows=rows, found=len(listed), page=number, last=last, questions=questions,
+                          parked=flipping)
 
 
 def _conflict(visitor: Visitor, state: RecordState, name: str, names: dict[str, str]) -> dict[str, Any]:

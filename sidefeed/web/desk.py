@@ -20,6 +20,7 @@ from sidefeed.mapping import Mapping as Mappings
 from sidefeed.web import wording
 from sidefeed.web.access import Person, Session, Sessions
 from sidefeed.web.board import Board, Snapshot, label, owner_ids
+from sidefeed.web.converted import Converter
 from sidefeed.workspace import RecordState, Store, Transaction
 
 HERE = Path(__file__).parent
@@ -68,6 +69,7 @@ class Desk:
         self.secure = secure
         self.cookie = cookie
         self.board = Board(store, mappings, calendar)
+        self.converter = Converter()
         self.unread = ""
         """Why the mapping files as they stand now cannot be read; empty where they can."""
         self._stamp = files.stamp() if files is not None else ()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -12,14 +14,15 @@ from fastapi.responses import HTMLResponse
 from sidefeed.forecast.frames import EXACT, plain
 from sidefeed.forecast.history import end_of, first_reading
 from sidefeed.forecast.moves import Explained, explain
-from sidefeed.web import charts, promises, reported, trust
+from sidefeed.web import charts, promises, trust
 from sidefeed.web.board import PATIENCE, Sides
+from sidefeed.web.converted import side_cubes
 from sidefeed.web.desk import SignedIn, Visitor, url
 from sidefeed.web.sums import (
     CATEGORIES,
     COMMITTED,
+    Cube,
     Sum,
-    in_scope,
     page_number,
     pages,
     together,
@@ -40,40 +43,23 @@ def forecast(visitor: SignedIn) -> HTMLResponse:
     view = view_of(visitor)
     snapshot = visitor.snapshot
     sides, fresh = visitor.desk.board.sides(snapshot)
-    own = snapshot.cube.by_owner(view.owners, view.quarter, view.currency)
+    own = view.cube.by_owner(view.owners, view.quarter, view.currency)
     total = together(own.values())
     with visitor.desk.store.read() as tx:
         stamp = trust.stamp(tx, view, total.committed)
         said = promises.said(tx, view)
     told = said.get(view.node.key, {})
-    undated = together(snapshot.cube.by_owner(view.owners, "no date", view.currency).values()).deals
+    undated = together(view.cube.by_owner(view.owners, "no date", view.currency).values()).deals
     return visitor.render(
         "forecast.html", view=view, total=total, between=trust.between(stamp, view.currency), fresh=fresh,
         undated=undated if view.quarter else 0, stamp=trust.marks(view, stamp),
         quarters=quarters(visitor), any_time=ANY_TIME,
-        currencies=snapshot.cube.currencies(visitor.owners), rows=_rows(view, own, sides, said),
+        rows=_rows(view, own, sides, said),
         systems=[{"system": name, "name": visitor.source(name)} for name in visitor.desk.board.systems],
         categories=CATEGORIES, since=SINCE, chosen=chosen(visitor), mix=_mix(total),
         told=told, adjusted=promises.adjusted(total.committed, told), entries=promises.entries(view),
-        may=promises.may(view), reporting=_reporting(view))
-
-
-def _reporting(view: View) -> dict[str, Any] | None:
-    """What the page says in the reporting currency; None where there is none, or nothing in another one."""
-    if not reported.wanted(view):
-        return None
-    found, fresh = reported.reported(view)
-    return {"found": found, "fresh": fresh}
-
-
-@router.get("/forecast/reported")
-def in_one_currency(visitor: SignedIn) -> HTMLResponse:
-    """A part of the page: the number in the reporting currency."""
-    view = view_of(visitor)
-    reporting = _reporting(view)
-    if reporting is None:
-        raise HTTPException(404, "Every deal is in one currency, or no reporting currency is named in sidefeed.toml.")
-    return visitor.render("parts/reported.html", view=view, reporting=reporting)
+        may=promises.may(view), apart=view.converted.apart(view.owners, view.quarter) if view.converted else {},
+        unconverted=view.converted.problems(view.scope) if view.converted else [])
 
 
 def _mix(total: Sum) -> list[charts.Piece]:
@@ -85,8 +71,8 @@ def _rows(
     view: View, own: dict[str, Sum], sides: Sides | None, said: dict[str, dict[str, Any]]
 ) -> list[dict[str, Any]]:
     """The tree of the chosen node: ours by category, and each system's committed total."""
-    there = {} if sides is None else {
-        system: cube.by_owner(view.owners, view.quarter, view.currency) for system, cube in sides.cubes.items()}
+    there = {system: cube.by_owner(view.owners, view.quarter, view.currency)
+             for system, cube in _cubes(view, sides).items()}
     rows, top = list[dict[str, Any]](), Decimal(0)
     for node in shown(view.node):
         total = together(own[owner] for owner in node.owners if owner in own)
@@ -98,6 +84,15 @@ def _rows(
     for row in rows:
         row["bar"] = charts.stacked([(one, row["total"].of(one)) for one in CATEGORIES[:4]], top)
     return rows
+
+
+def _cubes(view: View, sides: Sides | None) -> Mapping[str, Cube]:
+    """What each system holds, in the currency of the page; nothing until it has been added up."""
+    if sides is None:
+        return {}
+    if view.converted is None:
+        return sides.cubes
+    return side_cubes(view.visitor.desk.board, sides, view.converted.rates) or {}
 
 
 @router.get("/forecast/captured")
@@ -125,7 +120,8 @@ def bridge_card(visitor: SignedIn, system: str) -> HTMLResponse:
     sides, made, fresh = found
     steps = _steps(made.steps, view.currency)
     total, moves, end = steps[0], [one for one in steps[1:-1] if one["deals"]], steps[-1]
-    there = together(sides.cubes[system].by_owner(view.owners, view.quarter, view.currency).values())
+    there = together(_cubes(view, sides).get(system, sides.cubes[system]).by_owner(
+        view.owners, view.quarter, view.currency).values())
     bars = charts.steps((visitor.source(system), total["amount"]),
                         [(one["step"], one["step"], one["amount"]) for one in moves], ("Sidefeed", end["amount"]))
     return visitor.render("parts/bridge.html", view=view, system=system, bars=bars, told=BRIDGE_TOLD, moves=moves,
@@ -158,7 +154,7 @@ def _bridge(view: View, system: str) -> tuple[Sides, Any, bool] | None:
     sides, fresh = board.sides(view.visitor.snapshot)
     if sides is None or system not in sides.deals:  # a mapping that names another system was adopted since
         return None
-    found, newest = board.bridge(sides, system, in_scope(view.period, view.owners))
+    found, newest = board.bridge(sides, system, view.scope, view.version)
     return None if found is None else (*found, fresh and newest)
 
 
@@ -231,8 +227,9 @@ def moves_of(view: View, start: datetime, patience: float = PATIENCE) -> tuple[E
     board, store = view.visitor.desk.board, view.visitor.desk.store
     with store.read() as tx:
         scopes = view.report.scopes(tx, start)
-    return board.figure(f"moves {utc_text(start)} {[(utc_text(at), scope) for at, scope in scopes]}",
-                        view.visitor.snapshot.rev,
+    asked = [(utc_text(at), replace(scope, convert=None)) for at, scope in scopes]
+    return board.figure(f"moves {utc_text(start)} {view.query['currency']} {asked}",
+                        (view.visitor.snapshot.rev, view.version),
                         lambda: explain(store, start, max(start, store.now()), scopes), patience)
 
 

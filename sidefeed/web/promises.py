@@ -14,7 +14,7 @@ from fastapi.responses import RedirectResponse
 from sidefeed.forecast.calls import KINDS, calls, quotas, standing, submit
 from sidefeed.forecast.entries import EntryError
 from sidefeed.forecast.frames import EXACT, plain
-from sidefeed.web.desk import Posted, SignedIn, Visitor, url
+from sidefeed.web.desk import Posted, SignedIn, url
 from sidefeed.web.sums import together
 from sidefeed.web.typed import NotUnderstood, amount_of
 from sidefeed.web.view import View, view_of
@@ -83,14 +83,14 @@ def say(visitor: SignedIn, form: Posted) -> RedirectResponse:
         with visitor.desk.store.write() as tx:
             submit(tx, node=view.node.key, period=view.period, amount=amount, currency=view.currency,
                    actor=visitor.person.email, kind=kind, reason=form.get("reason", "")[:LONGEST_REASON],
-                   computed=_computed(visitor, view))
+                   computed=_computed(view))
     except (EntryError, NotUnderstood) as error:
         return visitor.back(back, f"Nothing was stored: {str(error).removesuffix(' Add --reason.')}")
     return visitor.back(back, f"{WORDS[kind]} for {view.node.name} is stored; the numbers before it stay in the list.")
 
 
-def _computed(visitor: Visitor, view: View) -> Decimal:
-    return together(visitor.snapshot.cube.by_owner(view.owners, view.quarter, view.currency).values()).committed
+def _computed(view: View) -> Decimal:
+    return together(view.cube.by_owner(view.owners, view.quarter, view.currency).values()).committed
 
 
 def adjusted(computed: Decimal, told: dict[str, Any]) -> Decimal | None:

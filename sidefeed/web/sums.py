@@ -8,7 +8,7 @@ from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from sidefeed.forecast.frames import EXACT
+from sidefeed.forecast.frames import EXACT, total
 from sidefeed.forecast.frames import Deal as ForecastDeal
 from sidefeed.forecast.periods import Calendar, Period
 from sidefeed.forecast.scope import Scope
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 CATEGORIES = ("closed", "commit", "best_case", "pipeline", "omitted")
 """From sure to not counted. The headline is closed and commit; a weighted pipeline is never shown."""
 COMMITTED = ("closed", "commit")
+COMMITTED_DEALS = "committed"
 NO_DATE = "no date"
 
 _T = TypeVar("_T")
@@ -140,10 +141,15 @@ class Cube:
     @classmethod
     def of_deals(cls, deals: Iterable[ForecastDeal], quarters: Quarters) -> Cube:
         """The cube of one system's deals; copies that the system counts twice are counted twice."""
+        return cls.of_lines((one.owner_id or "", Line(one.amount, one.currency, one.category, one.status,
+                                                      quarters.of(one.close_date))) for one in deals)
+
+    @classmethod
+    def of_lines(cls, lines: Iterable[tuple[str, Line]]) -> Cube:
+        """The cube of these (owner, line)."""
         cube = cls()
-        for one in deals:
-            cube.add(one.owner_id or "", Line(one.amount, one.currency, one.category, one.status,
-                                              quarters.of(one.close_date)))
+        for owner, line in lines:
+            cube.add(owner, line)
         return cube
 
     def by_owner(self, owners: frozenset[str] | None, quarter: str, currency: str) -> dict[str, Sum]:
@@ -166,19 +172,32 @@ class Cube:
         return sorted(found, key=lambda money: (-found[money], money))
 
 
+def summed(deals: Iterable[Deal]) -> tuple[dict[str, Decimal], int]:
+    """What deals are worth in each currency, the largest number of deals first, and how many have no amount."""
+    amounts: dict[str, list[Decimal | None]] = {}
+    without = 0
+    for deal in deals:
+        if deal.line.amount is None:
+            without += 1
+        else:
+            amounts.setdefault(deal.line.currency or "no currency", []).append(deal.line.amount)
+    return {money: total(amounts[money]) for money in sorted(amounts, key=lambda one: -len(amounts[one]))}, without
+
+
 def together(sums: Iterable[Sum], label: str = "") -> Sum:
-    total = Sum(label)
+    result = Sum(label)
     for one in sums:
-        total.add_sum(one)
-    return total
+        result.add_sum(one)
+    return result
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which deals are meant. Empty parts select everything. ``owners`` is what the person may see: None for all."""
+    """Which deals are meant. Empty parts select everything. ``owners`` is whose deals the person may see, ``whose``
+    those that are asked for: None for all. The category may be `COMMITTED_DEALS`."""
 
     owners: frozenset[str] | None = None
-    owner: str = ""
+    whose: frozenset[str] | None = None
     quarter: str = ""
     category: str = ""
     status: str = ""
@@ -192,12 +211,13 @@ class Selection:
     def takes_record(self, deal: Deal) -> bool:
         """What does not depend on how the deal counts."""
         return ((self.owners is None or deal.owner in self.owners)
-                and (not self.owner or (deal.owner or "nobody") == self.owner)
+                and (self.whose is None or deal.owner in self.whose)
                 and (not self.text or self.text in deal.name.casefold() or self.text in deal.next_step.casefold()))
 
     def takes_line(self, line: Line) -> bool:
         return ((not self.quarter or line.quarter == self.quarter)
-                and (not self.category or line.category == self.category)
+                and (not self.category or line.category == self.category
+                     or (self.category == COMMITTED_DEALS and line.category in COMMITTED))
                 and (not self.status or line.status == self.status))
 
 

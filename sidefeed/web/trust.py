@@ -12,7 +12,6 @@ from sidefeed.forecast.frames import DEALS, Schema, frame, records
 from sidefeed.forecast.trust import Stamp, capture, stamp_of
 from sidefeed.web.board import Snapshot
 from sidefeed.web.desk import Visitor
-from sidefeed.web.sums import in_scope
 from sidefeed.web.view import View
 from sidefeed.web.wording import many, moment
 from sidefeed.workspace import Transaction
@@ -36,7 +35,7 @@ def stamp(tx: Transaction, view: View, committed: Decimal) -> Stamp:
     disputed = [deal.dispute for id in snapshot.disputed
                 if (deal := snapshot.deals.get(id)) is not None and deal.dispute is not None]
     return stamp_of(tx, view.visitor.desk.mappings, {view.currency: committed}, disputed,
-                    in_scope(view.period, view.owners))
+                    view.scope)
 
 
 def between(found: Stamp, currency: str) -> dict[str, Any] | None:

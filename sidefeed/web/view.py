@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from sidefeed.forecast.branches import Branch, branches
 from sidefeed.forecast.hierarchy import EVERYONE, NOBODY, Hierarchy
 from sidefeed.forecast.periods import Period
+from sidefeed.forecast.rates import rates
+from sidefeed.forecast.scope import Scope
 from sidefeed.forecast.view import View as Report
+from sidefeed.web.converted import Converted
 from sidefeed.web.desk import Visitor
+from sidefeed.web.sums import Cube, in_scope
 
 ANY_TIME = "all"
+TOGETHER = "all"
 ALL = Period(ANY_TIME, None, None)
 MOST_NODES = 60
 """A tree with more is shown one level at a time."""
@@ -26,6 +32,24 @@ class View:
     currency: str
     root: Branch
     node: Branch
+    converted: Converted | None = None
+    """Every deal in ``currency``, the reporting currency; None where the page is about the deals in it alone."""
+
+    @property
+    def cube(self) -> Cube:
+        """The deals added up, in the currency of the page."""
+        return self.visitor.snapshot.cube if self.converted is None else self.converted.cube
+
+    @property
+    def scope(self) -> Scope:
+        """The deals that the headline counts, and with how much."""
+        return replace(in_scope(self.period, self.owners),
+                       convert=None if self.converted is None else self.converted.rates)
+
+    @property
+    def version(self) -> Any:
+        """What figures of this view depend on besides the deals: the rates, where there are any."""
+        return None if self.converted is None else self.converted.key
 
     @property
     def owners(self) -> frozenset[str] | None:
@@ -40,7 +64,8 @@ class View:
     @property
     def report(self) -> Report:
         """The same question, as `sidefeed.forecast` is asked it: of what the visitor may see, and nothing else."""
-        return replace(_report(self.visitor), period=self.period or ALL, node=self.node.key)
+        return replace(_report(self.visitor), period=self.period or ALL, node=self.node.key,
+                       into="" if self.converted is None else self.currency)
 
     @property
     def choices(self) -> list[Branch]:
@@ -53,24 +78,51 @@ class View:
 
     @property
     def query(self) -> dict[str, str]:
-        return {"quarter": self.quarter or ANY_TIME, "who": self.node.key, "currency": self.currency}
+        return {"quarter": self.quarter or ANY_TIME, "who": self.node.key,
+                "currency": self.currency if self.converted is None else TOGETHER}
+
+    @property
+    def currencies(self) -> list[tuple[str, str]]:
+        """What the page may be in: (value of the choice, what to call it)."""
+        own = self.visitor.snapshot.cube.currencies(self.visitor.owners)
+        together = [(TOGETHER, f"all, in {self.visitor.desk.currency}")] if reports(self.visitor) else []
+        return together + [(one, f"{one} alone" if together else one) for one in own]
 
 
 def view_of(visitor: Visitor) -> View:
     """The view that the address asks for; what it names and nobody has becomes the nearest that there is."""
     query, cube = visitor.request.query_params, visitor.snapshot.cube
-    with visitor.desk.store.read() as tx:
-        root = tree(_report(visitor).tree(tx), visitor)
+    root = root_of(visitor)
     node = next((one for one in root.walk() if one.key == query.get("who")), root)
     currencies = cube.currencies(visitor.owners)
     currency = query.get("currency", "")
+    converted = _converted(visitor) if reports(visitor) and currency not in currencies else None
+    chosen = currency if currency in currencies else (currencies or [""])[0]
     wanted = query.get("quarter", "")
     quarter = "" if wanted == ANY_TIME else wanted if wanted in quarters(visitor) else this_quarter(visitor)
-    return View(visitor, quarter, currency if currency in currencies else (currencies or [""])[0], root, node)
+    return View(visitor, quarter, chosen if converted is None else visitor.desk.currency, root, node, converted)
+
+
+def reports(visitor: Visitor) -> bool:
+    """Whether there is a reporting currency, and not every deal that the visitor sees is in it."""
+    into = visitor.desk.currency
+    return bool(into and set(visitor.snapshot.cube.currencies(visitor.owners)) - {into})
+
+
+def _converted(visitor: Visitor) -> Converted:
+    with visitor.desk.store.read() as tx:
+        found = rates(tx, visitor.desk.currency, visitor.today)
+    return visitor.desk.converter.convert(visitor.snapshot, found)
 
 
 def _report(visitor: Visitor) -> Report:
     return Report(visitor.today, ALL, zone=visitor.desk.zone, led=visitor.desk.people, seen=visitor.owners)
+
+
+def root_of(visitor: Visitor) -> Branch:
+    """The tree of today's teams, of what a visitor may see."""
+    with visitor.desk.store.read() as tx:
+        return tree(_report(visitor).tree(tx), visitor)
 
 
 def tree(found: Hierarchy, visitor: Visitor) -> Branch:

@@ -20,7 +20,7 @@ from sidefeed.web.board import Sides
 from sidefeed.web.deals import order, selection, table
 from sidefeed.web.desk import SignedIn
 from sidefeed.web.forecasts import SINCE, chosen, moves_of, start_of
-from sidefeed.web.sums import in_scope, select
+from sidefeed.web.sums import select
 from sidefeed.web.view import View, view_of
 
 router = APIRouter(include_in_schema=False)
@@ -44,9 +44,8 @@ def forecast(visitor: SignedIn) -> Response:
     with _ONE:
         sides, _fresh = visitor.desk.board.sides(visitor.snapshot, LONG)
         with visitor.desk.store.read() as tx:
-            report = replace(view.report, into=visitor.desk.currency)
-            found = forecast_in(tx, visitor.desk.mappings, report, None if sides is None else sides.frames)
-            everything = replace(report.scope(tx), measure="all")
+            found = forecast_in(tx, visitor.desk.mappings, view.report, None if sides is None else sides.frames)
+            everything = replace(view.scope, measure="all")
         bridges = {} if sides is None else _bridges(view, sides)
         sheets = {**workbook.sheets(found), **workbook.bridge_sheets(bridges)}
         sheets["Deals"] = found.deals[[everything.counts(deal) for deal in deals_in(found.deals)]]
@@ -61,8 +60,9 @@ def forecast(visitor: SignedIn) -> Response:
 
 def _bridges(view: View, sides: Sides) -> dict[str, Bridge]:
     """The bridges that the page shows."""
-    board, scope = view.visitor.desk.board, in_scope(view.period, view.owners)
-    made = {system: board.bridge(sides, system, scope, LONG)[0] for system in board.systems if system in sides.deals}
+    board = view.visitor.desk.board
+    made = {system: board.bridge(sides, system, view.scope, view.version, LONG)[0]
+            for system in board.systems if system in sides.deals}
     return {system: one[1] for system, one in made.items() if one is not None}
 
 

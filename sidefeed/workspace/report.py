@@ -203,7 +203,7 @@ def decide_conflict(
 
     with store.write() as tx:
         state = find_conflict(tx, record, field)
-        heads = state.conflicts.get(field) or _last_said(tx, state, field)
+        heads = state.conflicts.get(field) or last_said(tx, state, field)
         if (system is None) == (value is None):
             raise LookupError("say either --from SYSTEM or --value VALUE")
         if system is not None:
@@ -219,7 +219,7 @@ def decide_conflict(
         return decided
 
 
-def _last_said(tx: Transaction, state: RecordState, field: str) -> list[Head]:
+def last_said(tx: Transaction, state: RecordState, field: str) -> list[Head]:
     """What each source said of a field last: the sides of a field that flips."""
     last = {change.source: change for change in tx.changes_of(state.id) if field in change.fields}
     return [Head(one.rev, one.fields[field], one.actor, one.source, one.at, one.hlc) for one in last.values()]

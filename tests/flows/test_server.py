@@ -238,7 +238,7 @@ def test_a_run_leaves_its_counts_and_leads_to_the_workspaces_run(running: Runnin
     assert run["state_type"] == "COMPLETED"
     ours = running.office.last_run()["id"]
     assert run["state"]["message"].endswith(ours)
-    store = Project.load(running.office.folder, secrets=False).store()
+    store = Project.load(running.office.folder).store()
     with store.read() as tx:
         assert str(tx.setting(f"{FLOW_RUN}{ours}")).endswith(f"/runs/flow-run/{run['id']}")
     store.close()

@@ -79,7 +79,7 @@ def test_comments_order_and_labels_are_no_change(folder: Folder, mapping: Mappin
 
 
 def test_the_command_counts_the_records_that_each_change_concerns(desk: Desk) -> None:  # noqa: F811
-    for number, stage in enumerate(["Prospecting"] * 3 + ["Closed Won"] * 2):
+    for number, stage in enumerate(["Value Proposition"] + ["Needs Analysis"] * 2 + ["Closed Won"] * 2):
         desk.sf("Opportunity", Name=f"Deal {number}", StageName=stage, CloseDate="2027-01-15")
     desk("sync")
     code, same = desk("map", "diff", str(desk.folder / "mappings"))
@@ -88,6 +88,7 @@ def test_the_command_counts_the_records_that_each_change_concerns(desk: Desk) ->
     shutil.copytree(desk.folder / "mappings", old)
     desk.edit(SALESFORCE, "won: Closed Won", "won: Won at last")
     desk.edit(SALESFORCE, "name: {field: Name, max_length: 120, ", "name: {field: Name, max_length: 80, ")
+    desk.edit(SALESFORCE, "[Needs Analysis, Value Proposition, ", "[Needs Analysis, Wish, ")
     desk.edit(SALESFORCE, "phone: {region: US}", "phone: {region: DE}")
     code, report = desk("map", "diff", str(old))
     told = {each["sentence"]: each["records"] for each in report["changes"]}
@@ -95,6 +96,9 @@ def test_the_command_counts_the_records_that_each_change_concerns(desk: Desk) ->
     assert told["salesforce Opportunity: stage 'won' will now be written as 'Won at last' instead of 'Closed Won'."] == 2
     assert told["salesforce Opportunity: max_length of name is 80, instead of 120."] == 5
     assert told["salesforce Account: region of phone is 'DE', instead of 'US'."] == 0
+    assert told["salesforce Opportunity: 'Value Proposition' will be read as stage an unknown value instead of "
+                "'needs_analysis'."] == 1, "not the two that are in the same stage here"
+    assert told["salesforce Opportunity: 'Wish' will be read as stage 'needs_analysis' instead of an unknown value."] == 0
     code, report = desk("map", "diff", str(old), "--no-count")
     assert {each["records"] for each in report["changes"]} == {None}
 

@@ -147,6 +147,9 @@ def test_the_command_drafts_writes_and_refuses(desk: Desk) -> None:  # noqa: F81
     code, again = desk("map", "init", "salesforce", "Lead", "--write")
     assert code == 2
     assert "mapped already" in again["error"]
+    code, shown = desk("map", "init", "salesforce", "Opportunity")
+    assert (code, shown["entity"]) == (0, "opportunity"), "two of its lists show the same rows: one is asked for"
+    assert "contacts" in shown["mapped"]
     code, unknown = desk("map", "init", "hubspot", "nosuch")
     assert code == 4
     assert "nosuch" in unknown["error"]

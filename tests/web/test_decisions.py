@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import httpx
 import pytest
 
+from sidefeed.sync.flips import park
+from sidefeed.workspace import Draft
 from tests.web.conftest import Company
 from tests.web.site import read
 
@@ -58,6 +61,46 @@ def test_what_is_no_amount_decides_nothing(own: Company, typed: str, told: str) 
     assert told in read(page)
     assert "<script>alert" not in page.text
     assert own.team.value(own.pump, "money")["amount"] == "48000"
+
+
+def flipping(own: Company) -> str:
+    """A deal whose next step two systems keep changing, each with its own value."""
+    record = own.team.deal("Boiler", "bob@example.com", "10", next_step="call")
+    with own.store.write() as tx:
+        run = own.store.run = tx.begin_run("sync salesforce hubspot")
+        for number in range(8):
+            source, value = (("hubspot", "write"), ("salesforce", "call"))[number % 2]
+            state = tx.record(record)
+            assert state is not None
+            tx.append([Draft("opportunity", record, {"next_step": value}, f"robot@{source}", source,
+                             base={"next_step": list(state.heads_of("next_step"))})])
+    with own.store.write() as tx:
+        assert park(tx, run, flips=4, window=timedelta(hours=24)) == 1
+    return record
+
+
+@pytest.mark.parametrize(("choice", "value", "told"), [
+    ("write", "write", "Next step is decided"), ("go on", "call", "Next step is written again from the next sync on")])
+def test_a_field_that_two_systems_change_to_and_fro_is_decided_on_the_page(
+    own: Company, choice: str, value: str, told: str
+) -> None:
+    record = flipping(own)
+    client = own.site.client("mia@example.com")
+    page = client.get("/conflicts").text
+    assert "Boiler" in page and "robot@hubspot" in page
+    form = page[page.index(f'action="/parked/{record}/next_step"'):]
+    sides = {said: rev for rev, said in re.findall(
+        r'name="choice" value="(\d+)" required><b class="long">([^<]+)</b>', form)}
+    data = {"csrf": field(form, "csrf"), "heads": field(form, "heads"), "choice": sides.get(choice, choice)}
+    assert own.site.client("eve@example.com").get("/conflicts").text.count("Boiler") == 0
+    stale = client.post(f"/parked/{record}/next_step", data={**data, "heads": "1"})
+    assert "changed meanwhile" in read(stale) and "Boiler" in stale.text
+    assert client.post(f"/parked/{record}/next_step", data={**data, "csrf": "x"}).status_code == 403
+    assert own.site.client("ann@example.com").post(f"/parked/{record}/next_step", data=data).status_code == 403
+    page = client.post(f"/parked/{record}/next_step", data=data).text
+    assert told in read(client.get("/conflicts")) or told in page
+    assert "Boiler" not in client.get("/conflicts").text
+    assert own.team.value(record, "next_step") == value
 
 
 def test_another_value_may_be_typed(own: Company) -> None:

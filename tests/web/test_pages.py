@@ -256,12 +256,42 @@ def test_the_page_tells_the_reporting_currency_as_the_command_line_does(abroad: 
     number = forecast(abroad.store, load(MAPPINGS), about).number
     assert number == {"EUR": Decimal("700.00"), "XTS": Decimal(77)}  # 1000.01 at 0.5, to the even cent; and 200
     page = read(abroad.client("dana@example.com").get("/"))
-    assert "All currencies together 700.00 EUR , and beside it 77.00 XTS" in page
+    assert "700.00 EUR" in page
+    assert "Beside it, without a rate: 77.00 XTS" in page
     assert "no plan rate from XTS into EUR: 1 deal stays in XTS" in page
     mine = read(abroad.client("eve@example.com").get("/"))
     assert "All currencies together" not in mine  # eve sells in euro alone
-    assert abroad.client("eve@example.com").get("/forecast/reported").status_code == 404
-    assert abroad.client("olga@example.com").get("/forecast/reported").status_code == 404  # ops sees no amounts
+    assert "700.00" not in read(abroad.client("olga@example.com").get("/"))  # ops sees no amounts
+
+
+def test_bridge_waterfall_and_workbook_are_in_the_currency_of_the_page(abroad: Site) -> None:
+    dana = abroad.client("dana@example.com")
+    query = {"quarter": "2026-Q4", "since": "first"}
+    for currency, ends in (("all", "700.00"), ("USD", "1,000.01"), ("EUR", "200.00"), ("XTS", "77.00")):
+        asked = {**query, "currency": currency}
+        for part in ("/forecast/bridge/hubspot", "/forecast/moves"):
+            told = ready(dana, part, asked)
+            assert ends in told, (part, currency, told)
+        book = openpyxl.load_workbook(BytesIO(dana.get("/forecast.xlsx", params=asked).content))
+        money = "EUR" if currency == "all" else currency
+        for sheet in ("Bridge", "Waterfall"):
+            head, *lines = book[sheet].iter_rows(values_only=True)
+            ended = [dict(zip(head, line, strict=True)) for line in lines]
+            last = [row["amount"] for row in ended if row["currency"] == money][-1]
+            assert Decimal(str(last)) == Decimal(ends.replace(",", "")), (sheet, currency)
+
+
+def test_an_edit_is_in_the_converted_number_at_once(abroad: Site) -> None:
+    dana = abroad.client("dana@example.com")
+    assert "700.00 EUR" in read(dana.get("/"))
+    team = Team(abroad.store)
+    team.deal("Late", "ann@example.com", "10", currency="USD")
+    gauge = team.deal("Gauge", "ann@example.com", "6", currency="XTS")
+    page = read(dana.get("/"))
+    assert "705.00 EUR" in page and "2 deals stay in XTS" in page
+    team.dispute(gauge, "money", {"salesforce": {"amount": "6", "currency": "EUR"}})  # one edit, by somebody who saw it
+    page = read(dana.get("/"))
+    assert "711.00 EUR" in page and "1 deal stays in XTS" in page
 
 
 def test_the_quarter_is_that_of_the_companys_own_day(abroad: Site) -> None:

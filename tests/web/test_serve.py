@@ -55,6 +55,20 @@ def test_the_printed_link_opens_the_page_and_another_can_be_had(project: Path) -
                                                data={"token": other.partition("token=")[2]}).text
 
 
+def test_the_person_at_this_machine_is_signed_in_where_the_settings_name_one(project: Path) -> None:
+    settings = project / "sidefeed.toml"
+    with serving(project) as told:
+        assert told["role"] == "director"
+        assert told["person"] not in settings.read_text()
+    settings.write_text(settings.read_text() + '\n[web]\nperson = "Ann@example.com"\n')
+    with serving(project) as told:
+        assert (told["person"], told["role"]) == ("ann@example.com", "rep")
+    settings.write_text(settings.read_text().replace("Ann@", "amm@"))
+    done = subprocess.run([*COMMAND, "-C", str(project), "--port", "0", "--json"], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "amm@example.com ([web] person) is not in [people]" in json.loads(done.stdout)["error"]
+
+
 @pytest.mark.parametrize(("options", "told"), [
     (("--as", "nobody@example.com"), "is not in [people]"), (("--host", "0.0.0.0"), "[web]"),
     (("-C", "no/such/folder"), "is no Sidefeed project")])

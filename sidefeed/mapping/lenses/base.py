@@ -19,7 +19,7 @@ Lenses are built once from the mapping file and immutable. Third parties add one
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -178,6 +178,10 @@ class Lens:
     def pairs(self) -> dict[str, list[str]]:
         """Workspace value -> the system's values read as it, the one written first; empty where there is no table."""
         return {}
+
+    def words(self, raw: Raw) -> Collection[str]:
+        """What stands in these raw values of the kind that `pairs` translates."""
+        return ()
 
     def references_in(self, raw: Raw) -> Iterable[tuple[str, str]]:
         return ()

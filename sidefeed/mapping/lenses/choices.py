@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, model_validator
@@ -47,6 +47,10 @@ def _key(raw: Any) -> str:
     return ("true" if raw else "false") if isinstance(raw, bool) else str(raw).strip()
 
 
+def _word(raw: Any) -> Collection[str]:
+    return () if raw is None or raw == "" else (_key(raw),)
+
+
 class Choice(Scalar):
     """One of a list of values, translated by a table that covers every choice and goes both ways."""
 
@@ -89,6 +93,9 @@ class Choice(Scalar):
             if raw not in written[key]:
                 written[key].append(raw)
         return written
+
+    def words(self, raw: Raw) -> Collection[str]:
+        return _word(raw.get(self.field))
 
     def says(self, *, reads: bool, writes: bool) -> Iterator[str]:
         yield {
@@ -153,6 +160,9 @@ class Lookup(Scalar):
         for raw, key in self.options.table.items():
             found.setdefault(key, []).append(raw)
         return found
+
+    def words(self, raw: Raw) -> Collection[str]:
+        return _word(raw.get(self.field))
 
     def says(self, *, reads: bool, writes: bool) -> Iterator[str]:
         yield {
@@ -240,6 +250,9 @@ class Set(Scalar):
 
     def pairs(self) -> dict[str, list[str]]:
         return {key: [raw] for key, raw in (self.options.values or {}).items()}
+
+    def words(self, raw: Raw) -> Collection[str]:
+        return self._split(raw.get(self.field))
 
     def says(self, *, reads: bool, writes: bool) -> Iterator[str]:
         if self.options.separator is not None:

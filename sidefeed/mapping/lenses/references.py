@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
@@ -150,6 +150,9 @@ class References(Reference):
     def pairs(self) -> dict[str, list[str]]:
         return {role: [raw, *(other for other, its in self.inward.items() if its == role and other != raw)]
                 for role, raw in self.outward.items()}
+
+    def words(self, raw: Raw) -> Collection[str]:
+        return {role for _, role, _ in self._listed(raw.get(self.field)) if role}
 
     def says(self, *, reads: bool, writes: bool) -> Iterator[str]:
         yield from super().says(reads=reads, writes=writes)
