@@ -2,8 +2,9 @@
 
 Source: Bulk API guide ("Work with Jobs", "Work with Batches", "PK Chunking", "Bulk API Limits") and recorded answers.
 Batches are worked off when they are added; `Bulk.polls_until_complete` says how many looks it takes to see them done.
-A job or batch is described in JSON to a client that sends or accepts JSON, in XML to any other. Not verified: texts of
-job errors.
+A job is described in JSON to a client that sends or accepts JSON, in XML to any other; a batch in JSON if its job's
+data are JSON or the client accepts JSON alone, else in XML, whatever it sends (tap-salesforce reads so from live
+organisations). Not verified: texts of job errors.
 """
 
 from __future__ import annotations
@@ -270,7 +271,7 @@ class BulkV1:
         info = self._batch_info(job, batch)
         if not batch.stuck and batch.state != "NotProcessed":
             info |= {"state": "Queued", "stateMessage": None, "numberRecordsProcessed": 0, "numberRecordsFailed": 0}
-        return self._described(request, "batchInfo", info, 201)
+        return _batch_answer(request, job, as_xml("batchInfo", info), info, 201)
 
     def _new_batch(self, job: Job, body: bytes) -> Batch:
         batch = Batch(self._server.store.next_id_of("751"), body, self._server.clock.now())
@@ -347,18 +348,16 @@ class BulkV1:
 
     def _batches(self, request: Request, job: Job) -> Response:
         infos = [self._batch_info(job, self._find(job, one.id)) for one in list(job.batches)]
-        shown = self._described(request, "batchInfo", {})
-        if "json" in (shown.header("Content-Type") or ""):
-            return Response(200, orjson.dumps({"batchInfo": infos}), [("Content-Type", CONTENT_TYPES["JSON"])])
         inner = "".join(as_xml("batchInfo", one).split("?>", 1)[1] for one in infos)
         text = f'<?xml version="1.0" encoding="UTF-8"?><batchInfoList xmlns="{NAMESPACE}">{inner}</batchInfoList>'
-        return Response(200, text.encode(), [("Content-Type", "application/xml")])
+        return _batch_answer(request, job, text, {"batchInfo": infos})
 
     def _batch(self, request: Request, job: Job, batch: Batch, rest: Iterable[str]) -> Response:
         kind = [("Content-Type", CONTENT_TYPES[job.content_type])]
         match list(rest):
             case []:
-                return self._described(request, "batchInfo", self._batch_info(job, batch))
+                info = self._batch_info(job, batch)
+                return _batch_answer(request, job, as_xml("batchInfo", info), info)
             case ["request"]:
                 return Response(200, batch.request, kind)
             case ["result", *which]:
@@ -384,6 +383,13 @@ class BulkV1:
         rows = batch.rows[start : start + RESULT_ROWS]
         view = View(f"/services/data/v{job.version}.0", lambda result, view: None)
         return Response(200, query_rows(batch.result, rows, view, job.content_type), kind, records=len(rows))
+
+
+def _batch_answer(request: Request, job: Job, xml: str, described: dict[str, Any], status: int = 200) -> Response:
+    """The description of one batch or of all, in the format of the job's data."""
+    as_json = job.content_type == "JSON" or "json" in request.headers.get("Accept", "").lower()
+    body = orjson.dumps(described) if as_json else xml.encode()
+    return Response(status, body, [("Content-Type", CONTENT_TYPES["JSON" if as_json else "XML"])])
 
 
 def _copied(jobs: dict[str, Job]) -> dict[str, Job]:
