@@ -43,7 +43,7 @@ MAX_UPLOAD = 150_000_000
 RESULT_DAYS = 7
 NOT_BULK = frozenset(
     "AcceptedEventRelation DeclinedEventRelation UndecidedEventRelation TaskStatus TaskPriority CaseStatus "
-    "ContractStatus SolutionStatus PartnerRole RecentlyViewed OpportunityStage EventWhoRelation TaskWhoRelation".split()
+    "ContractStatus SolutionStatus PartnerRole RecentlyViewed EventWhoRelation TaskWhoRelation OrderStatus".split()
 )
 """Objects that the Bulk API refuses and REST serves."""
 csv.field_size_limit(MAX_UPLOAD)
