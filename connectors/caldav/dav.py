@@ -116,14 +116,20 @@ class Dav:
                 raise Unavailable(
                     f"{urlsplit(self._base).netloc} does not answer ({type(error).__name__}).") from None
             target = urljoin(url, answer.headers.get("location", ""))
-            if not answer.is_redirect or urlsplit(target).netloc != urlsplit(url).netloc:
-                break  # credentials go to the server they were given for, and nowhere else
+            if not answer.is_redirect or not _as_safe(url, target):
+                break
             url = target
         if "date" in answer.headers:
             self.server_time = _date(answer.headers["date"])
         if not answer.is_success:
             raise _error(answer, method)
         return answer
+
+
+def _as_safe(url: str, target: str) -> bool:
+    """Whether credentials may follow a redirection: to the server they were given for, and never out of TLS."""
+    ours, theirs = urlsplit(url), urlsplit(target)
+    return ours.netloc == theirs.netloc and (ours.scheme == theirs.scheme or theirs.scheme == "https")
 
 
 def _date(text: str) -> datetime | None:

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 CLOSED = frozenset({"won", "lost"})
 CONFIDENCE = {"chosen": 1.0, "rule": 1.0, "role": 0.9, "account": 0.7, "ask": 0.0}
 CANCELLED = "Cancelled: "
+LONGEST_UID = 500
+"""Whoever invites chooses the UID, and PostgreSQL indexes no value of more than 2,704 bytes."""
 MANY = 50
 """In a larger round only people who are known count; nobody of it is suggested as a contact."""
 
@@ -123,7 +125,10 @@ def open_deals(tx: Transaction) -> list[RecordState]:
 
 def question_of(values: dict[str, Any]) -> str:
     """One question for a meeting and its whole series."""
-    return f"series:{values['uid']}" if values.get("uid") else f"meeting:{values.get('key')}"
+    uid = str(values.get("uid") or "")
+    if not 0 < len(uid) <= LONGEST_UID:
+        return f"meeting:{values.get('key')}"
+    return f"series:{uid}"
 
 
 def _ask(tx: Transaction, state: RecordState, contacts: Sequence[str], choice: Choice) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from hashlib import blake2b
 from typing import Any
 from uuid import UUID
 
@@ -20,6 +21,8 @@ from sidefeed.mapping import ObjectMap
 _LEGAL_FORMS = frozenset(
     "ab ag aps as asa bv co company corp corporation gmbh inc incorporated kft kg limited llc llp ltd nv oy plc pty "
     "sa sarl sas se sl spa srl".split())
+LONGEST_KEY = 1_000
+"""Bytes. A longer key stands for itself by its digest: PostgreSQL indexes no value of more than 2,704."""
 _NOT_WORD = re.compile(r"[^\w]+", re.UNICODE)
 
 
@@ -43,8 +46,9 @@ def keys_of(tuples: Iterable[Sequence[str]], values: Mapping[str, Any]) -> list[
     for names in tuples:
         parts = [values.get(name) for name in names]
         if all(part not in (None, "", []) for part in parts):
-            found.append("+".join(names) + "=" + orjson.dumps(
-                [normalise(part) for part in parts], option=orjson.OPT_SORT_KEYS).decode())
+            told = orjson.dumps([normalise(part) for part in parts], option=orjson.OPT_SORT_KEYS)
+            found.append("+".join(names) + "=" + (
+                told.decode() if len(told) <= LONGEST_KEY else f"#{blake2b(told, digest_size=16).hexdigest()}"))
     return found
 
 

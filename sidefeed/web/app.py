@@ -198,7 +198,7 @@ def _provider_doors(app: FastAPI, provider: Provider) -> None:
         except SignInRefused as error:
             return refused(str(error))
         person = desk.people.get(email)
-        if person is None:
+        if person is None or person == access.this_machine():  # whom no provider vouches for
             return refused(f"{email} is not among the people who may see these pages. Whoever looks after Sidefeed "
                            f"can add a table [people.\"{email}\"] to sidefeed.toml.")
         answer = _let_in(desk, person)

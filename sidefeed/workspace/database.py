@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -25,6 +26,14 @@ def database_url(place: str | Path) -> str:
     if "://" in text:
         return text.replace("postgresql://", "postgresql+psycopg://", 1)
     return f"sqlite:///{text}"
+
+
+def make_private(url: str) -> None:
+    """Make the file of a new workspace, if it is one, for its owner and group alone: it holds customers' data. SQLite
+    gives what it puts beside it the same rights."""
+    place = sa.make_url(url).database
+    if place and place != ":memory:" and Path(place).parent.is_dir():
+        os.close(os.open(place, os.O_CREAT, 0o660))
 
 
 def configure_sqlite(engine: Engine) -> None:

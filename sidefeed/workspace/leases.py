@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import socket
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
-from sidefeed.processes import ended
+from sidefeed.processes import ended, this_machine
 from sidefeed.workspace import tables as t
 from sidefeed.workspace.clock import utc_instant, utc_text
 from sidefeed.workspace.model import LeaseHeld
@@ -42,7 +41,7 @@ class Leases(Unit):
 
 def lease_owner(run: str) -> str:
     """Who holds a lease: the run, and the process it lives in, so that a dead one can be told on its own machine."""
-    return f"{run} on {socket.gethostname()} pid {os.getpid()}"
+    return f"{run} on {this_machine()} pid {os.getpid()}"
 
 
 def _died(owner: str) -> bool:

@@ -20,7 +20,7 @@ from sqlalchemy.engine import Connection, Engine
 from sidefeed.calendars.policy import CalendarPolicy
 from sidefeed.workspace import tables as t
 from sidefeed.workspace.clock import HybridClock, Now, system_now
-from sidefeed.workspace.database import configure_sqlite, database_url, dialect_module
+from sidefeed.workspace.database import configure_sqlite, database_url, dialect_module, make_private
 from sidefeed.workspace.leases import lease_owner
 from sidefeed.workspace.transaction import Transaction
 
@@ -51,10 +51,12 @@ class Store:
 
         url = database_url(place)
         if url.startswith("sqlite"):
-            engine = sa.create_engine(url, connect_args={"timeout": 30, "check_same_thread": False})
+            make_private(url)
+            engine = sa.create_engine(url, connect_args={"timeout": 30, "check_same_thread": False},
+                                      hide_parameters=True)
             configure_sqlite(engine)
         else:
-            engine = sa.create_engine(url)
+            engine = sa.create_engine(url, hide_parameters=True)  # an error tells no customer's data
         try:
             migrate(engine)
         except BaseException:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from connectors.caldav import CalDavConnector
+from sandbox.kit.tls import CertificateAuthority
 from sidefeed.calendars.identity import meeting_key
 from sidefeed.calendars.recurrence import RECURRENCE
 from sidefeed.connector import (
@@ -325,3 +329,35 @@ def test_the_words_of_exceptions_outside_the_window_are_not_told(office: Office)
     told = repr([record for page in pages for record in page.records])
     assert "2027-06-08T10:00:00Z" in told, "the series says when its exceptions take place"
     assert "Weekly" in told and "Zahnarzt" not in told
+
+
+def test_a_redirection_out_of_tls_is_not_followed_with_the_password() -> None:
+    authority, heard = CertificateAuthority(), []
+
+    class Redirecting(BaseHTTPRequestHandler):
+        def do_PROPFIND(self) -> None:
+            heard.append(self.headers["Authorization"])
+            self.send_response(301)
+            self.send_header("Location", f"http://{self.headers['Host']}/elsewhere/")
+            self.end_headers()
+
+        def log_message(self, *_told: object) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Redirecting)
+    server.socket = authority.server_context().wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    connector = CalDavConnector.from_settings({
+        "url": f"https://127.0.0.1:{server.server_port}/", "ca_file": str(authority.ca_file), "mailboxes": [ANN],
+        "username": "ann", "password": "secret"})
+    try:
+        with pytest.raises(Invalid, match="301"):
+            list(connector.changes(Stream("calendar", ANN), MEETING_FIELDS, None))
+        assert (len(heard), connector.calls.used) == (1, 1)
+    finally:
+        connector.close()
+        server.shutdown()
+        thread.join()
+        server.server_close()
+        authority.close()

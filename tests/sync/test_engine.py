@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import string
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -258,3 +260,14 @@ def test_sets_merge_as_adds_and_removes(office: Office) -> None:
     office.b.person_edits("Deal", in_b, {"Tags": "x;y;w"})
     office.quiet()
     assert office.only("a")["Tags"] == office.only("b")["Tags"] == "w;y;z"
+
+
+def test_a_name_too_long_for_an_index_stops_nobody_and_still_matches(office: Office) -> None:
+    """PostgreSQL refused its index entry, and with it everything that was read together with it, in every run."""
+    name = "".join(random.Random(1).choices(string.ascii_letters, k=6000))
+    acme = {"Name": "Acme", "Domain": "acme.test"}
+    for system in (office.a, office.b):
+        system.person_creates("Deal", {"Name": name, "AccountId": system.person_creates("Account", acme)})
+    office.a.person_creates("Deal", {"Name": "Next"})
+    office.quiet()
+    assert len(office.a.live("Deal")) == len(office.b.live("Deal")) == 2

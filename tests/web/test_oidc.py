@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from pydantic import ValidationError
 
 from sidefeed.project import OidcSettings, WebSettings
+from sidefeed.web.access import this_machine
 from sidefeed.web.oidc import Provider
 from tests.web.conftest import Company
 from tests.web.provider import CLIENT, SECRET, IdentityProvider
@@ -30,7 +31,8 @@ def identity() -> Iterator[IdentityProvider]:
 def site(company: Company, identity: IdentityProvider) -> Iterator[Site]:
     settings = OidcSettings(issuer=identity.issuer, client_id=CLIENT, client_secret=SECRET, name="Example Login")
     provider = Provider(settings, "", company.store.now)
-    made = Site(company.store, listed(), provider=provider)
+    own = this_machine()
+    made = Site(company.store, {**listed(), own.email: own}, provider=provider)
     provider.redirect_uri = f"{made.url}/sign-in/callback"
     yield made
     made.close()
@@ -55,6 +57,16 @@ def test_a_person_of_the_organisation_comes_in_with_their_role(site: Site, ident
         assert client.get("/deals").url.path == "/deals"
     assert identity.asked["code_challenge_method"] == "S256"
     assert "openid" in identity.asked["scope"]
+
+
+def test_who_is_called_like_the_owner_of_the_server_there_is_not_the_owner(
+    site: Site, identity: IdentityProvider
+) -> None:
+    """Where the claim is a user name, anybody could be called so, and would see everything."""
+    identity.email = this_machine().email
+    with browser(site) as client:
+        assert client.get("/sign-in/start").status_code == 403
+        assert client.get("/deals").url.path == "/sign-in"
 
 
 def test_new_keys_of_the_provider_are_found(site: Site, identity: IdentityProvider) -> None:

@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from sidefeed.processes import this_machine
 from sidefeed.workspace import ClockAhead, Draft, LeaseHeld, Store, StoreError
+from sidefeed.workspace import tables as t
 from sidefeed.workspace.leases import lease_owner
 from sidefeed.workspace.report import blame_lines, decide_conflict, find_records
 
@@ -121,10 +123,42 @@ def test_a_dead_process_that_waits_to_be_collected_holds_no_lease(store: Store) 
     dead = subprocess.Popen([sys.executable, "-c", ""])
     os.waitid(os.P_PID, dead.pid, os.WEXITED | os.WNOWAIT)  # it has ended, and nobody has asked how
     with store.write() as tx:
-        tx.take_lease("sync:hubspot", f"old-run on {socket.gethostname()} pid {dead.pid}", 900)
+        tx.take_lease("sync:hubspot", f"old-run on {this_machine()} pid {dead.pid}", 900)
     with store.lease("sync:hubspot", "new-run"):
         pass
     dead.wait()
+
+
+def test_a_container_that_is_called_like_this_machine_numbers_its_own_processes(store: Store) -> None:
+    """On the host's network a container has the host's name, and its process 1 is not ours."""
+    dead = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True,
+                          check=True).stdout.strip()
+    with store.write() as tx:
+        tx.take_lease("sync:hubspot", f"run-1 on {socket.gethostname()}#4026539999 pid {dead}", 900)
+    with pytest.raises(LeaseHeld), store.lease("sync:hubspot", "run-2"):
+        pass
+
+
+def test_a_new_workspace_is_nobody_elses_to_read(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        opened = Store.open(tmp_path / "workspace.db")
+        with opened.write() as tx:
+            tx.save_setting("a", "b")
+        assert {path.name: path.stat().st_mode & 0o7 for path in tmp_path.iterdir()} == {
+            "workspace.db": 0, "workspace.db-wal": 0, "workspace.db-shm": 0}
+        opened.close()
+    finally:
+        os.umask(before)
+
+
+def test_an_error_of_the_database_tells_no_value(store: Store) -> None:
+    with store.write() as tx:
+        tx.append([Draft("account", tx.new_id(), {"name": "Acme"}, "ann", "workspace")])
+    with pytest.raises(sa.exc.IntegrityError) as failed, store.write() as tx:
+        (row,) = tx.connection.execute(sa.text("SELECT * FROM record")).mappings()
+        tx.connection.execute(sa.insert(t.record).values(**{**row, "values": {"name": "secret"}, "heads": {}}))
+    assert "secret" not in str(failed.value)
 
 
 def test_an_unfinished_lease_of_another_machine_ends_by_itself(store: Store) -> None:
