@@ -55,6 +55,10 @@ def test_a_conflict_shows_where_both_started_and_always_makes_the_decision_a_rul
     assert all(side["hours"] >= 0 and side["actor"] for side in one["sides"])
     code, told = desk("resolve", "Pumps", "close_date", "--always", "--value", "2027-04-01")
     assert code == 2 and "--from" in told["error"]
+    code, told = desk("resolve", "Pumps", "close_date", "--value", "soon")
+    assert code == 2 and "'soon' is no date" in told["error"] and "nothing was decided" in told["error"]
+    code, told = desk("resolve", "s", "close_date", "--from", "hubspot")
+    assert code == 2 and "Pumps" in told["error"] and "Valves" in told["error"], "both are named"
 
     code, told = desk("resolve", "Pumps", "close_date", "--from", "hubspot", "--always")
     assert (code, told["value"], told["others"]) == (0, "2027-03-01", 1)
@@ -129,10 +133,11 @@ def test_first_contact_is_shown_before_it_writes_and_its_questions_are_answered_
 
 
 def test_a_wrong_link_is_taken_apart_and_both_sides_have_their_own_values_again(desk: Desk) -> None:
-    mine = desk.sf("Account", Name="Acme", Website="https://acme.test", Phone="+1 212 555 0001", Industry="Banking")
+    mine = desk.sf("Account", Name="Acme", Website="https://acme.test", Phone="+1 212 555 0001", Industry="Banking",
+                   BillingCountry="France")
     desk("sync", "salesforce")
     desk.hubspot.call(lambda: desk.hubspot.create(
-        "companies", name="Acme of Lyon", domain="acme.test", phone="+33 1 40 00 00 02", city="Lyon"))
+        "companies", name="Acme of Lyon", domain="acme.test", phone="+33 1 40 00 00 02", country="France"))
     for _run in range(4):
         desk("sync")
     (there,) = hub(desk, "companies")
@@ -143,6 +148,7 @@ def test_a_wrong_link_is_taken_apart_and_both_sides_have_their_own_values_again(
     for _run in range(4):
         desk("sync")
     in_hubspot = {row["properties"]["name"]: row["properties"].get("phone") for row in hub(desk, "companies")}
+    assert {row["properties"].get("country") for row in hub(desk, "companies")} == {"France"}, "both said so"
     in_salesforce = {row["Name"]: (row["Phone"], row["Industry"])
                      for row in desk.salesforce.call(desk.salesforce.rows, "Account")}
     assert in_hubspot.keys() == in_salesforce.keys() == {"Acme", "Acme of Lyon"}

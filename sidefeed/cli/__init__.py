@@ -36,7 +36,16 @@ from sidefeed.cli import (
     undo,
 )
 from sidefeed.cli.output import ATTENTION, EXIT_CODES, STOPPED, UNREACHABLE, USAGE
-from sidefeed.cli.shared import JsonOption, ProjectOption, SystemsArgument, calls_of, end_with, errors, tell_problems
+from sidefeed.cli.shared import (
+    JsonOption,
+    ProjectOption,
+    SystemsArgument,
+    calls_of,
+    end_with,
+    errors,
+    tell_problems,
+    the_record,
+)
 from sidefeed.collector import rarely_collecting
 
 app = typer.Typer(
@@ -189,27 +198,23 @@ def blame(
 ) -> None:
     """Show each value a record ever had: from which system, by whom, when, why, and what it replaced."""
     from sidefeed.project import Project
-    from sidefeed.workspace.report import blame_lines, find_records
+    from sidefeed.workspace.report import blame_lines, readable
 
     with errors(json):
         store = Project.load(project).store()
-        with store.read() as tx:
-            found = find_records(tx, record)
-            lines = blame_lines(tx, found[0], field) if len(found) == 1 else []
-        store.close()
-    if len(found) != 1:
-        hint = "; ".join(f"{state.entity} {state.id} {state.values.get('name') or ''}" for state in found[:10])
-        output.fail(f"{record!r} names {len(found) or 'no'} records" + (f": {hint}. Give the id." if hint else
-                    ". Look for it with `sidefeed plan` or in a system, and give its id or more of its name."), USAGE,
-                    json=json)
+        try:
+            found = the_record(store, record, json=json)
+            with store.read() as tx:
+                lines = blame_lines(tx, found, field)
+        finally:
+            store.close()
     if json:
-        output.print_json({"record": found[0].id, "entity": found[0].entity, "values": found[0].values,
-                           "history": lines})
+        output.print_json({"record": found.id, "entity": found.entity, "values": found.values, "history": lines})
         return
     columns = ("when", "field", "value", "by", "from", "run", "replaced", "why")
-    output.table(f"{found[0].entity} {found[0].id}", columns, [
-        (one["at"][:19], one["field"], one["shown"] or one["value"], one["actor"], one["source"], one["run"],
-         one["replaced"], one["reason"] or "")
+    output.table(f"{found.entity} {found.id}", columns, [
+        (one["at"][:19], one["field"], one["shown"] or readable(one["value"]), one["actor"], one["source"], one["run"],
+         readable(one["replaced"]), one["reason"] or "")
         for one in lines])
 
 

@@ -27,6 +27,6 @@ def _sentence(where: str, field: str, found: list[tuple[str, str]]) -> str:
     record, message = found[0]
     if len(found) == 1:
         return f"{where} {record}{field}: {message}"
-    names = ", ".join(record for record, _message in found[:NAMED])
-    others = f" and {len(found) - NAMED} more; --json names all" if len(found) > NAMED else ""
-    return f"{where}{field}, {len(found)} records: {message} ({names}{others})"
+    names = list(dict.fromkeys(record for record, _message in found))
+    others = f" and {len(names) - NAMED} more; --json names all" if len(names) > NAMED else ""
+    return f"{where}{field}, {len(found)} records: {message} ({', '.join(names[:NAMED])}{others})"

@@ -103,8 +103,11 @@ def _show_parked(project: Any, limit: int, *, json: bool) -> None:
                 output.out.print(f"    {escape(_item(item))}")
             if len(trip["items"]) > limit:
                 output.out.print(f"    ... and {len(trip['items']) - limit} more; --json prints all.")
-    output.out.print(f"{len(waiting)} runs wait: `sidefeed approve RUN` lets one pass, `sidefeed skip RUN` leaves out "
-                     "what stopped it.")
+    if not waiting:
+        output.out.print("No run waits.")
+        return
+    wait = "1 run waits" if len(waiting) == 1 else f"{len(waiting)} runs wait"
+    output.out.print(f"{wait}: `sidefeed approve RUN` lets one pass, `sidefeed skip RUN` leaves out what stopped it.")
 
 
 def _item(item: dict[str, Any]) -> str:

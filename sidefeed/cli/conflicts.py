@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -32,7 +33,7 @@ def conflicts(project: ProjectOption = Path(), json: JsonOption = False) -> None
     """
     from sidefeed.project import Project
     from sidefeed.sync.flips import parked_lines
-    from sidefeed.workspace.report import conflict_lines
+    from sidefeed.workspace.report import conflict_lines, readable
 
     with errors(json):
         store = Project.load(project).store()
@@ -43,14 +44,14 @@ def conflicts(project: ProjectOption = Path(), json: JsonOption = False) -> None
         output.print_json({"conflicts": lines, "parked": parked})
         return
     output.table(f"{len(lines)} in conflict", ("record", "name", "field", "both started from", "values"), [
-        (one["record"], one["label"], one["field"], one["shown"] or one["base"],
-         "\n".join(f"{side['shown'] or side['value']} ({side['actor']} in {side['source']}, {_age(side['hours'])})"
-                   for side in one["sides"])) for one in lines])
+        (one["record"], one["label"], one["field"], one["shown"] or readable(one["base"]), "\n".join(
+            f"{side['shown'] or readable(side['value'])} ({side['actor']} in {side['source']}, {_age(side['hours'])})"
+            for side in one["sides"])) for one in lines])
     if parked:
         output.table(f"{len(parked)} parked because they flip", ("record", "name", "field", "history"), [
             (one["record"], one["label"], one["field"], "\n".join(
-                f"{said['at'][:16]} {said['value']} ({said['actor']} in {said['source']})" for said in one["history"]))
-            for one in parked])
+                f"{said['at'][:16]} {readable(said['value'])} ({said['actor']} in {said['source']})"
+                for said in one["history"])) for one in parked])
 
 
 def _age(hours: float) -> str:
@@ -71,7 +72,7 @@ def resolve(
 ) -> None:
     """Decide a conflict. The decision is a change like any other: it shows in blame and travels at the next sync."""
     from sidefeed.project import Project
-    from sidefeed.workspace.report import called, decide_conflict, find_conflict
+    from sidefeed.workspace.report import called, decide_conflict, find_conflict, readable
 
     if always and system is None:
         output.fail("--always needs --from SYSTEM: a value cannot be a rule.", USAGE, json=json)
@@ -84,7 +85,8 @@ def resolve(
             with store.read() as tx:
                 state = find_conflict(tx, record, field)
                 heads = list(state.conflicts.get(field, ()))
-            chosen = decide_conflict(store, record, field, system=system, value=value, actor=actor)
+            read = _reader(opened, state.entity, field, json=json) if value is not None else None
+            chosen = decide_conflict(store, record, field, system=system, value=value, actor=actor, read=read)
             with store.read() as tx:
                 shown = called(tx, [chosen]).get(str(chosen), chosen)
             if always and system is not None:
@@ -97,10 +99,29 @@ def resolve(
     if json:
         output.print_json({"ok": True, "field": field, "value": chosen, "files": files, "others": others})
         return
-    output.out.print(f"{field} is now {escape(str(shown))}; the next sync writes it everywhere.")
+    output.out.print(f"{field} is now {escape(str(readable(shown)))}; the next sync writes it everywhere.")
     if files:
         output.out.print(f"From now on {system} wins {field}: written to {', '.join(map(escape, files))}; {others} "
                          f"other conflicts about it were decided too. `sidefeed map test` holds the rule.")
+
+
+def _reader(project: Project, entity: str, field: str, *, json: bool) -> Callable[[str, Any], Any] | None:
+    """How the text of a value is read where the mapping says what this field holds. It ends the command where the text
+    is none: each system would refuse it, long after the decision."""
+    from sidefeed.web.typed import EDITABLE, NotUnderstood, value_of
+
+    declared = project.mappings().entities.get(entity)
+    spec = declared.fields.get(field) if declared else None
+    if spec is None or spec.type not in EDITABLE:
+        return None
+
+    def read(text: str, like: Any) -> Any:
+        try:
+            return value_of(text, spec, like)
+        except NotUnderstood as error:
+            output.fail(f"nothing was decided about {field}. {error}", USAGE, json=json)
+
+    return read
 
 
 def _make_rule(

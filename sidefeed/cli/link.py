@@ -80,6 +80,11 @@ def link(
                              f"{escape(str(line.get('label', '')))}")
         _print_questions(left, limit)
         output.out.print(f"{len(done)} answered, {len(left)} left" + ("; the next sync acts on them." if done else "."))
+        if left:
+            output.out.print("Answer one with `sidefeed link SYSTEM OBJECT ID RECORD`, or `new` for RECORD.")
+        if left and accept is not None:
+            output.out.print(f"Left are those whose best candidate scores less than {accept}, is not clearly ahead, or "
+                             f"is that of another object too.")
     if left and not done:
         raise typer.Exit(ATTENTION)
 
@@ -114,8 +119,10 @@ def _plan(project: Path, limit: int, *, json: bool) -> None:
 
 def _print_questions(found: list[Question], limit: int) -> None:
     for one in found[:limit]:
-        why = f" by {one.key}" if one.key else ": made by a later state of this workspace, or by another one"
-        output.out.print(f"[yellow]?[/yellow] {one.system} {one.object} {one.external_id}{escape(why)}")
+        why = f", by {one.key}" if one.key else ": made by a later state of this workspace, or by another one"
+        names = (one.values.get(key) for key in ("name", "email", "last_name", "subject"))
+        name = next((str(each) for each in names if each), "")
+        output.out.print(f"[yellow]?[/yellow] {one.system} {one.object} {one.external_id} {escape(name + why)}")
         for candidate in one.candidates:
             output.out.print(f"    {candidate.record} {escape(candidate.label)} score {candidate.score}, same "
                              f"{', '.join(candidate.same) or 'nothing'}; differs {', '.join(candidate.differs) or '-'}")

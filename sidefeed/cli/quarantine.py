@@ -89,11 +89,13 @@ def retry(
                 output.fail(f"no record is called {record!r}; `sidefeed status` lists what was refused.", USAGE,
                             json=json)
         chosen = quarantine.retry(store, code=code, records=records, system=system)
+        with store.read() as tx:
+            standing = Counter(row["code"] for row in tx.refused())
         store.close()
         feeds = Counter(f"{one['system']} {one['object']}" for one in chosen)
         if later or not chosen:
             opened.close()
-            _marked(chosen, feeds, json=json)
+            _marked(chosen, feeds, standing, json=json)
             return
         with output.progress(quiet=json) as bar, opened.engine(progress=bar) as engine:
             report = engine.sync()
@@ -104,11 +106,12 @@ def retry(
     end_with(report, calls, json=json)
 
 
-def _marked(chosen: list[dict[str, Any]], feeds: Counter[str], *, json: bool) -> None:
+def _marked(chosen: list[dict[str, Any]], feeds: Counter[str], standing: Counter[str], *, json: bool) -> None:
     if json:
         output.print_json({"ok": True, "retry": chosen})
     elif not chosen:
-        output.out.print("Nothing is refused that fits.")
+        codes = ", ".join(f"{code} {number}" for code, number in standing.most_common())
+        output.out.print(f"Nothing is refused that fits; what is refused, by code: {codes or 'nothing'}.")
     else:
         output.out.print(f"The next sync asks again: {', '.join(f'{feed} {number}' for feed, number in feeds.items())}")
 

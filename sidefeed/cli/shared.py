@@ -72,14 +72,16 @@ def _stopped(error: Exception) -> dict[str, Any]:
 
 def the_record(store: Store, text: str, *, json: bool) -> RecordState:
     """The one record that a person means, or an end with the candidates."""
-    from sidefeed.workspace.report import find_records
+    from sidefeed.workspace.report import find_records, label
 
     with store.read() as tx:
         found = find_records(tx, text)
     if len(found) != 1:
-        hint = "; ".join(f"{state.entity} {state.id} {state.values.get('name') or ''}" for state in found[:10])
-        output.fail(f"{text!r} names {len(found) or 'no'} records" + (f": {hint}. Give the id." if hint else
-                    ". Give its id, its id in a system, or a part of its name."), USAGE, json=json)
+        hint = "; ".join(f"{state.entity} {state.id} {label(state)}" for state in found[:10])
+        more = f" and {len(found) - 10} more" if len(found) > 10 else ""
+        output.fail(f"{text!r} names {len(found)} records: {hint}{more}. Give the id." if found else
+                    f"no record is called {text!r}. Give its id, its id in a system, or a part of its name.", USAGE,
+                    json=json)
     return found[0]
 
 
@@ -119,7 +121,7 @@ def _print_report(report: Report, calls: Calls) -> None:
     elif report.failed:
         output.out.print("Nothing was written, and not everything could be read.")
     else:
-        output.out.print("Nothing to write: everything agrees.")
+        output.out.print("Nothing new to write.")
     if report.changes:
         output.table("Absorbed", ("from", "changes"), list(report.changes.items()))
     for count, sentence in _DECIDE:

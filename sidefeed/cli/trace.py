@@ -49,8 +49,10 @@ def trace(
 
 
 def _show(found: Trace) -> None:
+    from sidefeed.workspace.report import readable
+
     def name(value: Any) -> Any:
-        return found.names.get(value, value) if isinstance(value, str) else value
+        return found.names.get(value, value) if isinstance(value, str) else readable(value)
 
     output.out.print(f"[bold]{escape(found.label)}[/bold], {found.entity} {found.record}")
     output.table("Is", ("system", "object", "id", "role", "link"), [
@@ -66,8 +68,8 @@ def _show(found: Trace) -> None:
     for write in found.writes:
         output.out.print(f"[bold]{write['op']}[/bold] {write['system']} {write['object']}  "
                          f"[dim]{escape(write['reason'])}[/dim]")
-        for name, values in write["fields"].items():
-            output.out.print(f"    {name}: {escape(repr(values['before']))} -> {escape(repr(values['after']))}")
+        for field, values in write["fields"].items():
+            output.out.print(f"    {field}: {escape(repr(values['before']))} -> {escape(repr(values['after']))}")
     for why in found.waiting:
         output.out.print(f"[yellow]waits[/yellow] {escape(why)}")
     for one in found.refused:

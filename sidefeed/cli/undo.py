@@ -73,6 +73,10 @@ def undo(
 
 
 def _print_undone(done: Undone, plans: list[ObjectPlan], limit: int, *, planned: bool) -> None:
+    if not (done.restored or done.left or done.kept):
+        output.out.print(f"Run {done.run} changed nothing that could be taken back; `sidefeed status` lists what the "
+                         f"last runs wrote.")
+        return
     would = "would be " if planned else ""
     for one in done.restored[:limit]:
         output.out.print(f"{escape(one.label)} [bold]{one.system or 'workspace'}[/bold] {escape(one.field)} "

@@ -90,6 +90,13 @@ def waiting_runs(tx: Transaction) -> list[dict[str, Any]]:
     return found
 
 
+def carried_out_by(tx: Transaction, run: str) -> str:
+    """The run that did what a run was to do: another one where a guard stopped it and a person approved it. Raises
+    StoreError where no run has that id."""
+    found = tx.run(run)
+    return str((found["detail"] or {}).get("by") or found["id"])
+
+
 def skip(tx: Transaction, waiting: Parked) -> dict[str, int]:
     """Leave out what stopped a run, so that the next one passes: deletions that were reported are not believed (the
     copies elsewhere live on, unlinked), writes are not made until their content changes.

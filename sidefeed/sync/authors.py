@@ -48,6 +48,17 @@ def last_sent(tx: Transaction, system: str, object: str, records: Collection[str
     return found
 
 
+def first_written_over(tx: Transaction, system: str, object: str, record: str, external_id: str) -> dict[str, Any]:
+    """Raw field -> what one object held before Sidefeed first wrote another value there."""
+    found: dict[str, Any] = {}
+    for row in tx.connection.execute(sa.select(t.intent.c.before).where(
+            t.intent.c.record == record, t.intent.c.external_id == external_id, t.intent.c.system == system,
+            t.intent.c.object == object, t.intent.c.op == "update", t.intent.c.state.in_(("done", "recovered")),
+    ).order_by(t.intent.c.id)):
+        found = {**(row.before or {}), **found}
+    return found
+
+
 @dataclass(slots=True)
 class Authors:
     """What a rehearsal must know of them. ``said`` gives the source of each field of each record, ``written`` the raw

@@ -29,7 +29,7 @@ from sidefeed.mapping import ObjectMap
 from sidefeed.sync import quarantine, schemas
 from sidefeed.sync.absorb import absorb
 from sidefeed.sync.apply import apply
-from sidefeed.sync.approval import parked
+from sidefeed.sync.approval import carried_out_by, parked
 from sidefeed.sync.budget import Budget, Meter
 from sidefeed.sync.capture import Progress, capture, missing_ids, read_anew, swept
 from sidefeed.sync.flips import park
@@ -123,7 +123,7 @@ class Engine:
         report = self._run("sync", [name for name in waiting.systems if name in self.connectors],
                            approve=waiting.approval(entities), confirm_mapping=waiting.confirms_mapping)
         with self.store.write() as tx:
-            tx.set_run_state(waiting.run, "approved")
+            tx.set_run_state(waiting.run, "approved", by=report.run)
         return report
 
     def apply(self, saved: SavedPlan, *, approve: Approval = False) -> Report:
@@ -149,7 +149,7 @@ class Engine:
         is confirmed. Raises StoreError where no run has that id.
         """
         with self.store.read() as tx:
-            run = tx.run(run)["id"]
+            run = carried_out_by(tx, run)
         found: list[Undone] = []
         report = self._run(
             f"undo {run} in", None, approve=False, confirm_mapping=False, skip_changed=True, writing=True,
@@ -164,7 +164,7 @@ class Engine:
         from sidefeed.sync.undo import Undone
 
         with self.store.read() as tx:
-            run = tx.run(run)["id"]
+            run = carried_out_by(tx, run)
         found: list[Undone] = []
         plans, report = self.plan(
             skip_changed=True, narrow=lambda plan: keep_only(plan, found[0].parts),

@@ -25,7 +25,7 @@ from sidefeed.sync.plan import content_digest, followed
 from sidefeed.workspace import DELETED, Change, Draft, Link, RecordState, Transaction
 from sidefeed.workspace.clock import utc_instant, utc_text
 from sidefeed.workspace.merge import replay
-from sidefeed.workspace.report import label
+from sidefeed.workspace.report import label, readable
 
 UNDONE = "undone"
 """The code under which content that an undo took back is remembered."""
@@ -185,7 +185,8 @@ class _Undo:
         self.drafts[(state.id, name)] = Draft(
             state.entity, state.id, {name: value}, self.actor, "workspace", at=utc_instant(at) if at else None,
             base={name: state.heads_of(name)}, reason=f"undo of run {self.run}")
-        what = "lives again" if name == DELETED and not value else f"{state.values.get(name)!r} -> {value!r}"
+        what = "lives again" if name == DELETED and not value else (
+            f"{readable(state.values.get(name))!r} -> {readable(value)!r}")
         self.done.restored.append(Restored(state.id, label(state), "", name, what))
 
     def _leave_at_source(self, state: RecordState, link: Link, name: str) -> None:
@@ -194,7 +195,7 @@ class _Undo:
         if om is None or (name != DELETED and (name not in om or not om.field(name).writes)):
             return
         self.holds.append(_Hold(link, om, name, {}))
-        told = "deleted" if name == DELETED else f"{state.values.get(name)!r}"
+        told = "deleted" if name == DELETED else f"{readable(state.values.get(name))!r}"
         self.done.kept.append(Left(
             state.id, label(state), name, f"{link.system} said {told} by itself, so it stays there"))
 
@@ -203,8 +204,11 @@ class _Undo:
                   if change.rev in state.heads_of(name) and change.rev not in set(ours)]
         if name in state.conflicts:
             return "people disagree about it since; decide with `sidefeed resolve`"
-        return "; ".join(f"{change.actor} in {change.source} made it {change.fields[name]!r} on {change.at[:16]}"
-                         for change in others) or "it changed since"
+        if any(change.reason == f"undo of run {self.run}" for change in others):
+            return "it was taken back already"
+        return "; ".join(
+            f"{change.actor} in {change.source} made it {readable(change.fields[name])!r} on {change.at[:16]}"
+            for change in others) or "it changed since"
 
     # -- the systems --------------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from typing import Any
 from sidefeed.mapping import Mapping as Mappings
 from sidefeed.mapping import ObjectMap
 from sidefeed.sync import refs
+from sidefeed.sync.authors import first_written_over
 from sidefeed.workspace import DELETED, Change, Draft, Link, StoreError, Transaction
 from sidefeed.workspace.merge import replay
 
@@ -40,11 +41,12 @@ def unlink(tx: Transaction, mappings: Mappings, system: str, object: str, extern
 def _own_record(tx: Transaction, om: ObjectMap, link: Link, history: list[Change], actor: str) -> str:
     new = tx.new_id()
     image = tx.bases(link.system, link.object, [link.record]).get(link.record, {})
-    held, _problems = om.read(image, refs.inward(tx, om, [image]))
+    held = _read(tx, om, image)
     (seen,) = tx.append([Draft(om.entity, new, held or {DELETED: False}, link.system, link.system,
                                reason=f"taken apart from {link.record}")])
-    own = {name: value for name, value in _said(history, link.system, held).items() if value != held.get(name)}
-    if own and not _made_by_us(tx, link):
+    own = {} if _made_by_us(tx, link) else {
+        name: value for name, value in _said(tx, om, link, history, held, image).items() if value != held.get(name)}
+    if own:
         tx.append([Draft(om.entity, new, own, actor, "workspace", reason=(
             f"what {link.system} said itself before it was linked with {link.record}"))])
     tx.save_base(link.system, link.object, new, image)
@@ -57,11 +59,19 @@ def _own_record(tx: Transaction, om: ObjectMap, link: Link, history: list[Change
     return new
 
 
-def _said(history: list[Change], system: str, held: Mapping[str, Any]) -> dict[str, Any]:
-    """The last value of each field that the system said by itself; blank where it never said one."""
-    said = {name: change.fields[name] for change in history if change.source == system for name in change.fields
-            if name != DELETED}
-    return {name: said.get(name) for name in held}
+def _said(
+    tx: Transaction, om: ObjectMap, link: Link, history: list[Change], held: Mapping[str, Any], image: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What the object said of each field by itself: last in the history; else what it held before we first wrote to it,
+    for what was equal when the two were linked was no change; else what it holds."""
+    logged = {name: change.fields[name] for change in history if change.source == link.system
+              for name in change.fields if name != DELETED}
+    found = first_written_over(tx, link.system, link.object, link.record, link.external_id or "")
+    return {**held, **_read(tx, om, {**image, **found}), **{name: logged[name] for name in held if name in logged}}
+
+
+def _read(tx: Transaction, om: ObjectMap, image: Mapping[str, Any]) -> dict[str, Any]:
+    return dict(om.read(image, refs.inward(tx, om, [image]))[0])
 
 
 def _made_by_us(tx: Transaction, link: Link) -> bool:

@@ -63,6 +63,8 @@ def _money(text: str, like: Any) -> dict[str, Any]:
     """An amount in the currency that stands there, or followed by another: ``55000 EUR``."""
     found = re.fullmatch(r"(.*?)\s*([A-Za-z]{3})?", text, re.DOTALL)
     assert found is not None
+    if not found[1]:
+        raise NotUnderstood(f"{text!r} is no amount. Write digits, with a point before the cents: 55000.50")
     currency = (found[2] or "").upper() or (like.get("currency") if isinstance(like, Mapping) else None)
     if not currency:
         raise NotUnderstood("Say the currency too: 55000 EUR")

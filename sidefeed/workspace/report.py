@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import orjson
@@ -82,9 +82,22 @@ def refusal_lines(tx: Transaction, codes: Codes) -> list[dict[str, Any]]:
     return lines
 
 
-def find_records(tx: Transaction, text: str) -> list[RecordState]:
-    """Records by their id, by a remote id, by a part of their name, or by the end of their id, by which meetings are
-    told apart where their subjects are not shown."""
+def find_records(
+    tx: Transaction, text: str, *, where: Callable[[RecordState], bool] = lambda _state: True
+) -> list[RecordState]:
+    """Records by their id, by a remote id, by a part of what they are called or of their name, address or subject, or
+    by the end of their id, by which meetings are told apart where their subjects are not shown. Only those that fit
+    ``where``; one that is called exactly so is meant before others."""
+    return _called_exactly(text, [state for state in _found(tx, text) if where(state)])
+
+
+def _called_exactly(text: str, found: list[RecordState]) -> list[RecordState]:
+    wanted = text.casefold().strip()
+    return [state for state in found
+            if wanted in (label(state).casefold(), str(state.values.get("name")).casefold())] or found
+
+
+def _found(tx: Transaction, text: str) -> list[RecordState]:
     state = tx.record(text)
     if state is not None:
         return [state]
@@ -92,17 +105,18 @@ def find_records(tx: Transaction, text: str) -> list[RecordState]:
         sa.select(t.remote.c.record).where(t.remote.c.external_id == text).distinct())]
     if known:
         return list(tx.records(known).values())
+    wanted = text.casefold().strip()
+    word = max(wanted.split(), key=len, default=wanted)  # a person's names are two fields
     found = [record_state(row) for row in tx.connection.execute(
-        sa.select(t.record).where(sa.cast(t.record.c["values"], sa.Text).contains(text, autoescape=True)).limit(500)
+        sa.select(t.record).where(sa.cast(t.record.c["values"], sa.Text).icontains(word, autoescape=True)).limit(500)
     ).mappings()]
-    wanted = text.casefold()
-    named = [state for state in found if any(
+    named = [state for state in found if wanted in label(state).casefold() or any(
         wanted in str(state.values.get(name) or "").casefold() for name in ("name", "email", "last_name", "subject"))]
-    exact = [state for state in named if str(state.values.get("name") or "").casefold() == wanted]
-    if not named and re.fullmatch("[0-9a-f]{6,}", wanted):
+    end = re.fullmatch(r"(?:.*\()?([0-9a-f]{6,})\)?", wanted)
+    if not named and end:
         return [record_state(row) for row in tx.connection.execute(
-            sa.select(t.record).where(t.record.c.id.endswith(wanted)).limit(10)).mappings()]
-    return exact or named
+            sa.select(t.record).where(t.record.c.id.endswith(end[1])).limit(10)).mappings()]
+    return named
 
 
 def blame_lines(tx: Transaction, state: RecordState, field: str | None = None) -> list[dict[str, Any]]:
@@ -137,6 +151,13 @@ def label(state: RecordState) -> str:
         part for part in (values.get("first_name"), values.get("last_name")) if part) or values.get("subject")
     text = str(name or values.get("email") or state.id)
     return text if len(text) <= 60 else text[:57] + "..."
+
+
+def readable(value: Any) -> Any:
+    """Money as people write it, ``1200 EUR``; any other value as it is."""
+    if isinstance(value, dict) and value.keys() == {"amount", "currency"}:
+        return f"{value['amount']} {value['currency']}"
+    return value
 
 
 def conflict_lines(tx: Transaction) -> list[dict[str, Any]]:
@@ -186,19 +207,22 @@ def find_conflict(tx: Transaction, record: str, field: str) -> RecordState:
     from sidefeed.sync.flips import parked_fields
 
     parked = parked_fields(tx)
-    found = [state for state in find_records(tx, record)
-             if field in state.conflicts or field in parked.get(state.id, ())]
-    if len(found) != 1:
-        raise LookupError(f"{len(found) or 'no'} records like {record!r} have {field} in conflict; "
-                          f"`sidefeed conflicts` lists them")
+    found = find_records(tx, record, where=lambda state: field in state.conflicts or field in parked.get(state.id, ()))
+    if not found:
+        raise LookupError(f"no record like {record!r} has {field} in conflict; `sidefeed conflicts` lists what is")
+    if len(found) > 1:
+        named = "; ".join(f"{state.id} {label(state)}" for state in found[:10])
+        raise LookupError(f"{len(found)} records like {record!r} have {field} in conflict: {named}. Give the id.")
     return found[0]
 
 
 def decide_conflict(
-    store: Store, record: str, field: str, *, system: str | None = None, value: str | None = None, actor: str = "ops"
+    store: Store, record: str, field: str, *, system: str | None = None, value: str | None = None, actor: str = "ops",
+    read: Callable[[str, Any], Any] | None = None,
 ) -> Any:
-    """Settle a conflict by a system's value or by a given one; returns the value. Raises LookupError, saying what
-    there is, when the record, the field or the side is not found."""
+    """Settle a conflict by a system's value or by a given one; returns the value. ``read`` makes of the text what the
+    field holds, beside a value that it has now. Raises LookupError, saying what there is, when the record, the field or
+    the side is not found, and what ``read`` raises."""
     from sidefeed.sync.flips import release
 
     with store.write() as tx:
@@ -213,7 +237,7 @@ def decide_conflict(
                                   f"{', '.join(head.source for head in heads)}")
             decided = chosen[-1]
         else:
-            decided = _parse(value or "", heads[0].value)
+            decided = (read or _parse)(value or "", heads[0].value)
         tx.append([Draft(state.entity, state.id, {field: decided}, actor, "workspace", reason="decided by a person")])
         release(tx, state, field)
         return decided

@@ -31,9 +31,10 @@ class Runs(Unit):
         self.connection.execute(t.run.update().where(t.run.c.id == run).values(
             ended=utc_text(self.store.now()), state=state, counts=dict(counts), detail=detail))
 
-    def set_run_state(self, run: str, state: str) -> None:
-        """A person decided about a run that waited."""
-        self.connection.execute(t.run.update().where(t.run.c.id == run).values(state=state))
+    def set_run_state(self, run: str, state: str, *, by: str | None = None) -> None:
+        """A person decided about a run that waited; ``by`` is the run that then did what this one was to do."""
+        detail = {**(self.run(run)["detail"] or {}), "by": by} if by else self.run(run)["detail"]
+        self.connection.execute(t.run.update().where(t.run.c.id == run).values(state=state, detail=detail))
 
     def run(self, id: str) -> dict[str, Any]:
         """One run by its id or the start of it. Raises StoreError where there is none or more than one."""
