@@ -73,22 +73,32 @@ class IcsConnector:
     def _meetings(self, fields: Sequence[str]) -> Iterator[Remote]:
         now = self._now()
         window = rolling(now, PAST, FUTURE)
-        seen: set[str] = set()
+        seen: dict[str, tuple[str, Raw]] = {}
         for file in self._files:
             for uid, calendar in self._objects(file):
                 try:
                     for meeting in events.meetings(calendar, window, self._zone):
                         remote_id = uid if meeting.original == SINGLE else f"{uid}{MARK}{meeting.original}"
+                        values = events.read(meeting, self._mailbox, [*fields, "Start"], self._zone)
                         if remote_id not in seen:
-                            seen.add(remote_id)
-                            yield Remote(remote_id, events.read(meeting, self._mailbox, fields, self._zone))
+                            seen[remote_id] = file.name, values
+                            yield Remote(remote_id, {name: values[name] for name in fields if name in values})
+                        elif seen[remote_id][1] != values:
+                            self._tell_another(file.name, uid, values, *seen[remote_id])
                     if RECURRENCE in fields and f"{uid}{MARK}" not in seen:
-                        seen.add(f"{uid}{MARK}")
+                        seen[f"{uid}{MARK}"] = file.name, {}
                         values = events.series(calendar, self._mailbox, fields, self._zone)
                         if values is not None:
                             yield Remote(f"{uid}{MARK}", values)
                 except Broken as error:
                     self.problems.append(Problem(file.name, uid, str(error)))
+
+    def _tell_another(self, file: str, uid: str, values: Raw, first: str, taken: Raw) -> None:
+        """A UID that another file has for another meeting, or for another state of the same one."""
+        self.problems.append(Problem(
+            file, uid, f"{first} has a meeting with this UID too, and it is another or was changed since ({first}: "
+            f"{str(taken['Start'])[:10]}, {file}: {str(values['Start'])[:10]}); that of {first} is taken. Import the "
+            "right file alone, or give one of the two a UID of its own.", "uid-shared"))
 
     def _objects(self, file: Path) -> Iterator[tuple[str, Any]]:
         try:

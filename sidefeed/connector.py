@@ -282,10 +282,12 @@ class ObjectSchema:
 @dataclass(frozen=True, slots=True)
 class Rights:
     """What an administrator must grant for one object, in the system's own words, and which of that is missing.
-    ``missing`` is None where the system does not tell."""
+    ``missing`` is None where the system does not tell; ``unready`` says what else has to be there first, one sentence
+    each, such as a folder that `sidefeed prepare` makes."""
 
     needed: tuple[str, ...]
     missing: tuple[str, ...] | None = None
+    unready: tuple[str, ...] = ()
 
 
 @runtime_checkable

@@ -165,6 +165,8 @@ _SYNC = (
               "Nothing, or correct the value or mapping; `sidefeed retry --code undone` writes it again.", "content"),
     ErrorCode("two-tools", "Another tool marked these meetings as its own to file in a CRM.", "admin",
               "Switch it off for the mailbox, or name it in `accepted_tools` under [calendars].", "lanes"),
+    ErrorCode("uid-shared", "Several meetings of one calendar have one UID, so copies of them cannot be told apart.",
+              "rep", "Make one of them anew, as a new meeting, in the calendar of whoever organises them.", "lanes"),
     ErrorCode("budget-share", "The system's share of the day's API calls is used; work is left for the next run.",
               "ops", "Nothing, or raise `daily_calls` or `share` under [budget] in sidefeed.toml.", "next-run"),
 )

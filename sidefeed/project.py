@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from sidefeed.calendars import CalendarPolicy, Level
+from sidefeed.calendars.marks import named
 from sidefeed.installed import entry_points
 from sidefeed.workspace.clock import Now, system_now
 
@@ -98,9 +99,19 @@ class CalendarSettings(BaseModel):
     window_past_days: int | None = Field(default=None, ge=0, le=365)
     window_future_days: int | None = Field(default=None, ge=0, le=365)
 
-    def window(self) -> dict[str, Any]:
-        """How far every calendar is read, in days, where its own table does not say so."""
-        return self.model_dump(include={"window_past_days", "window_future_days"}, exclude_none=True)
+    @field_validator("foreign_marks")
+    @classmethod
+    def _marks(cls, told: dict[str, list[str]]) -> dict[str, list[str]]:
+        for mark in (mark for marks in told.values() for mark in marks):
+            named(mark)
+        return told
+
+    def shared(self) -> dict[str, Any]:
+        """What every calendar is read by where its own table does not say so: how far, in days, and the named
+        properties that mark what other tools file."""
+        hidden = [mark for marks in self.foreign_marks.values() for mark in marks if named(mark)]
+        return {**self.model_dump(include={"window_past_days", "window_future_days"}, exclude_none=True),
+                **({"hidden_marks": hidden} if hidden else {})}
 
     def policy(self) -> CalendarPolicy:
         return CalendarPolicy(
@@ -332,7 +343,7 @@ class Project:
                 f"`connector` to one of these, or install the package that brings it.")
         factory = found[kind].load()
         try:
-            connector: Connector = factory.from_settings({**self.settings.calendars.window(), **self.access(system)})
+            connector: Connector = factory.from_settings({**self.settings.calendars.shared(), **self.access(system)})
         except (KeyError, ValueError, TypeError) as error:
             raise ProjectError(f"[systems.{system}] in {self.folder / FILE}: {error}") from None
         except Invalid as error:

@@ -97,7 +97,9 @@ def meetings(calendar: Any, window: Window, zone: str) -> list[Meeting]:
             when(masters[0], zone)
             return [Meeting(SINGLE, masters[0], is_private(masters[0]))]
         if len(masters) > 1:
-            raise Broken("two masters share one UID")
+            days = ", ".join(sorted(when(each, zone)[0][:10] for each in masters))
+            raise Broken(f"{len(masters)} meetings have one UID ({days}), so which is which cannot be told; make all "
+                         "but one of them anew")
         return list(_occurrences(calendar, masters, events, window, zone))
     except Broken:
         raise
@@ -359,7 +361,7 @@ def _words(event: Any, mailbox: str) -> dict[str, Any]:
         "Subject": _text(event, "SUMMARY"), "Location": _text(event, "LOCATION"), "Body": _text(event, "DESCRIPTION"),
         "Organizer": organiser, "IsOrganizer": own, "Attendees": attendees,
         "MyResponse": "organizer" if own else mine, "IsCancelled": _word(event, "STATUS") == "CANCELLED",
-        "JoinUrl": _join_url(event), "Categories": _categories(event)}
+        "JoinUrl": _join_url(event), "Categories": _categories(event), "Marks": _marks(event)}
 
 
 def _sensitivity(event: Any) -> str:
@@ -422,6 +424,12 @@ def _categories(event: Any) -> list[str]:
     told = event.get("CATEGORIES")
     lines = told if isinstance(told, list) else [told] if told is not None else []
     return sorted({str(name).strip() for line in lines for name in getattr(line, "cats", [line]) if str(name).strip()})
+
+
+def _marks(event: Any) -> list[str]:
+    """Categories, and the names of properties that no standard has and that say something."""
+    names = {str(name).upper() for name in event if str(name).upper().startswith("X-") and _text(event, name)}
+    return sorted({*_categories(event), *(names - {LINK})})
 
 
 def _join_url(event: Any) -> str | None:

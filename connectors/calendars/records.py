@@ -12,7 +12,7 @@ MEETING = {
     "End": "datetime", "Zone": "string", "IsAllDay": "boolean", "Location": "string", "Body": "text",
     "Sensitivity": "choice", "Organizer": "email", "IsOrganizer": "boolean", "Attendees": "attendees",
     "MyResponse": "choice", "IsCancelled": "boolean", "ShowAs": "choice", "JoinUrl": "url", "Series": "boolean",
-    "Categories": "set"}
+    "Categories": "set", "Marks": "set"}
 
 MARK = "#"
 """Between the href of a series and the original start of its occurrence: no path holds one."""

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from connectors.calendars.identity import occurrence_id, series_id, split_id
 from connectors.calendars.window import Window, rolling, starts_at
+from sidefeed.calendars.marks import Named
 from sidefeed.connector import CursorExpired, OddAnswer, Page, Remote, chunked
 
 from . import operations, xml
@@ -43,7 +44,8 @@ class Calendar:
     """One mailbox's calendar. ``now`` is the server's clock where it is known; ``past`` and ``future`` are days."""
 
     def __init__(
-        self, door: Mailbox, place: str, now: Callable[[], datetime], past: int, future: int, *, bodies: bool = False
+        self, door: Mailbox, place: str, now: Callable[[], datetime], past: int, future: int, *, bodies: bool = False,
+        marks: Sequence[Named] = (),
     ) -> None:
         self._door = door
         self._place = place
@@ -51,6 +53,7 @@ class Calendar:
         self._past = past
         self._future = future
         self._bodies = bodies
+        self._marks = marks
 
     def window(self, at: datetime) -> Window:
         """The window on a day."""
@@ -97,7 +100,7 @@ class Calendar:
         return self._meetings(()).locate([occurrence]).get(occurrence)
 
     def _meetings(self, fields: Sequence[str]) -> Meetings:
-        return Meetings(self._door, fields, bodies=self._bodies)
+        return Meetings(self._door, fields, bodies=self._bodies, marks=self._marks)
 
 
 def _absorb(page: operations.SyncPage, state: Cursor, window: Window, meetings: Meetings) -> list[Remote]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from connectors.calendars import folders
 from sidefeed.connector import (
     Calls,
     Capabilities,
@@ -21,6 +22,7 @@ from sidefeed.connector import (
     PermissionDenied,
     Raw,
     Remote,
+    Rights,
     Stream,
     Write,
 )
@@ -29,6 +31,7 @@ from . import operations, settings
 from .calendar import Calendar
 from .codes import CODES
 from .contacts import Contacts
+from .folder import Folder
 from .values import CALENDAR, CONTACT, LINK_NAME, LINK_SET, MAILBOX, Property
 from .writer import Writer
 
@@ -53,7 +56,7 @@ class ExchangeConnector:
     ========== =========== ==============================================================
     mailboxes  none        a configured mailbox: ``address``, ``name`` (read only)
     calendar   a mailbox   a meeting, or one occurrence of a series inside the window
-    contacts   a mailbox   a contact of the Contacts folder
+    contacts   a mailbox   a contact of the Contacts folder, or of ``contacts_folder``
     ========== =========== ==============================================================
 
     Settings (``from_settings``):
@@ -76,6 +79,8 @@ class ExchangeConnector:
         Where a new meeting takes place if nothing says so; ``UTC`` by default.
     ``read_bodies``
         Whether ``Body`` is read at all; false by default.
+    ``contacts_folder``
+        The name of a contact folder of its own; contacts elsewhere are never read or written. ``prepare`` creates it.
     ``ca_file``, ``timeout``
         A certificate authority of one's own; seconds (60) to wait for a reply.
     ``allow_exchange_online``
@@ -89,6 +94,7 @@ class ExchangeConnector:
     system: str = "exchange"
     calls: Calls = field(default_factory=Calls)
     _transport: Transport | None = None
+    _folders: dict[str, Folder] = field(default_factory=dict)
 
     @classmethod
     def from_settings(
@@ -132,8 +138,23 @@ class ExchangeConnector:
         return ObjectSchema(object, label, {name: known.schema for name, known in table.items()})
 
     def prepare(self, objects: Sequence[str], *, apply: bool) -> Sequence[str]:
-        """Nothing needs to be created: a named property exists once it is set."""
-        return [f"Exchange needs no preparation: keys are kept in the named property {{{LINK_SET}}} {LINK_NAME}."]
+        """The contact folder of its own, where one is wanted; a named property exists once it is set."""
+        return [f"Exchange keeps keys in the named property {{{LINK_SET}}} {LINK_NAME}, which needs no preparation.",
+                *folders.prepare(self.settings.contacts_folder, self._own_folders(), apply=apply)]
+
+    def rights(
+        self, object: str, *, reads: Sequence[str], writes: Sequence[str], creates: bool, deletes: bool
+    ) -> Rights:
+        """What the account must be given, and where the contact folder of its own is missing or closed to it."""
+        self._known(object)
+        if object == "mailboxes":
+            return Rights(())
+        kind = "Editor" if writes or creates or deletes else "Reviewer"
+        needed = {"impersonation": "the role ApplicationImpersonation, with a scope that holds the mailboxes",
+                  "delegate": f"full access to each mailbox, or {kind} on its folder of {object}",
+                  "own": "the login of each mailbox"}[self.settings.access]  # fmt: skip
+        found = folders.unready(self._own_folders(), creates=creates) if object == "contacts" else ()
+        return Rights((needed,), unready=found)
 
     @property
     def own_credentials(self) -> bool:
@@ -150,6 +171,7 @@ class ExchangeConnector:
         if self._transport is not None:
             self._transport.close()
             self._transport = None
+            self._folders.clear()
 
     # Reading
 
@@ -174,7 +196,8 @@ class ExchangeConnector:
         """Store ids by the key in the link property."""
         if not keys or stream.object == "mailboxes":
             return {key: [] for key in keys}
-        return operations.find_keys(self._door(stream), stream.object, keys)
+        place = self._folder(stream.partition).place if stream.object == "contacts" else stream.object
+        return operations.find_keys(self._door(stream), place, keys)
 
     def ids(self, stream: Stream) -> Iterator[tuple[str, str]]:
         """Every live id with its version; of a calendar those in the window."""
@@ -192,8 +215,10 @@ class ExchangeConnector:
         if not writes:
             return iter(())
         reader = self._reader(stream)
-        calendar = reader if isinstance(reader, Calendar) else None
-        return Writer(self._door(stream), stream.object, self.settings.timezone, reader.fetch, calendar).write(writes)
+        calendar, folder = (reader, None) if isinstance(reader, Calendar) else (None, reader.folder)
+        return Writer(
+            self._door(stream), stream.object, self.settings.timezone, reader.fetch, calendar, folder
+        ).write(writes)  # fmt: skip
 
     def overwritten(self, stream: Stream, outcomes: Mapping[str, Write]) -> Mapping[str, Raw]:
         """Nothing: Exchange refuses a write on an item that moved, and keeps no history of fields."""
@@ -224,12 +249,24 @@ class ExchangeConnector:
     def _reader(self, stream: Stream) -> Calendar | Contacts:
         door, place = self._door(stream), self._place(stream)
         if stream.object == "contacts":
-            return Contacts(door, place, self._now)
+            return Contacts(door, place, self._now, self._folder(stream.partition))
         window = self.settings.past, self.settings.future
-        return Calendar(door, place, self._now, *window, bodies=self.settings.read_bodies)
+        return Calendar(door, place, self._now, *window, bodies=self.settings.read_bodies,
+                        marks=self.settings.marks)
+
+    def _folder(self, address: str) -> Folder:
+        if address not in self._folders:
+            self._folders[address] = Folder(self._door(Stream("contacts", address)), self.settings.contacts_folder)
+        return self._folders[address]
+
+    def _own_folders(self) -> dict[str, Folder]:
+        return {each: self._folder(each) for each in self.settings.mailboxes} if self.settings.contacts_folder else {}
 
     def _place(self, stream: Stream) -> str:
-        return hashlib.sha256(f"{self.settings.host}\n{stream.name}".encode()).hexdigest()[:16]
+        """What a cursor is bound to; another folder is another reading."""
+        folder = self.settings.contacts_folder if stream.object == "contacts" else ""
+        where = f"{self.settings.host}\n{stream.name}" + (f"\n{folder}" if folder else "")
+        return hashlib.sha256(where.encode()).hexdigest()[:16]
 
     def _now(self) -> datetime:
         """The server's time as of its newest reply, else ours."""

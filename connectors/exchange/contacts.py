@@ -1,4 +1,4 @@
-"""The contacts of one mailbox, by sync state. Private contacts and distribution lists are not read."""
+"""The contacts of one folder of a mailbox, by sync state. Private contacts and distribution lists are not read."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from sidefeed.connector import CursorExpired, OddAnswer, Page, Remote
 
 from . import operations, xml
 from .cursor import Cursor
+from .folder import PARENT, Folder
 from .times import instant
 from .values import CONTACT, uris
 from .xml import Element
@@ -17,14 +18,14 @@ from .xml import Element
 if TYPE_CHECKING:
     from .ews import Mailbox
 
-FOLDER = "contacts"
 _STRUCTURE = ("item:Sensitivity", "item:LastModifiedTime")
 
 
 class Contacts:
-    """Reads one mailbox's contacts folder."""
+    """Reads one mailbox's contacts."""
 
-    def __init__(self, door: Mailbox, place: str, now: Callable[[], datetime]) -> None:
+    def __init__(self, door: Mailbox, place: str, now: Callable[[], datetime], folder: Folder) -> None:
+        self.folder = folder
         self._door = door
         self._place = place
         self._now = now
@@ -33,7 +34,8 @@ class Contacts:
         """Changes since a cursor. Raises CursorExpired, and what else the contract names."""
         state = Cursor.read(cursor, self._place)
         while True:
-            page = operations.sync(self._door, FOLDER, state.sync, operations.uri_elements(("item:Sensitivity",)))
+            sensitivity = operations.uri_elements(("item:Sensitivity",))
+            page = operations.sync(self._door, self.folder.place, state.sync, sensitivity)
             if not page.state:
                 raise CursorExpired(f"Exchange gave no sync state for {self._door.address}.")
             if page.state == state.sync and not page.last:
@@ -50,23 +52,27 @@ class Contacts:
                 return
 
     def fetch(self, fields: Sequence[str], ids: Sequence[str]) -> Iterator[Remote]:
-        """The state of contacts by id. Of a private one nothing is told but that it is there."""
+        """The state of contacts by id: gone from here too where its owner moved one to another folder. Of a private
+        one nothing is told but that it is there."""
         wanted = list(dict.fromkeys(ids))
+        structure = (*_STRUCTURE, PARENT) if self.folder.name else _STRUCTURE
         narrow = operations.get_items(
-            self._door, wanted, operations.uri_elements(_STRUCTURE), batch=operations.GET_NARROW
+            self._door, wanted, operations.uri_elements(structure), batch=operations.GET_NARROW
         )
-        items = self._read([each for each, item in narrow.found.items() if _is_public(item)], fields)
+        elsewhere = {each for each, item in narrow.found.items() if not self.folder.holds(item)}
+        public = [each for each, item in narrow.found.items() if _is_public(item) and each not in elsewhere]
+        items = self._read(public, fields)
         for each in wanted:
             if each in items.found and _is_public(items.found[each]):
                 yield self._remote(each, items.found[each], fields)
-            elif each in narrow.gone or each in items.gone:
+            elif each in narrow.gone or each in items.gone or each in elsewhere:
                 yield Remote(each, state="deleted")
             else:
                 yield Remote(each, values={})
 
     def ids(self) -> Iterator[tuple[str, str]]:
         """Ids and versions of every contact that is read."""
-        for item in operations.list_items(self._door, FOLDER, ("item:Sensitivity",)):
+        for item in operations.list_items(self._door, self.folder.place, ("item:Sensitivity",)):
             if _is_public(item):
                 yield xml.item_id(item)
 

@@ -47,6 +47,7 @@ from sidefeed.connector import (
 
 from . import xml
 from .errors import Lost, NotEws, error_for
+from .folder import FolderId
 from .settings import Settings, online_notice
 from .xml import E, Element, M
 
@@ -135,9 +136,12 @@ class Mailbox:
         )
         self._service = _Service(account=account)
 
-    def folder(self, distinguished: str) -> Element:
-        """The id of a distinguished folder of this mailbox. Never a walk from the root: that reads every folder."""
-        named = xml.element("t:DistinguishedFolderId", Id=distinguished)
+    def folder(self, which: str | FolderId) -> Element:
+        """The id of a folder of this mailbox: of a distinguished one by its name. Never a walk from the root: that
+        reads every folder."""
+        if isinstance(which, FolderId):
+            return xml.element("t:FolderId", Id=which.id)
+        named = xml.element("t:DistinguishedFolderId", Id=which)
         if self._settings.access == "delegate":
             named.append(xml.element("t:Mailbox", None, [xml.element("t:EmailAddress", self.address)]))
         return named

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from connectors.calendars.identity import meeting_key, normalised_uid, occurrence_id, split_id
 from connectors.calendars.window import Window, spans
+from sidefeed.calendars.marks import Named
 from sidefeed.calendars.recurrence import RECURRENCE, SERIES
 from sidefeed.connector import Remote
 
@@ -28,6 +29,7 @@ from .values import (
     STRUCTURE,
     Row,
     When,
+    mark_uris,
     original_start,
     original_text,
     read_meeting,
@@ -63,8 +65,11 @@ class Meetings:
 
     ``tells_series`` says whether series are wanted too, as one object each."""
 
-    def __init__(self, door: Mailbox, fields: Sequence[str], *, bodies: bool = False) -> None:
+    def __init__(
+        self, door: Mailbox, fields: Sequence[str], *, bodies: bool = False, marks: Sequence[Named] = ()
+    ) -> None:  # fmt: skip
         self._door = door
+        self._marks = marks if "Marks" in fields else ()
         self._fields = [each for each in fields if each != RECURRENCE and (each != "Body" or bodies)]
         self.tells_series = RECURRENCE in fields
 
@@ -269,7 +274,8 @@ class Meetings:
         harmless = [each for each in self._fields if each in PRIVATE_FIELDS]
         for ids, names in ((public, self._fields), (private, harmless)):
             if ids:
-                properties = _merged(operations.uri_elements(structure), uris(names, CALENDAR))
+                more = mark_uris(self._marks) if "Marks" in names else []
+                properties = _merged(operations.uri_elements(structure), [*uris(names, CALENDAR), *more])
                 part = operations.get_items(self._door, ids, properties)
                 items.found |= part.found
                 items.gone |= part.gone
@@ -316,4 +322,4 @@ def _modified(master: Element) -> dict[str, str]:
 
 def _merged(structure: list[Element], wanted: list[Element]) -> list[Element]:
     """Properties, each once: a property named twice in a shape is an error."""
-    return list({each.get("FieldURI"): each for each in (*structure, *wanted)}.values())
+    return list({tuple(sorted(each.items())): each for each in (*structure, *wanted)}.values())

@@ -15,6 +15,7 @@ from sidefeed.connector import ConnectorError, Gone, Unavailable, chunked
 
 from . import xml
 from .errors import Lost
+from .folder import FolderId
 from .times import utc_text
 from .values import LINK_NAME, Row, link_uri, row
 from .xml import Element, M, T
@@ -65,7 +66,7 @@ def uri_elements(uris: Iterable[str]) -> list[Element]:
     return [xml.element("t:FieldURI", FieldURI=uri) for uri in dict.fromkeys(uris)]
 
 
-def sync(door: Mailbox, folder: str, state: str | None, properties: Sequence[Element]) -> SyncPage:
+def sync(door: Mailbox, folder: str | FolderId, state: str | None, properties: Sequence[Element]) -> SyncPage:
     """One page of the changes of a folder. Raises CursorExpired where the state is not honoured."""
     children = [_shape(properties), xml.element("m:SyncFolderId", None, [door.folder(folder)])]
     if state:
@@ -154,7 +155,7 @@ def calendar_view(door: Mailbox, folder: str, start: datetime, end: datetime) ->
     return list({each.id: each for each in rows}.values())
 
 
-def find_keys(door: Mailbox, folder: str, keys: Sequence[str]) -> dict[str, list[str]]:
+def find_keys(door: Mailbox, folder: str | FolderId, keys: Sequence[str]) -> dict[str, list[str]]:
     """Store ids of the items of a folder whose link property holds one of these keys."""
     found: dict[str, list[str]] = {key: [] for key in keys}
     for chunk in chunked(found, KEYS_PER_FIND):
@@ -168,13 +169,13 @@ def find_keys(door: Mailbox, folder: str, keys: Sequence[str]) -> dict[str, list
     return found
 
 
-def list_items(door: Mailbox, folder: str, uris: Iterable[str]) -> Iterator[Element]:
+def list_items(door: Mailbox, folder: str | FolderId, uris: Iterable[str]) -> Iterator[Element]:
     """Every item of a folder, with a few properties."""
     return _find(door, folder, uri_elements(uris), None)
 
 
 def _find(
-    door: Mailbox, folder: str, properties: Sequence[Element], restriction: Element | None
+    door: Mailbox, folder: str | FolderId, properties: Sequence[Element], restriction: Element | None
 ) -> Iterator[Element]:
     offset = 0
     while True:
@@ -217,7 +218,7 @@ def resolve_name(door: Mailbox, address: str) -> str | None:
 _TELL = {False: "SendToNone", True: "SendToAllAndSaveCopy"}
 
 
-def create(door: Mailbox, folder: str, item: Element, *, mail: bool = False) -> tuple[str, str]:
+def create(door: Mailbox, folder: str | FolderId, item: Element, *, mail: bool = False) -> tuple[str, str]:
     """Create one item; returns its store id and change key. Raises ConnectorError (Lost: it may be there). With
     ``mail`` its attendees are invited."""
     children = [xml.element("m:SavedItemFolderId", None, [door.folder(folder)]), xml.element("m:Items", None, [item])]

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from connectors.calendars import window
+from connectors.calendars import hidden, window
+from sidefeed.calendars.marks import Named
 from sidefeed.connector import Invalid
 
 # Exchange Online by its world-wide, national and vanity host names (Microsoft 365 URLs and IP address ranges).
@@ -54,6 +55,9 @@ class Settings:
     future: int
     timezone: str
     read_bodies: bool
+    contacts_folder: str
+    marks: tuple[Named, ...]
+    """Named properties by which other tools are known."""
     timeout: float
 
     @property
@@ -118,6 +122,8 @@ def parse(table: Mapping[str, Any]) -> Settings:
         future=future,
         timezone=str(table.get("timezone") or "UTC"),
         read_bodies=_flag(table, "read_bodies"),
+        contacts_folder=str(table.get("contacts_folder") or "").strip(),
+        marks=hidden.of_settings(table, _wrong),
         timeout=float(table.get("timeout") or 60),
     )
 

@@ -13,11 +13,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from connectors.calendars.identity import SINGLE, meeting_key
+from sidefeed.calendars.marks import Named, said
 from sidefeed.connector import FieldSchema, Invalid
 
 from . import xml
 from .times import Zone, bias, instant, is_date, local_date, midnight, utc_text, windows_zone, zone_name
-from .xml import Element
+from .xml import Element, T
 
 LINK_SET, LINK_NAME = "542f9e28-0fa7-425e-93ea-82cf115d5612", "sidefeed-link"
 """Named property that holds the idempotency key. Graph sees it as ``String {542f9e28-…} Name sidefeed-link``."""
@@ -263,6 +264,23 @@ def _categories(item: Element, _mailbox: str) -> list[str]:
     return sorted(each.text for each in xml.each(item, "Categories") if each.text)
 
 
+def _marks(item: Element, mailbox: str) -> list[str]:
+    """Categories, and the named properties that were asked for and say something."""
+    found = set(_categories(item, mailbox))
+    for extended in item.findall(f"{T}ExtendedProperty"):
+        uri, value = xml.at(extended, "ExtendedFieldURI"), xml.text(extended, "Value")
+        if uri is not None and uri.get("PropertyName") != LINK_NAME and said(value):
+            kind, place = uri.get("PropertyType"), str(uri.get("PropertySetId")).strip("{}").upper()
+            found.add(f"{kind} {{{place}}} Name {uri.get('PropertyName')}")
+    return sorted(found)
+
+
+def mark_uris(marks: Iterable[Named]) -> list[Element]:
+    """The paths of named properties."""
+    return [xml.element("t:ExtendedFieldURI", PropertySetId=each.set.strip("{}").lower(), PropertyName=each.name,
+                        PropertyType=each.type) for each in marks]  # fmt: skip
+
+
 def _strings(tag: str) -> Callable[[Any], Element | None]:
     return lambda value: xml.element(f"t:{tag}", None, [xml.element("t:String", str(each)) for each in value])
 
@@ -348,6 +366,9 @@ CALENDAR: dict[str, Property] = {
         Property((), _field("Series", "boolean", "Part of a series", writable=False)),
         Property(
             ("item:Categories",), _field("Categories", "set", "Categories", writable=False), _categories,
+        ),
+        Property(
+            ("item:Categories",), _field("Marks", "set", "Categories and marks of other tools", writable=False), _marks,
         ),
     )
 }  # fmt: skip

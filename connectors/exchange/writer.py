@@ -30,30 +30,35 @@ from sidefeed.connector import (
 
 from . import operations, xml
 from .errors import Lost
+from .folder import PARENT
 from .times import zone_name
 from .values import STRUCTURE, TIME_FIELDS, changes, new_item, normal_form, zone_of
 
 if TYPE_CHECKING:
     from .calendar import Calendar
     from .ews import Mailbox
+    from .folder import Folder
 
 KINDS = {"calendar": "CalendarItem", "contacts": "Contact"}
 
 
 class Writer:
-    """Writes to one folder. ``fetch`` reads the state of one id, for writes decided without a version."""
+    """Writes to the calendar or the contacts of one mailbox. ``fetch`` reads the state of one id, for writes decided
+    without a version."""
 
     def __init__(
         self,
         door: Mailbox,
-        folder: str,
+        object: str,
         zone: str,
         fetch: Callable[[Sequence[str], Sequence[str]], Iterator[Remote]],
         calendar: Calendar | None = None,
+        folder: Folder | None = None,
     ) -> None:
         self._door = door
+        self._object = object
         self._folder = folder
-        self._kind = KINDS[folder]
+        self._kind = KINDS[object]
         self._zone = zone
         self._fetch = fetch
         self._calendar = calendar
@@ -101,7 +106,8 @@ class Writer:
     def _create(self, write: Write) -> Outcome:
         invited = _invited(write)
         item = new_item(self._completed(invited), write.external_key, self._kind, self._zone)
-        item_id, change_key = operations.create(self._door, self._folder, item, mail=write.mail)
+        place = self._folder.place if self._folder else self._object
+        item_id, change_key = operations.create(self._door, place, item, mail=write.mail)
         return Outcome(write.key, "done", item_id, change_key, seen=normal_form(invited))
 
     def _update(self, write: Write) -> Outcome:
@@ -139,6 +145,8 @@ class Writer:
             if found is None:
                 raise Gone(f"The occurrence is not in mailbox {self._door.address} any more.")
             return found.item, write.version or found.version
+        if self._folder is not None and self._folder.name:
+            self._lies_here(external_id, self._folder)
         if write.version:
             return external_id, write.version
         (present,) = self._fetch(list(write.expected), [external_id])
@@ -148,6 +156,12 @@ class Writer:
         if any(name in seen and seen[name] != value for name, value in write.expected.items()):
             raise Conflict(f"The item in mailbox {self._door.address} changed since it was read.")
         return external_id, present.version
+
+    def _lies_here(self, item_id: str, folder: Folder) -> None:
+        """Contacts outside the folder of their own are never written, also where a link to one is older than it."""
+        found = operations.get_items(self._door, [item_id], operations.uri_elements((PARENT,))).found.get(item_id)
+        if found is None or not folder.holds(found):
+            raise Gone(f"The contact in mailbox {self._door.address} lies in a folder that is not ours any more.")
 
     def _state(self, item_id: str) -> str:
         found = operations.get_items(self._door, [item_id], ()).found.get(item_id)

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from connectors.calendars.identity import occurrence_id, series_id, split_id
 from connectors.calendars.window import Window, rolling, starts_at
+from sidefeed.calendars.marks import Named
 from sidefeed.connector import Page, Remote
 
 from . import values
@@ -43,7 +44,7 @@ class Calendar:
 
     def __init__(
         self, door: Door, mailbox: str, place: str, now: Callable[[], datetime], past: int, future: int,
-        *, bodies: bool = False,
+        *, bodies: bool = False, marks: Sequence[Named] = (),
     ) -> None:  # fmt: skip
         self._door = door
         self._mailbox = mailbox
@@ -52,6 +53,7 @@ class Calendar:
         self._past = past
         self._future = future
         self._bodies = bodies
+        self._marks = marks
 
     def window(self, at: datetime, slide: int = 0) -> Window:
         """The window on a day."""
@@ -103,7 +105,7 @@ class Calendar:
         return self._meetings(()).locate(occurrences)
 
     def _meetings(self, fields: Sequence[str]) -> Meetings:
-        return Meetings(self._door, self._mailbox, fields, bodies=self._bodies)
+        return Meetings(self._door, self._mailbox, fields, bodies=self._bodies, marks=self._marks)
 
 
 def _absorb(rows: Sequence[Json], state: Cursor, meetings: Meetings) -> list[Remote]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from connectors.calendars import folders
 from sidefeed.connector import (
     Calls,
     Capabilities,
@@ -23,6 +24,7 @@ from sidefeed.connector import (
     PermissionDenied,
     Raw,
     Remote,
+    Rights,
     Stream,
     Write,
 )
@@ -42,6 +44,7 @@ _LABELS: dict[str, tuple[str, Mapping[str, FieldSchema]]] = {
     "calendar": ("Meeting", CALENDAR),
     "contacts": ("Contact", CONTACT),
 }
+_PERMISSIONS = {"calendar": "Calendars", "contacts": "Contacts"}
 _NAMES_LAST = 7
 """Days for which the names of mailboxes are believed; they change when people marry."""
 
@@ -132,15 +135,21 @@ class Microsoft365Connector:
 
     def prepare(self, objects: Sequence[str], *, apply: bool) -> Sequence[str]:
         """The contact folder of its own, where one is wanted; a named property exists once it is set."""
-        lines = [f"Microsoft 365 keeps keys in the named property {LINK!r}, which needs no preparation."]
-        name = self.settings.contacts_folder
-        for address in self.settings.mailboxes if name else ():
-            folder = Folder(self._opened(), address, name)
-            if not folder.exists():
-                lines.append(f"{address}: contact folder {name!r} {'created' if apply else 'would be created'}.")
-                if apply:
-                    folder.create()
-        return lines
+        return [f"Microsoft 365 keeps keys in the named property {LINK!r}, which needs no preparation.",
+                *folders.prepare(self.settings.contacts_folder, self._own_folders(), apply=apply)]
+
+    def rights(
+        self, object: str, *, reads: Sequence[str], writes: Sequence[str], creates: bool, deletes: bool
+    ) -> Rights:
+        """The application permissions, and where the contact folder of its own is missing. Graph does not tell which of
+        them it gave."""
+        self._known(object)
+        if object == "mailboxes":
+            named = all(self.settings.mailboxes.values())
+            return Rights(() if named else ("User.Read.All, consented to in Entra, or names under `mailboxes`",))
+        kind = "ReadWrite" if writes or creates or deletes else "Read"
+        found = folders.unready(self._own_folders(), creates=creates) if object == "contacts" else ()
+        return Rights((f"Application {_PERMISSIONS[object]}.{kind}, scoped to the mailboxes",), unready=found)
 
     def detach(self, objects: Sequence[str], *, apply: bool) -> Sequence[str]:
         """Named properties go with the items that carry them; what is only read carries none."""
@@ -179,7 +188,7 @@ class Microsoft365Connector:
         """Ids by the key in the link property."""
         if not keys or stream.object == "mailboxes":
             return {key: [] for key in keys}
-        path = "events" if stream.object == "calendar" else self._folder(stream).path
+        path = "events" if stream.object == "calendar" else self._folder(stream.partition).path
         return find_keys(self._opened(stream), stream.partition, path, list(dict.fromkeys(keys)))
 
     def ids(self, stream: Stream) -> Iterator[tuple[str, str]]:
@@ -234,15 +243,18 @@ class Microsoft365Connector:
     def _reader(self, stream: Stream) -> Calendar | Contacts:
         door, place = self._opened(stream), self._place(stream)
         if stream.object == "contacts":
-            return Contacts(door, stream.partition, place, self._now, self._folder(stream))
+            return Contacts(door, stream.partition, place, self._now, self._folder(stream.partition))
         window = self.settings.past, self.settings.future
-        return Calendar(door, stream.partition, place, self._now, *window, bodies=self.settings.read_bodies)
+        return Calendar(door, stream.partition, place, self._now, *window, bodies=self.settings.read_bodies,
+                        marks=self.settings.marks)
 
-    def _folder(self, stream: Stream) -> Folder:
-        if stream.partition not in self._folders:
-            self._folders[stream.partition] = Folder(
-                self._opened(stream), stream.partition, self.settings.contacts_folder)  # fmt: skip
-        return self._folders[stream.partition]
+    def _folder(self, address: str) -> Folder:
+        if address not in self._folders:
+            self._folders[address] = Folder(self._opened(), address, self.settings.contacts_folder)
+        return self._folders[address]
+
+    def _own_folders(self) -> dict[str, Folder]:
+        return {each: self._folder(each) for each in self.settings.mailboxes} if self.settings.contacts_folder else {}
 
     def _place(self, stream: Stream) -> str:
         """What a cursor is bound to. The window, or the folder, is part of it: another one is another reading."""

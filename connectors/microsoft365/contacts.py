@@ -48,6 +48,11 @@ class Folder:
 
     def create(self) -> None:
         self._door.write_batch(self._mailbox, [Part("POST", "contactFolders", {"displayName": self._name})])[0].value()
+        del self._found
+
+    def hindrance(self, *, creates: bool) -> str:
+        """Why contacts cannot be read here. Graph tells of no rights before they are used."""
+        return "" if self.exists() else f"there is no contact folder {self._name!r}"
 
     @cached_property
     def _found(self) -> str | None:

@@ -12,17 +12,20 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from connectors.calendars.identity import SINGLE, meeting_key, occurrence_id, series_id, split_id
 from connectors.calendars.window import Window, spans
 from connectors.exchange.times import utc_text
+from sidefeed.calendars.marks import Named
 from sidefeed.calendars.recurrence import RECURRENCE, SERIES
 from sidefeed.connector import Gone, Remote
 
 from . import recurrence, values
 from .door import Answer, Part
+from .marks import marked
 from .values import Json, discreet, modified, when
 
 if TYPE_CHECKING:
@@ -55,7 +58,10 @@ class Meetings:
 
     ``tells_series`` says whether series are wanted too, as one object each."""
 
-    def __init__(self, door: Door, mailbox: str, fields: Sequence[str], *, bodies: bool = False) -> None:
+    def __init__(
+        self, door: Door, mailbox: str, fields: Sequence[str], *, bodies: bool = False, marks: Sequence[Named] = ()
+    ) -> None:  # fmt: skip
+        self._marks = marks if "Marks" in fields else ()
         self.door = door
         self.mailbox = mailbox
         self._fields = [each for each in fields if each != RECURRENCE and (each != "Body" or bodies)]
@@ -107,7 +113,7 @@ class Meetings:
                     "Key": key, RECURRENCE: None, "Sensitivity": str(master.get("sensitivity") or "private").lower()})
             elif structure is not None:
                 try:
-                    read = values.read_meeting(master, when(master), SERIES, uid, self.mailbox, self._fields)
+                    read = self._read(master, when(master), SERIES, uid, master_id)
                 except (ValueError, KeyError) as error:
                     log.warning("mailbox %s: series …%s cannot be read: %s", self.mailbox, master_id[-12:], error)
                     continue
@@ -188,7 +194,7 @@ class Meetings:
             found = self.occurrence(event)
             return found.remote if found else None
         uid = str(event.get("iCalUId") or "")
-        read = values.read_meeting(event, time, original, uid, self.mailbox, self._fields)
+        read = self._read(event, time, original, uid, str(event["id"]))
         return Remote(str(event["id"]), read, str(event.get("@odata.etag") or ""), modified(event))
 
     def occurrence(self, event: Json) -> Occurrence | None:
@@ -206,10 +212,22 @@ class Meetings:
             log.warning("mailbox %s: occurrence …%s is left out: %s", self.mailbox, str(event.get("id"))[-12:], error)
             return None
         uid = str(master.get("iCalUId") or "")
-        read = values.read_meeting(event, time, original, uid, self.mailbox, self._fields)
+        read = self._read(event, time, original, uid, str(event["id"]), master_id)
         version = str(event.get("@odata.etag") or "")
         remote_id = occurrence_id(master_id, original)
         return Occurrence(remote_id, str(event["id"]), version, Remote(remote_id, read, version, modified(event)))
+
+    def _read(self, event: Json, time: values.When, original: str, uid: str, *events: str) -> dict[str, Any]:
+        """Raw values of one meeting. ``events`` are those whose marks are its own: it, and its series."""
+        read = values.read_meeting(event, time, original, uid, self.mailbox, self._fields)
+        if self._marks and "Marks" in read:
+            more = {mark for each in events for mark in self._marked.get(each, ())}
+            read["Marks"] = sorted({*read["Marks"], *more})
+        return read
+
+    @cached_property
+    def _marked(self) -> dict[str, list[str]]:
+        return marked(self.door, self.mailbox, self._marks)
 
     def ids(self, window: Window) -> Iterator[tuple[str, str]]:
         """Ids and versions of every meeting and occurrence in a window, from one listing."""

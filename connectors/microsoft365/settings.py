@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from connectors.calendars import window
+from connectors.calendars import hidden, window
+from sidefeed.calendars.marks import Named
 from sidefeed.connector import Invalid
 
 LOGIN, GRAPH = "https://login.microsoftonline.com", "https://graph.microsoft.com/v1.0"
@@ -34,6 +35,8 @@ class Settings:
     timezone: str
     read_bodies: bool
     contacts_folder: str
+    marks: tuple[Named, ...]
+    """Named properties by which other tools are known."""
     timeout: float
 
     @property
@@ -63,6 +66,7 @@ def parse(table: Mapping[str, Any]) -> Settings:
         timezone=str(table.get("timezone") or "UTC"),
         read_bodies=_flag(table, "read_bodies"),
         contacts_folder=str(table.get("contacts_folder") or "").strip(),
+        marks=hidden.of_settings(table, _wrong),
         timeout=float(table.get("timeout") or 60),
     )
 

@@ -213,6 +213,7 @@ _READERS: dict[str, Callable[[Json], Any]] = {
     "ShowAs": _show_as,
     "JoinUrl": _join_url,
     "Categories": lambda event: sorted(str(each) for each in event.get("categories") or ()),
+    "Marks": lambda event: sorted(str(each) for each in event.get("categories") or ()),
 }
 
 CALENDAR: dict[str, FieldSchema] = {

@@ -261,21 +261,37 @@ class Filter:
         self._next("mark", "(")
         variable = self._next("name")
         self._next("mark", ":")
-        pairs = dict(self._pair(variable) for _ in range(2) if self._peek()[0])
-        self._next("mark", ")")
-        if set(pairs) != {"id", "value"}:
+        if self._next("name") != f"{variable}/id":
             raise self._wrong()
-        identifier, wanted = pairs["id"], pairs["value"].lower()
-        return lambda row: _property(row, identifier).lower() == wanted
-
-    def _pair(self, variable: str) -> tuple[str, str]:
-        if self._peek() == ("name", "and"):
-            self._at += 1
-        path = self._next("name")
         self._next("name", "eq")
-        if path not in (f"{variable}/id", f"{variable}/value") or self._peek()[0] != "text":
+        identifier = str(self._literal())
+        self._next("name", "and")
+        holds = self._value_of_property(variable)
+        self._next("mark", ")")
+        return lambda row: (value := _property(row, identifier)) is not None and holds(value)
+
+    def _value_of_property(self, variable: str) -> Callable[[str], bool]:
+        """A condition on the value: a text is compared without case; a number is cast before it is compared."""
+        cast = self._peek() == ("name", "cast")
+        if cast:
+            self._at += 1
+            self._next("mark", "(")
+        if self._next("name") != f"{variable}/value":
             raise self._wrong()
-        return path.partition("/")[2], str(self._literal())
+        if cast:
+            self._next("mark", ",")
+            if self._next("name") not in ("Edm.Int32", "Edm.Double"):
+                raise self._wrong()
+            self._next("mark", ")")
+        operator, (kind, _) = self._next("name").lower(), self._peek()
+        wanted = self._literal()
+        if operator not in _COMPARE or (kind != ("number" if cast else "text") and (cast or wanted is not None)):
+            raise self._wrong()
+        if cast:
+            return lambda value: _COMPARE[operator](float(value), wanted)
+        if operator not in ("eq", "ne"):
+            raise self._wrong()
+        return lambda value: (wanted is not None and value.lower() == wanted.lower()) is (operator == "eq")
 
     def _literal(self) -> Any:
         kind, text = self._peek()
@@ -294,8 +310,8 @@ class Filter:
         raise self._wrong()
 
 
-def _property(row: Row, identifier: str) -> str:
-    return (property_value(row.item, identifier) or "") if row.item is not None else ""
+def _property(row: Row, identifier: str) -> str | None:
+    return property_value(row.item, identifier) if row.item is not None else None
 
 
 def _compare(operator: str, value: Any, wanted: Any) -> bool:

@@ -1,12 +1,16 @@
-"""Two tools that file the same calendars: told before a second activity is made of every meeting."""
+"""Two tools that file the same calendars: told, meeting by meeting, before a second activity is made of any."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import sqlalchemy as sa
+
+from sidefeed.calendars import marks as hidden
 from sidefeed.calendars.policy import CalendarPolicy
 from sidefeed.workspace import RecordState, Transaction
+from sidefeed.workspace import tables as t
 
 SUSPICIOUS = 3
 """So many meetings of one run that stand in the CRM already, written there by one and the same hand, are no accident.
@@ -23,19 +27,66 @@ MARKS = {
 appointments and emails"; Salesforce help 000383657; Microsoft Copilot for Sales, known issues of the tags."""
 
 
-def tool_of(marks: Iterable[str], policy: CalendarPolicy) -> str | None:
-    """The other tool that a meeting's categories name; None where they name none, or one that is accepted."""
-    known = MARKS | dict(policy.foreign_marks)
-    found = {known[name] for mark in marks if (name := mark.strip().casefold()) in known}
-    return next((tool for tool in sorted(found) if tool.casefold() not in policy.accepted_tools), None)
+_HIDDEN = {mark.casefold(): tool for mark, tool in hidden.HIDDEN.items()}
+_SHOWN = 3
+"""Meetings that the report of a run names by their days; `sidefeed status` lists all."""
 
 
-def advice(tool: str, mailbox: str, number: int) -> str:
-    """What to do about meetings that another tool files."""
-    these = f"{number} meetings" if number > 1 else "A meeting"
-    return (f"{these} in the calendar of {mailbox} with a mark of {tool}, which files meetings in a CRM too: not filed "
-            f"here, so that none is there twice. Switch {tool} off for this mailbox and remove its category; or, if "
-            "its marks are old or it files elsewhere, add it to accepted_tools under [calendars] in sidefeed.toml.")
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Another tool says by a mark that it files a meeting."""
+
+    tool: str
+    mark: str
+
+
+def claim(marks: Iterable[str], policy: CalendarPolicy) -> Claim | None:
+    """Who else files a meeting with these marks; None where they name nobody, or a tool that is accepted."""
+    known = MARKS | _HIDDEN | dict(policy.foreign_marks)
+    found = [Claim(known[name], mark.strip()) for mark in marks if (name := mark.strip().casefold()) in known]
+    open_claims = [each for each in found if each.tool.casefold() not in policy.accepted_tools]
+    return min(open_claims, key=lambda each: (each.tool, each.mark), default=None)
+
+
+def advice(tool: str, mailbox: str, marks: Iterable[str], days: Iterable[str]) -> str:
+    """What to do about meetings that another tool files, which are told by their days."""
+    told = sorted(days)
+    these = f"{len(told)} meetings" if len(told) > 1 else "A meeting"
+    which = ", ".join(told[:_SHOWN]) + (f" and {len(told) - _SHOWN} more" if len(told) > _SHOWN else "")
+    signs = ", ".join(sorted({hidden.shown(mark) for mark in marks}))
+    return (f"{these} in the calendar of {mailbox} ({which}) with a mark of {tool} ({signs}), which files meetings in "
+            f"a CRM too: not filed here, so that none is there twice; every other meeting goes on. {remedy(tool)}")
+
+
+def remedy(tool: str) -> str:
+    return (f"Switch {tool} off for this mailbox and remove its mark; or, if its marks are old or it files elsewhere, "
+            "add it to accepted_tools under [calendars] in sidefeed.toml.")
+
+
+def waits_for(tool: str) -> str:
+    """What a meeting waits for that another tool files."""
+    return f"{tool}{_OFF}"
+
+
+_OFF = " to be switched off"
+
+
+def waiting(tx: Transaction, mailbox: str | None = None) -> list[dict[str, str]]:
+    """Every meeting (of one mailbox) that waits because another tool files it: ``mailbox``, ``start``, ``meeting`` (by
+    which its owner finds it in `sidefeed my-calendar`), ``tool``, ``fix``. Of no meeting a word is told."""
+    same = sa.and_(t.busy.c.system == t.inbox.c.system, t.busy.c.object == t.inbox.c.object,
+                   t.busy.c.external_id == t.inbox.c.external_id)
+    query = sa.select(t.busy.c.mailbox, t.busy.c.start, t.busy.c.key, t.busy.c.external_id, t.inbox.c.waiting_for).join(
+        t.inbox, same).where(t.busy.c.verdict == "elsewhere", t.inbox.c.waiting_for.endswith(_OFF)).order_by(
+            t.busy.c.mailbox, t.busy.c.start)
+    if mailbox is not None:
+        query = query.where(t.busy.c.mailbox == mailbox)
+    found = []
+    for row in tx.connection.execute(query):
+        tool = str(row.waiting_for).removesuffix(_OFF)
+        found.append({"mailbox": row.mailbox, "start": row.start, "meeting": str(row.key or row.external_id)[-8:],
+                      "tool": tool, "fix": remedy(tool)})
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,7 +52,8 @@ class CalendarPolicy:
     blocked_domains   a meeting with anybody of these never leaves
     confidence        below it no deal is chosen: a role on one deal is 0.9, the only open deal of an account 0.7
     conference_url    the join link of a meeting planned here; ``{id}`` stands for something unguessable
-    foreign_marks     categories, in lower case, by which further tools that file meetings are known, with their names
+    foreign_marks     marks (`sidefeed.calendars.marks`), in lower case, by which further tools that file meetings are
+                      known, with their names
     accepted_tools    tools whose marks are old, or which file elsewhere: their meetings are filed here all the same
     """
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Any
 
-from sidefeed.calendars import busy
+from sidefeed.calendars import busy, foreign
 from sidefeed.calendars.policy import LEVELS, Level, tightest
 from sidefeed.calendars.rules import Rules, decide, end
 from sidefeed.sync.match import keys_of
@@ -104,7 +104,7 @@ def _shown(tx: Transaction, rules: Rules, block: Mapping[str, Any]) -> Shown:
     leaves = state is not None and not state.deleted and not state.values.get("withdrawn") and (
         block["verdict"] in ("admit", "past"))
     told = Shown(_handle(block), block["start"], block["end"], bool(block["all_day"]), level, leaves,
-                 WHY.get(block["verdict"], block["verdict"]))
+                 _why(tx, block))
     if state is None or not leaves:
         return told
     filed = str(state.values.get("about") or "").partition(":")[2]
@@ -116,6 +116,15 @@ def _shown(tx: Transaction, rules: Rules, block: Mapping[str, Any]) -> Shown:
                  state.values.get("subject"), state.values.get("location"),
                  tuple(str(one.values.get("email") or one.id) for one in contacts),
                  str(deal.values.get("name") or deal.id) if deal else None)
+
+
+def _why(tx: Transaction, block: Mapping[str, Any]) -> str:
+    verdict = str(block["verdict"])
+    if verdict == "elsewhere":
+        tools = {(one["mailbox"], one["meeting"]): one["tool"] for one in foreign.waiting(tx, block["mailbox"])}
+        if tool := tools.get((block["mailbox"], _handle(block))):
+            return f"waits: {tool} files it"
+    return WHY.get(verdict, verdict)
 
 
 def _record(tx: Transaction, key: str | None) -> RecordState | None:

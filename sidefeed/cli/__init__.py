@@ -166,12 +166,17 @@ def plan(
 @app.command()
 def status(project: ProjectOption = Path(), json: JsonOption = False) -> None:
     """Tell how far each feed has been read, what waits, what is in conflict, what was refused, and who must act."""
+    from sidefeed.calendars import foreign, uids
     from sidefeed.project import Project, known_codes
     from sidefeed.workspace.report import workspace_status
 
     with errors(json):
         store = Project.load(project).store()
         found = workspace_status(store, known_codes())
+        with store.read() as tx:
+            found["two_tools"] = foreign.waiting(tx)
+            found["shared_uids"] = [{"mailbox": one.mailbox, "starts": one.starts, "message": str(one)}
+                                    for one in uids.shared(tx)]
         store.close()
     if json:
         output.print_json(found)
@@ -186,6 +191,14 @@ def status(project: ProjectOption = Path(), json: JsonOption = False) -> None:
         output.table("Second copies of a record in one system, which are read and left alone", (
             "where", "id", "record"), [
             (f"{one['system']} {one['object']}", one["external_id"], one["label"]) for one in found["duplicates"]])
+    if found["two_tools"]:
+        output.table("Meetings that another tool files, so they are not filed here", (
+            "mailbox", "begins", "meeting", "tool"), [
+            (one["mailbox"], one["start"], one["meeting"], one["tool"]) for one in found["two_tools"]])
+        for fix in dict.fromkeys(one["fix"] for one in found["two_tools"]):
+            output.out.print(escape(fix))
+    for one in found["shared_uids"]:
+        output.out.print(escape(one["message"]))
     quarantine.show(found["refusals"])
 
 

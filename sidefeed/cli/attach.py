@@ -34,8 +34,9 @@ def prepare(
     """Make what a mapping needs in a system, or say what an administrator must do.
 
     That is the key field that keeps a repeated create from making a duplicate, one for each object that the mapping
-    creates records of, and the roles in which it lists people (HubSpot: association labels). Run it again at any time:
-    what is there is left alone. Ends with 0 where everything is ready, 1 where an administrator has to act.
+    creates records of, the roles in which it lists people (HubSpot: association labels), and contact folders of their
+    own (Exchange, Microsoft 365: `contacts_folder`). Run it again at any time: what is there is left alone. Ends with 0
+    where everything is ready, 1 where an administrator has to act.
     """
     from sidefeed.mapping import prepare as preparing
     from sidefeed.project import Project
@@ -60,17 +61,18 @@ def prepare(
 
 
 def _not_ready(mappings: Mapping, system: str, connector: Connector) -> list[str]:
-    """Objects whose key field does not serve, or that lack a role, as `sidefeed check` sees it."""
+    """Objects whose key field does not serve, or that lack a role or a folder, as `sidefeed check` sees it."""
     from dataclasses import replace
 
     from sidefeed.mapping.check import check
     from sidefeed.mapping.lenses import References
+    from sidefeed.sync.look import rights_of
 
     mine = replace(mappings, objects=mappings.for_system(system))
-    found = check(mine, lambda _system, object: connector.describe(object))
+    found = check(mine, lambda _system, object: connector.describe(object), lambda need: rights_of(connector, need))
     roles = {(om.object, each.name) for om in mine.objects for each in om.fields if isinstance(each.lens, References)}
     return list(dict.fromkeys(
-        one.object for one in found if one.code in ("key-field-missing", "key-field-unfit")
+        one.object for one in found if one.code in ("key-field-missing", "key-field-unfit", "not-prepared")
         or (one.code == "value-missing" and (one.object, one.field) in roles)))
 
 

@@ -253,6 +253,8 @@ def _print_rights(need: Need, said: Rights | None) -> None:
         if need.writes:
             output.out.print(escape(f"  write: {', '.join(need.writes)}"))
         return
+    for sentence in said.unready:
+        output.out.print(f"  [red]not ready[/red] {escape(sentence)}")
     for right in said.needed:
         lacking = said.missing is not None and right in said.missing
         output.out.print(f"  {'[red]missing[/red] ' if lacking else ''}{escape(right)}")

@@ -28,6 +28,7 @@ object-not-creatable        the mapping creates records, and this user may not
 object-not-updatable        the mapping writes records, and this user may not
 object-not-deletable        deletions are carried out here, and this user may not
 permission-missing          scopes, object or field rights that the mapping needs are missing
+not-prepared                something that the settings name is not there, or closed to this user: a contact folder
 scope-field-missing         the scope compares a field that the object has not
 scope-value-missing         the scope names a value that is not in the system's list
 record-type-missing         the scope names a record type that the object has not

@@ -42,7 +42,8 @@ def _need(om: ObjectMap) -> Need:
 
 
 def findings(mapping: Mapping, ask: Ask) -> Iterator[Finding]:
-    """A finding for each object that lacks rights. ``ask`` gives None for a system that cannot name them."""
+    """A finding for each object that lacks rights, or is not prepared. ``ask`` gives None for a system that cannot name
+    them."""
     for om in mapping.objects:
         try:
             rights = ask(_need(om))
@@ -53,3 +54,8 @@ def findings(mapping: Mapping, ask: Ask) -> Iterator[Finding]:
                 "error", "permission-missing", om.system, om.object, "", *om.place(()),
                 f"{om.system} {om.object} needs {', '.join(rights.missing)}, which this user or token has not.",
                 "Grant it; `sidefeed map rights` lists everything that the mapping needs.")
+        for sentence in rights.unready if rights is not None else ():
+            yield Finding(
+                "error", "not-prepared", om.system, om.object, "", *om.place(()),
+                f"{om.system} {om.object}: {sentence}.",
+                f"`sidefeed prepare {om.system}` makes what it may, and says what an administrator must do.")

@@ -84,6 +84,8 @@ def _absorb_batch(batch: Batch, items: list[InboxItem], keys: Mapping[str, int])
     for one in seen:
         if one.merged_into is None:
             _absorb_absence(batch, one)
+    if batch.om.entity == "meeting" and batch.om.readonly:
+        meetings.tell_shared_uids(batch, seen)
     decided = decide(batch.tx, batch.mappings, batch.touched.values(), batch.ancestors)
     batch.report.count("decided", decided)
     for record in batch.touched:

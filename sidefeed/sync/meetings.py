@@ -7,11 +7,10 @@ and of its words only a hash stays. When everybody is busy is kept for the team 
 
 from __future__ import annotations
 
-from collections import Counter
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
-from sidefeed.calendars import Level, busy, foreign, forget, tightest
+from sidefeed.calendars import Level, busy, foreign, forget, tightest, uids
 from sidefeed.calendars.policy import SECRET, TITLE_HIDES, publishes
 from sidefeed.calendars.recurrence import SERIES
 from sidefeed.calendars.rules import Rules
@@ -21,6 +20,7 @@ from sidefeed.sync.match import keys_of
 from sidefeed.workspace import DELETED, Draft, RecordState, Transaction
 
 if TYPE_CHECKING:
+    from sidefeed.sync.batch import Batch
     from sidefeed.sync.observation import Observation
     from sidefeed.sync.report import Report
 
@@ -62,14 +62,14 @@ class _Gate:
 
     def admit(self, live: list[Observation]) -> list[Observation]:
         admitted, blocks = [], []
-        elsewhere: Counter[tuple[str, str]] = Counter()
+        elsewhere: dict[tuple[str, str], list[Observation]] = {}
         for one in live:
             one.mailbox = one.stream.partition("/")[2].casefold()
             one.people = tuple(addresses(one.values))
             one.organiser = one.values.get("organiser") or ""
             show_as, declined = one.values.pop("show_as", None), one.values.pop("declined", None)
             one.level = self._level(one)
-            one.tool = foreign.tool_of(one.values.pop("marks", None) or (), self.policy)
+            one.claim = foreign.claim(one.values.pop("marks", None) or (), self.policy)
             verdict = self._verdict(one, bool(declined))
             if (block := self._block(one, show_as or "busy", verdict)) is not None:
                 blocks.append(block)
@@ -78,11 +78,13 @@ class _Gate:
                 admitted.append(one)
             if verdict != "admit" and not one.is_series:
                 self.report.count(f"meetings_{verdict}")
-            if verdict == "elsewhere" and one.tool and not one.is_series:
-                elsewhere[one.tool, one.mailbox] += 1
-        for (tool, mailbox), number in elsewhere.items():
+            if verdict == "elsewhere" and one.claim and not one.is_series:
+                elsewhere.setdefault((one.claim.tool, one.mailbox), []).append(one)
+        for (tool, mailbox), claimed in elsewhere.items():
+            signs = [one.claim.mark for one in claimed if one.claim]
+            days = [str((one.values.get("when") or {}).get("start") or "?")[:10] for one in claimed]
             self.report.problem(self.om.system, live[0].stream, mailbox, None, "two-tools",
-                                foreign.advice(tool, mailbox, number), "admin")
+                                foreign.advice(tool, mailbox, signs, days), "admin")
         busy.note(self.tx, blocks)
         return admitted
 
@@ -99,7 +101,7 @@ class _Gate:
             return False
         if verdict == "elsewhere" and one.id not in self.known:
             self.tx.postpone(self.om.system, one.stream, one.id, until=self.now + timedelta(hours=1),
-                             waiting_for=f"{one.tool} to be switched off")
+                             waiting_for=foreign.waits_for(one.claim.tool if one.claim else "another tool"))
             return False
         if verdict == "later":
             self.tx.postpone(self.om.system, one.stream, one.id, until=self._opens(one), waiting_for="its time to come")
@@ -156,7 +158,7 @@ class _Gate:
             return "declined"
         if not people(self.tx, outside) and not accounts(self.tx, outside):
             return "unmatched"
-        return "elsewhere" if one.tool else "admit"
+        return "elsewhere" if one.claim else "admit"
 
     def _block(self, one: Observation, show_as: str, verdict: str) -> dict[str, Any] | None:
         when = one.values.get("when") or {}
@@ -180,6 +182,13 @@ class _Gate:
             one.values = {"key": one.values.get("key")}
         elif one.level == "title":
             one.values |= {name: None for name in TITLE_HIDES if name in one.values}
+
+
+def tell_shared_uids(batch: Batch, seen: list[Observation]) -> None:
+    """Name the meetings of a calendar that have a UID with another of it, once its deletions are known."""
+    keys = {key for one in seen if one.state == "live" and (key := one.values.get("key"))}
+    for one in uids.shared(batch.tx, batch.system, batch.stream.name, keys):
+        batch.report.problem(batch.system, batch.stream.name, one.mailbox, None, "uid-shared", str(one))
 
 
 def _span(one: Observation) -> tuple[datetime | None, datetime | None]:

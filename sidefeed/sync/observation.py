@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from sidefeed.calendars import Level
+from sidefeed.calendars.foreign import Claim
 from sidefeed.calendars.recurrence import RECURRENCE
 from sidefeed.connector import Connector, Stream
 from sidefeed.mapping import ObjectMap
@@ -40,7 +41,7 @@ class Observation:
     people: tuple[str, ...] = ()
     level: Level = "full"
     own_level: Level = "full"
-    tool: str | None = None
+    claim: Claim | None = None
 
     @property
     def is_series(self) -> bool:

@@ -34,6 +34,19 @@ def test_the_same_meeting_in_two_files_is_one(tmp_path: Path) -> None:
     assert [record.id for record in records] == ["same"] and problems == []
 
 
+def test_another_meeting_with_the_uid_of_one_in_another_file_is_named_and_the_first_is_taken(tmp_path: Path) -> None:
+    (tmp_path / "a.ics").write_text(calendar(event("same", "SUMMARY:Secret one")))
+    moved = calendar(event("same", "SUMMARY:Secret two"), event("fine", "SUMMARY:Fine"))
+    (tmp_path / "b.ics").write_text(moved.replace("20261124", "20261125"))
+    connector = IcsConnector([tmp_path / "a.ics", tmp_path / "b.ics"], ANN, now=lambda: datetime(2026, 11, 23, tzinfo=UTC))
+    (page,) = connector.changes(Stream("calendar", ANN), ["Subject"], None)
+    assert [(record.id, record.values) for record in page.records] == [
+        ("same", {"Subject": "Secret one"}), ("fine", {"Subject": "Fine"})]
+    (problem,) = connector.problems
+    assert (problem.object, problem.record, problem.code) == ("b.ics", "same", "uid-shared")
+    assert "a.ics: 2026-11-24, b.ics: 2026-11-25" in problem.message and "Secret" not in problem.message
+
+
 def test_latin_1_is_read_and_what_is_no_calendar_is_named(tmp_path: Path) -> None:
     (tmp_path / "old.ics").write_bytes(calendar(event("old", "SUMMARY:Fête")).encode("latin-1"))
     (tmp_path / "none.ics").write_text("no calendar")

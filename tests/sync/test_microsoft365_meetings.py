@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from sandbox.exchange import ExchangeServer
+from sandbox.exchange.store import PropertyKey
 from sandbox.graph import GraphServer
 from sandbox.hubspot import HubSpotServer
 from sandbox.salesforce import SalesforceServer
 from sidefeed.calendars import CalendarPolicy
-from sidefeed.calendars.foreign import tool_of
+from sidefeed.calendars.foreign import claim
 from tests.sync.test_meetings import ANN, BOB, GUEST, Calendar
 
 
@@ -103,7 +104,10 @@ def test_a_meeting_that_another_tool_marks_waits_with_advice_and_the_rest_goes_o
     settings = cloud.folder / "sidefeed.toml"
     plain = settings.read_text()
     settings.write_text(plain + '\n[calendars]\nforeign_marks = {"Filer" = ["Filed by Filer"]}\n')
+    cloud.exchange.properties["crm_link_state"] = (
+        PropertyKey(set="00020329-0000-0000-c000-000000000046", name="crmLinkState"), "Double")
     cloud.meets(ANN, "Tracked", categories=["Tracked to Dynamics 365", "Red"])
+    quietly = cloud.meets(ANN, "Tracked quietly", days=4, crm_link_state="2")
     cloud.meets(ANN, "Plain", days=2, categories=["Red"])
     marked = cloud.meets(BOB, "Filed", days=3, categories=["filed by filer"])
     _code, report = cloud("sync")
@@ -112,12 +116,18 @@ def test_a_meeting_that_another_tool_marks_waits_with_advice_and_the_rest_goes_o
     told = {(one["record"], one["owner"]): one["message"] for one in report["problems"] if one["code"] == "two-tools"}
     assert set(told) == {(ANN, "admin"), (BOB, "admin")}
     assert "Dynamics 365" in told[ANN, "admin"] and "accepted_tools" in told[ANN, "admin"]
-    assert "Tracked" not in told[ANN, "admin"].replace("Tracked to Dynamics 365", "")
+    assert told[ANN, "admin"].startswith("2 meetings") and "the hidden property crmLinkState" in told[ANN, "admin"]
+    assert "Tracked" not in told[ANN, "admin"].replace("Tracked to Dynamics 365", "").replace("'tracked to", "")
     _code, mine = cloud("my-calendar", "--as", ANN)
-    assert "waits: another tool files it" in [one["why"] for one in mine["meetings"]]
+    assert [one["why"] for one in mine["meetings"]].count("waits: Dynamics 365 files it") == 2
+    _code, status = cloud("status")
+    assert [(one["mailbox"], one["tool"]) for one in status["two_tools"]] == [
+        (ANN, "Dynamics 365"), (ANN, "Dynamics 365"), (BOB, "Filer")]
+    assert "accepted_tools" in status["two_tools"][0]["fix"] and status["shared_uids"] == []
     cloud.exchange.call(lambda: cloud.exchange.update_event(BOB, marked, categories=[]))
+    cloud.exchange.call(lambda: cloud.exchange.update_event(ANN, quietly, crm_link_state="0"))
     cloud.sync(2)
-    assert [subject for subject, _deal, _contact in shown(cloud)] == ["Filed", "Plain"], "the mark is gone"
+    assert [subject for subject, _deal, _contact in shown(cloud)] == ["Filed", "Plain", "Tracked quietly"]
 
 
 @pytest.mark.slow
@@ -139,6 +149,11 @@ def test_a_mark_of_another_tool_is_known_in_any_case_of_letters_until_the_tool_i
     assert tool_of(["Filed", "Added to Salesforce"], accepted) == "Salesforce for Outlook"
 
 
+def tool_of(marks: list[str], policy: CalendarPolicy) -> str | None:
+    found = claim(marks, policy)
+    return None if found is None else found.tool
+
+
 @pytest.mark.slow
 def test_a_uid_used_twice_and_people_without_an_address_lose_and_double_nothing(cloud: CloudCalendar) -> None:
     """Ann through Graph, Bob through EWS; in each mailbox two meetings share a UID, the second made after the first."""
@@ -149,9 +164,17 @@ def test_a_uid_used_twice_and_people_without_an_address_lose_and_double_nothing(
     cloud.sync(2)
     for box in (ANN, BOB):
         cloud.meets(box, f"Two {box[:3]}", days=3, uid=f"again-{box}")
-    cloud.sync(2)
+    code, report = cloud("sync")
+    told = {one["record"]: one["message"] for one in report["problems"] if one["code"] == "uid-shared"}
+    assert code == 1 and set(told) == {ANN, BOB}
+    for message in told.values():
+        assert message.startswith("2 meetings (20") and "One" not in message and "Two" not in message
+    cloud.sync()
     filed = [f"{name} {box}" for name in ("Crowd", "One", "Two") for box in ("ann", "bob")]
     assert [subject for subject, _deal, _contact in shown(cloud)] == filed
     assert cloud.hs_names("meetings", "hs_meeting_title") == filed
     _code, report = cloud("sync")
-    assert report["counts"].get("written", 0) == 0 and report["failed"] == {}
+    assert report["counts"].get("written", 0) == 0 and report["failed"] == {} and report["problems"] == []
+    _code, status = cloud("status")
+    assert [(one["mailbox"], len(one["starts"])) for one in status["shared_uids"]] == [(BOB, 2), (ANN, 2)]
+    assert not any(word in str(status["shared_uids"]) for word in ("One", "Two ", "again-"))
