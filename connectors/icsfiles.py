@@ -87,9 +87,9 @@ class IcsConnector:
                             self._tell_another(file.name, uid, values, *seen[remote_id])
                     if RECURRENCE in fields and f"{uid}{MARK}" not in seen:
                         seen[f"{uid}{MARK}"] = file.name, {}
-                        values = events.series(calendar, self._mailbox, fields, self._zone)
-                        if values is not None:
-                            yield Remote(f"{uid}{MARK}", values)
+                        whole = events.series(calendar, self._mailbox, fields, self._zone)
+                        if whole is not None:
+                            yield Remote(f"{uid}{MARK}", whole)
                 except Broken as error:
                     self.problems.append(Problem(file.name, uid, str(error)))
 

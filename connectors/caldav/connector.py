@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from connectors.calendars import writing
-from connectors.calendars.records import MEETING, Problem
+from connectors.calendars.frame import CalendarConnector, digest
+from connectors.calendars.records import MEETING, Problem, teller
 from sidefeed.connector import (
     Calls,
     Capabilities,
-    CursorExpired,
     FieldSchema,
-    Invalid,
     ObjectSchema,
     Outcome,
-    Page,
-    PermissionDenied,
-    Raw,
-    Remote,
     Stream,
     Write,
 )
@@ -41,7 +34,7 @@ log = logging.getLogger(__name__)
 _KINDS = {"calendar": "VEVENT", "contacts": "VCARD"}
 
 @dataclass(repr=False)
-class CalDavConnector:
+class CalDavConnector(CalendarConnector):
     """Calendars and address books on a CalDAV and CardDAV server.
 
     ========== =========== ==============================================================
@@ -71,6 +64,8 @@ class CalDavConnector:
         A certificate authority of one's own; seconds (60) to wait for a reply.
     """
 
+    PRODUCT = "CalDAV"
+    OBJECTS = ("calendar", "contacts")
     codes = CODES
     settings: settings.Settings
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -94,19 +89,6 @@ class CalDavConnector:
     def marker(self) -> str:
         """The host (and port) of the server; each cursor is bound to its collection besides."""
         return self.settings.host
-
-    def streams(self, object: str) -> Sequence[Stream]:
-        """One stream of mailboxes; of calendars and address books one per mailbox."""
-        self._known(object)
-        return [Stream(object)] if object == "mailboxes" else [
-            Stream(object, address) for address in self.settings.mailboxes]
-
-    def capabilities(self, object: str) -> Capabilities:
-        """Writes are conditional by ETag; the feed has deletions; mailboxes are only read."""
-        self._known(object)
-        if object == "mailboxes":
-            return Capabilities(deletes=False, writable=False)
-        return Capabilities(conditional=True, deletes=True, write_batch=1, read_batch=MULTIGET)
 
     def describe(self, object: str) -> ObjectSchema:
         """The raw fields, which are the same on every server."""
@@ -141,28 +123,19 @@ class CalDavConnector:
             door.close()
         self._doors.clear()
 
-    # Reading
+    # Inside
 
-    def changes(
-        self, stream: Stream, fields: Sequence[str], cursor: str | None, *, scope: Any = None
-    ) -> Iterator[Page]:
-        """Changes since a cursor. ``scope`` is left to the core."""
-        if stream.object == "mailboxes":
-            return self._mailbox_changes(fields, cursor)
-        return self._reader(stream).changes(fields, cursor)
+    @property
+    def names(self) -> Mapping[str, str | None]:
+        return {each.address: each.name for each in self.settings.mailboxes.values()}
 
-    def fetch(self, stream: Stream, fields: Sequence[str], ids: Sequence[str]) -> Iterable[Remote]:
-        """State by id; one answer per id."""
-        if stream.object == "mailboxes":
-            return [self._mailbox(each, fields) if each in self.settings.mailboxes else Remote(each, state="deleted")
-                    for each in dict.fromkeys(ids)]
-        return self._reader(stream).fetch(fields, ids) if ids else ()
+    def _abilities(self, object: str) -> Capabilities:
+        """Writes are conditional by ETag; the feed has deletions."""
+        return Capabilities(conditional=True, deletes=True, write_batch=1, read_batch=MULTIGET)
 
-    def find(self, stream: Stream, keys: Sequence[str]) -> Mapping[str, Sequence[str]]:
+    def _find(self, stream: Stream, keys: Sequence[str]) -> Mapping[str, Sequence[str]]:
         """Resources made for these keys. A copy that a person made carries the key too, and another UID: it is a
         meeting of its own."""
-        if not keys or stream.object == "mailboxes":
-            return {key: [] for key in keys}
         writer = self._writer(stream)
         hrefs = {writer.href(key): key for key in keys}
         found: dict[str, list[str]] = {key: [] for key in keys}
@@ -171,38 +144,12 @@ class CalDavConnector:
                 found[hrefs[one.href]].append(one.href)
         return found
 
-    def ids(self, stream: Stream) -> Iterator[tuple[str, str]]:
-        """Every live id with its version; of a calendar those in the window."""
-        if stream.object == "mailboxes":
-            return iter([(address, "") for address in self.settings.mailboxes])
-        return self._reader(stream).ids()
-
-    # Writing
-
-    def write(self, stream: Stream, writes: Sequence[Write]) -> Iterator[Outcome]:
+    def _write(self, stream: Stream, writes: Sequence[Write]) -> Iterator[Outcome]:
         """One request per write, each with a condition."""
-        if stream.object == "mailboxes":
-            error = PermissionDenied("Mailboxes are only read; an administrator makes them on the server.")
-            return iter([Outcome(each.key, "refused", each.external_id, error=error) for each in writes])
-        return self._writer(stream).write(writes) if writes else iter(())
-
-    def overwritten(self, stream: Stream, outcomes: Mapping[str, Write]) -> Mapping[str, Raw]:
-        """Nothing: the server refuses a write on what moved, and keeps no history."""
-        return {}
-
-    # Inside
-
-    def _known(self, object: str) -> None:
-        if object != "mailboxes" and object not in _KINDS:
-            raise Invalid(f"CalDAV has no object {object!r}; it has mailboxes, {', '.join(_KINDS)}.", rule="object",
-                          owner="ops")
+        return self._writer(stream).write(writes)
 
     def _collection(self, stream: Stream) -> Collection:
-        self._known(stream.object)
-        mailbox = self.settings.mailboxes.get(stream.partition)
-        if mailbox is None:
-            raise Invalid(f"Mailbox {stream.partition!r} is not among the mailboxes in the settings.",
-                          field="mailboxes", rule="partition", owner="ops")
+        mailbox = self.settings.mailboxes[self._address(stream)]
         if mailbox.address not in self._doors:
             self._doors[mailbox.address] = Dav(self.settings, mailbox.login, self.calls)
         door, kind = self._doors[mailbox.address], _KINDS[stream.object]
@@ -216,15 +163,8 @@ class CalDavConnector:
 
     def _reader(self, stream: Stream) -> Calendar | Contacts:
         collection = self._collection(stream)
-        place = hashlib.sha256(f"{self.settings.host}\n{stream.name}\n{collection.path}".encode()).hexdigest()[:16]
-
-        def tell(href: str, why: str) -> None:
-            log.warning("%s of %s: %s cannot be read: %s", stream.object, stream.partition, href, why)
-            self.problems.append(Problem(stream.name, href, why))
-
-        def now() -> datetime:
-            return self.clock()
-
+        place = digest(f"{self.settings.host}\n{stream.name}\n{collection.path}")
+        tell, now = teller(stream, self.problems), self._now
         if stream.object == "contacts":
             return Contacts(collection, place, now, tell)
         return Calendar(collection, stream.partition, place, self.settings.timezone, now, self.settings.past,
@@ -233,17 +173,5 @@ class CalDavConnector:
     def _writer(self, stream: Stream) -> Writer:
         return Writer(self._collection(stream), self.settings.timezone, self._reader(stream).fetch, self.clock)
 
-    def _mailbox_changes(self, fields: Sequence[str], cursor: str | None) -> Iterator[Page]:
-        """All mailboxes when the list is another one, else none."""
-        listed = json.dumps({"mailboxes": hashlib.sha256(repr(
-            sorted((each.address, each.name) for each in self.settings.mailboxes.values())).encode()).hexdigest()[:16]})
-        if cursor is not None and not cursor.startswith("{"):
-            raise CursorExpired("The cursor of the mailboxes cannot be read.")
-        records = () if cursor == listed else tuple(
-            self._mailbox(address, fields) for address in self.settings.mailboxes)
-        yield Page(records, listed, last=True)
-
-    def _mailbox(self, address: str, fields: Sequence[str]) -> Remote:
-        values = {"address": address, "name": self.settings.mailboxes[address].name}
-        return Remote(address, {name: values[name] for name in fields if name in values and (
-            name == "address" or values[name] is not None)})
+    def _now(self) -> datetime:
+        return self.clock()

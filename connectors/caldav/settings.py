@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from connectors.calendars import window
-from sidefeed.connector import Invalid
+from connectors.calendars.tables import Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,75 +49,27 @@ class Settings:
 
 def parse(table: Mapping[str, Any]) -> Settings:
     """Settings from one table. Raises Invalid, naming the setting that is missing or wrong."""
-    url = _text(table, "url")
+    told = Table("CalDAV", table)
+    url = told.text("url")
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
-        raise _wrong("url", "must be a URL such as https://dav.example.com/, without a user")
-    timezone = str(table.get("timezone") or "UTC")
-    return Settings(
-        url.rstrip("/") + "/", _mailboxes(table), _ca_file(table), *window.days(table, _wrong), _zone(timezone),
-        float(table.get("timeout") or 60))
+        raise told.wrong("url", "must be a URL such as https://dav.example.com/, without a user")
+    return Settings(url.rstrip("/") + "/", _mailboxes(told), told.ca_file(), *told.days(), told.zone(), told.timeout())
 
 
-def _mailboxes(table: Mapping[str, Any]) -> dict[str, Mailbox]:
-    entries = table.get("mailboxes") or ()
-    if isinstance(entries, str):
-        entries = [part for part in entries.replace(",", " ").split() if part]
-    credentials = {str(address).lower(): login for address, login in (table.get("credentials") or {}).items()}
+def _mailboxes(table: Table) -> dict[str, Mailbox]:
     found = {}
-    for entry in entries:
-        told: Mapping[str, Any] = entry if isinstance(entry, Mapping) else {"address": entry}
-        address = told.get("address")
-        if not isinstance(address, str) or address.count("@") != 1 or any(mark in address for mark in " <>/"):
-            raise _wrong("mailboxes", f"names {address!r}, which is not an e-mail address")
-        address = address.strip().lower()
-        own = {**table, **(credentials.get(address) or {}), **told}
-        login = Login(str(own.get("username") or ""), _secret(own, "password"), _secret(own, "token"))
+    for address, told, own in table.logins():
+        login = Login(own.given("username"), own.given("password"), own.given("token"))
         found[address] = Mailbox(address, told.get("name") or None, login, _path(own, "calendar", address),
                                  _path(own, "contacts", address))
-    if not found:
-        raise _wrong("mailboxes", "is missing: list the addresses of the calendars to read")
     return found
 
 
-def _path(table: Mapping[str, Any], name: str, address: str) -> str:
+def _path(table: Table, name: str, address: str) -> str:
     """The path of a collection; ``{address}`` and ``{user}`` (before the @) stand for whose it is."""
-    path = str(table.get(name) or "")
+    path = table.given(name)
     if path and not path.startswith("/"):
-        raise _wrong(name, "must be a path on the server, such as /{user}/calendar/")
+        raise table.wrong(name, "must be a path on the server, such as /{user}/calendar/")
     path = path.replace("{address}", quote(address)).replace("{user}", quote(address.partition("@")[0]))
     return path.rstrip("/") + "/" if path else ""
-
-
-def _wrong(name: str, why: str) -> Invalid:
-    return Invalid(f"CalDAV setting {name!r} {why}.", field=name, rule="setting", code="bad-setting", owner="ops")
-
-
-def _text(table: Mapping[str, Any], name: str) -> str:
-    value = table.get(name)
-    if not isinstance(value, str) or not value.strip():
-        raise _wrong(name, "is missing")
-    return value.strip()
-
-
-def _secret(table: Mapping[str, Any], name: str) -> str:
-    """A password or token; a pydantic or Prefect secret is opened."""
-    value: Any = table.get(name) or ""
-    return str(value.get_secret_value() if hasattr(value, "get_secret_value") else value)
-
-
-def _zone(name: str) -> str:
-    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
-
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError):
-        raise _wrong("timezone", f"is {name!r}, which is no zone such as Europe/Berlin") from None
-    return name
-
-
-def _ca_file(table: Mapping[str, Any]) -> str | None:
-    value = table.get("ca_file")
-    if value and not Path(str(value)).is_file():
-        raise _wrong("ca_file", f"names {value}, which is not a file")
-    return str(value) if value else None

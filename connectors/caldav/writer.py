@@ -10,6 +10,7 @@ from typing import Any
 
 from connectors.calendars import events, writing
 from connectors.calendars.events import Broken
+from connectors.calendars.outcomes import Fetch, failed, moved_on, one_by_one
 from connectors.calendars.records import split
 from sidefeed.connector import (
     AuthenticationFailed,
@@ -18,22 +19,13 @@ from sidefeed.connector import (
     Duplicate,
     Gone,
     Invalid,
-    Locked,
     Outcome,
-    PermissionDenied,
-    QuotaExhausted,
-    RateLimited,
-    Remote,
-    Unavailable,
-    UnknownOutcome,
     Write,
 )
 
 from . import people
 from .collection import Collection
 from .dav import Found
-
-Fetch = Callable[[Sequence[str], Sequence[str]], Iterator[Remote]]
 
 
 def resource_name(key: str) -> str:
@@ -57,34 +49,17 @@ class Writer:
 
     def write(self, writes: Sequence[Write]) -> Iterator[Outcome]:
         """One outcome per write, in order. Raises AuthenticationFailed and stops."""
-        throttled: RateLimited | None = None
-        for each in writes:
-            if throttled is not None:
-                yield Outcome(each.key, "retry", each.external_id, error=throttled)
-                continue
-            outcome = self._one(each)
-            throttled = outcome.error if isinstance(outcome.error, RateLimited) else None
-            yield outcome
+        return one_by_one(writes, self._one)
 
     def _one(self, write: Write) -> Outcome:
         try:
             return {"create": self._create, "update": self._update, "delete": self._delete}[write.op](write)
-        except UnknownOutcome as error:
-            return Outcome(write.key, "unknown", write.external_id, error=error)
-        except Conflict as error:
-            return Outcome(write.key, "stale", write.external_id, error=error)
-        except (RateLimited, QuotaExhausted, Unavailable, Locked) as error:
-            return Outcome(write.key, "retry", write.external_id, error=error)
-        except (Invalid, Duplicate, Gone, PermissionDenied) as error:
-            return Outcome(write.key, "refused", write.external_id, error=error)
         except AuthenticationFailed:
             raise
-        except Broken as error:
-            refused = Invalid(f"The item cannot be edited: {error}.", rule="broken")
-            return Outcome(write.key, "refused", write.external_id, error=refused)
+        except Broken as broken:
+            return failed(write, Invalid(f"The item cannot be edited: {broken}.", rule="broken"))
         except ConnectorError as error:
-            refused = Invalid(error.message, rule=error.code, code=error.code, owner=error.owner)
-            return Outcome(write.key, "refused", write.external_id, error=refused)
+            return failed(write, error)
 
     def _create(self, write: Write) -> Outcome:
         key = write.external_key or write.key
@@ -135,8 +110,7 @@ class Writer:
                 raise Conflict("The item changed since it was read.")
             return
         (present,) = self._fetch(list(write.expected), [write.external_id or ""])
-        seen: Mapping[str, Any] = present.values or {}
-        if any(name in seen and seen[name] != value for name, value in write.expected.items()):
+        if moved_on(write, present.values):
             raise Conflict("The item changed since it was read.")
 
     def _present(self, href: str) -> Found:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from sidefeed.calendars.identity import SINGLE
+from sidefeed.connector import Stream
+
+log = logging.getLogger(__name__)
 
 MEETING = {
     "Key": "string", "UID": "string", "OriginalStart": "string", "Subject": "string", "Start": "datetime",
@@ -38,3 +42,13 @@ class Problem:
     record: str
     message: str
     code: str = "unreadable"
+
+
+def teller(stream: Stream, problems: list[Problem]) -> Tell:
+    """Notes what of a feed was not read, in a list and in the log."""
+
+    def tell(record: str, why: str) -> None:
+        log.warning("%s of %s: %s cannot be read: %s", stream.object, stream.partition, record, why)
+        problems.append(Problem(stream.name, record, why))
+
+    return tell

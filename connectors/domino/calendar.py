@@ -6,10 +6,6 @@ been left behind by it: only reading it tells, and what the window has left is n
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -18,8 +14,9 @@ from urllib.parse import quote, unquote
 
 from connectors.calendars import events
 from connectors.calendars.events import Broken, Meeting
+from connectors.calendars.packing import UNREADABLE, expired, pack, unpack
 from connectors.calendars.records import MARK, Tell, identity, split
-from connectors.calendars.window import Window, starts_at
+from connectors.calendars.window import Window, rolling, starts_at
 from sidefeed.calendars.identity import SINGLE, meeting_key
 from sidefeed.calendars.recurrence import RECURRENCE, SERIES
 from sidefeed.connector import CursorExpired, Gone, Page, Remote
@@ -32,7 +29,7 @@ CHUNK = 50
 """Records of one page: what a crash has to read again."""
 TICK = timedelta(seconds=2)
 """A stamp has whole seconds: what changed this recently may change once more under the same one."""
-_MAKE = "das1"
+_MAKE = "das1."
 
 
 @dataclass(slots=True)
@@ -48,21 +45,16 @@ class Cursor:
     series: set[str] = field(default_factory=set)
 
     def text(self) -> str:
-        packed = zlib.compress(json.dumps(
-            [self.place, self.rows, sorted(self.series)], separators=(",", ":"), sort_keys=True).encode())
-        return f"{_MAKE}.{base64.urlsafe_b64encode(packed).decode()}"
+        return pack(_MAKE, [self.place, dict(sorted(self.rows.items())), sorted(self.series)])
 
     @classmethod
     def read(cls, text: str, place: str) -> Cursor:
         """The cursor in a text. Raises CursorExpired for one of another make or place."""
         try:
-            make, packed = text.split(".")
-            if make != _MAKE:
-                raise ValueError("another make")
-            told, rows, series = json.loads(zlib.decompress(base64.urlsafe_b64decode(packed)))
+            told, rows, series = unpack(_MAKE, text)
             found = cls(told, {id: (digest, start) for id, (digest, start) in rows.items()}, set(series))
-        except (ValueError, TypeError, AttributeError, zlib.error, binascii.Error) as error:
-            raise CursorExpired(f"The cursor cannot be read ({type(error).__name__}).") from None
+        except UNREADABLE as error:
+            raise expired(error) from None
         if told != place:
             raise CursorExpired("The cursor belongs to another server or mail file.")
         return found
@@ -86,8 +78,7 @@ class Calendar:
 
     def window(self) -> Window:
         """The window now: whole days UTC, so that it slides once a day."""
-        today = self._now().astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-        return Window(today - timedelta(days=self._past), today + timedelta(days=self._future + 1))
+        return rolling(self._now(), self._past, self._future)
 
     def changes(self, fields: Sequence[str], cursor: str | None) -> Iterator[Page]:
         """Changes since a cursor. Raises CursorExpired, and what else the contract names."""

@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from connectors.calendars.records import MEETING, Problem
+from connectors.calendars.frame import CalendarConnector, digest, refused
+from connectors.calendars.records import MEETING, Problem, teller
 from connectors.calendars.writing import ON_CREATE, WRITTEN
 from sidefeed.connector import (
     Calls,
     Capabilities,
-    CursorExpired,
     FieldSchema,
-    Invalid,
     ObjectSchema,
     Outcome,
-    Page,
-    PermissionDenied,
-    Raw,
-    Remote,
     Rights,
     Stream,
     Write,
@@ -38,11 +31,10 @@ log = logging.getLogger(__name__)
 
 EXPERIMENTAL = ("The Domino connector is experimental: it was tested against a practice server, never against a real "
                 "Domino. Compare a few calendars with what `sidefeed my-calendar` shows before you rely on it.")
-_OBJECTS = ("mailboxes", "calendar")
 
 
 @dataclass(repr=False)
-class DominoConnector:
+class DominoConnector(CalendarConnector):
     """Calendars in the mail files of a Domino server, through Domino Access Services. Experimental.
 
     ========== =========== ==============================================================
@@ -67,12 +59,15 @@ class DominoConnector:
     ``write``
         Whether meetings planned here may be put into calendars; false by default.
     ``window_past_days``, ``window_future_days``
-        14 and 90: the days of a calendar that are read, in whole days UTC.
+        30 and 90: the days of a calendar that are read, in whole days UTC.
     ``timezone``
         Of floating times, and of new meetings if nothing says so; ``UTC`` by default.
     ``ca_file``, ``timeout``
         A certificate authority of one's own; seconds (60) to wait for a reply.
     """
+
+    PRODUCT = "Domino"
+    OBJECTS = ("calendar",)
 
     settings: settings.Settings
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -93,19 +88,6 @@ class DominoConnector:
     def marker(self) -> str:
         """The host (and port) of the server; each cursor is bound to its mail file besides."""
         return self.settings.host
-
-    def streams(self, object: str) -> Sequence[Stream]:
-        """One stream of mailboxes; of calendars one per mailbox."""
-        self._known(object)
-        return [Stream(object)] if object == "mailboxes" else [
-            Stream(object, address) for address in self.settings.mailboxes]
-
-    def capabilities(self, object: str) -> Capabilities:
-        """No condition on writes; deletions are found by comparing; mailboxes are only read."""
-        self._known(object)
-        if object == "mailboxes":
-            return Capabilities(deletes=False, writable=False)
-        return Capabilities(deletes=True, write_batch=1, read_batch=1, writable=self.settings.write)
 
     def describe(self, object: str) -> ObjectSchema:
         """The raw fields, which are the same on every server."""
@@ -141,63 +123,29 @@ class DominoConnector:
             door.close()
         self._doors.clear()
 
-    # Reading
-
-    def changes(
-        self, stream: Stream, fields: Sequence[str], cursor: str | None, *, scope: Any = None
-    ) -> Iterator[Page]:
-        """Changes since a cursor. ``scope`` is left to the core."""
-        if stream.object == "mailboxes":
-            return self._mailbox_changes(fields, cursor)
-        return self._reader(stream).changes(fields, cursor)
-
-    def fetch(self, stream: Stream, fields: Sequence[str], ids: Sequence[str]) -> Iterable[Remote]:
-        """State by id; one answer per id."""
-        if stream.object == "mailboxes":
-            return [self._mailbox(each, fields) if each in self.settings.mailboxes else Remote(each, state="deleted")
-                    for each in dict.fromkeys(ids)]
-        return self._reader(stream).fetch(fields, ids) if ids else ()
-
-    def find(self, stream: Stream, keys: Sequence[str]) -> Mapping[str, Sequence[str]]:
-        """Meetings made for these keys, by the UID that a key leads to."""
-        if not keys or stream.object == "mailboxes":
-            return {key: [] for key in keys}
-        return self._writer(stream).find(list(dict.fromkeys(keys)))
-
-    def ids(self, stream: Stream) -> Iterator[tuple[str, str]]:
-        """Every live id with its stamp; of a calendar those in the window."""
-        if stream.object == "mailboxes":
-            return iter([(address, "") for address in self.settings.mailboxes])
-        return self._reader(stream).ids()
-
-    # Writing
-
-    def write(self, stream: Stream, writes: Sequence[Write]) -> Iterator[Outcome]:
-        """One request per write, after reading what it is about. Nobody is told unless the write says so."""
-        if stream.object == "mailboxes" or not self.settings.write:
-            error = PermissionDenied(
-                "Mailboxes are only read; an administrator makes them in Domino." if stream.object == "mailboxes" else
-                "Domino calendars are only read; `write = true` in the settings lets planned meetings in.")
-            return iter([Outcome(each.key, "refused", each.external_id, error=error) for each in writes])
-        return self._writer(stream).write(writes) if writes else iter(())
-
-    def overwritten(self, stream: Stream, outcomes: Mapping[str, Write]) -> Mapping[str, Raw]:
-        """Nothing: the service keeps no history."""
-        return {}
-
     # Inside
 
-    def _known(self, object: str) -> None:
-        if object not in _OBJECTS:
-            raise Invalid(f"Domino has no object {object!r} here; it has {', '.join(_OBJECTS)}.", rule="object",
-                          owner="ops")
+    @property
+    def names(self) -> Mapping[str, str | None]:
+        return {each.address: each.name for each in self.settings.mailboxes.values()}
+
+    def _abilities(self, object: str) -> Capabilities:
+        """No condition on writes; deletions are found by comparing."""
+        return Capabilities(deletes=True, write_batch=1, read_batch=1, writable=self.settings.write)
+
+    def _find(self, stream: Stream, keys: Sequence[str]) -> Mapping[str, Sequence[str]]:
+        """Meetings made for these keys, by the UID that a key leads to."""
+        return self._writer(stream).find(keys)
+
+    def _write(self, stream: Stream, writes: Sequence[Write]) -> Iterator[Outcome]:
+        """One request per write, after reading what it is about."""
+        if not self.settings.write:
+            return refused(
+                writes, "Domino calendars are only read; `write = true` in the settings lets planned meetings in.")
+        return self._writer(stream).write(writes)
 
     def _door(self, stream: Stream) -> Door:
-        self._known(stream.object)
-        mailbox = self.settings.mailboxes.get(stream.partition)
-        if mailbox is None:
-            raise Invalid(f"Mailbox {stream.partition!r} is not among the mailboxes in the settings.",
-                          field="mailboxes", rule="partition", owner="ops")
+        mailbox = self.settings.mailboxes[self._address(stream)]
         if not self._doors:
             log.warning(EXPERIMENTAL)
         if mailbox.address not in self._doors:
@@ -207,29 +155,10 @@ class DominoConnector:
     def _reader(self, stream: Stream) -> Calendar:
         door = self._door(stream)
         path = self.settings.mailboxes[stream.partition].path
-        place = hashlib.sha256(f"{self.settings.host}\n{stream.name}\n{path}".encode()).hexdigest()[:16]
-
-        def tell(id: str, why: str) -> None:
-            log.warning("%s of %s: %s cannot be read: %s", stream.object, stream.partition, id, why)
-            self.problems.append(Problem(stream.name, id, why))
-
+        place = digest(f"{self.settings.host}\n{stream.name}\n{path}")
+        tell = teller(stream, self.problems)
         return Calendar(door, stream.partition, place, self.settings.timezone, lambda: self.clock(),
                         self.settings.past, self.settings.future, tell)
 
     def _writer(self, stream: Stream) -> Writer:
         return Writer(self._door(stream), self.settings.timezone, self._reader(stream).fetch, self.clock)
-
-    def _mailbox_changes(self, fields: Sequence[str], cursor: str | None) -> Iterator[Page]:
-        """All mailboxes when the list is another one, else none."""
-        listed = json.dumps({"mailboxes": hashlib.sha256(repr(
-            sorted((each.address, each.name) for each in self.settings.mailboxes.values())).encode()).hexdigest()[:16]})
-        if cursor is not None and not cursor.startswith("{"):
-            raise CursorExpired("The cursor of the mailboxes cannot be read.")
-        records = () if cursor == listed else tuple(
-            self._mailbox(address, fields) for address in self.settings.mailboxes)
-        yield Page(records, listed, last=True)
-
-    def _mailbox(self, address: str, fields: Sequence[str]) -> Remote:
-        values = {"address": address, "name": self.settings.mailboxes[address].name}
-        return Remote(address, {name: values[name] for name in fields if name in values and (
-            name == "address" or values[name] is not None)})

@@ -14,9 +14,10 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
-from connectors.caldav.writer import Fetch, resource_name
+from connectors.caldav.writer import resource_name
 from connectors.calendars import events, writing
 from connectors.calendars.events import Broken
+from connectors.calendars.outcomes import Fetch, failed, moved_on, one_by_one
 from connectors.calendars.records import split
 from sidefeed.connector import (
     AuthenticationFailed,
@@ -26,11 +27,6 @@ from sidefeed.connector import (
     Gone,
     Invalid,
     Outcome,
-    PermissionDenied,
-    QuotaExhausted,
-    RateLimited,
-    Unavailable,
-    UnknownOutcome,
     Write,
 )
 
@@ -55,14 +51,7 @@ class Writer:
 
     def write(self, writes: Sequence[Write]) -> Iterator[Outcome]:
         """One outcome per write, in order. Raises AuthenticationFailed and stops."""
-        throttled: RateLimited | None = None
-        for each in writes:
-            if throttled is not None:
-                yield Outcome(each.key, "retry", each.external_id, error=throttled)
-                continue
-            outcome = self._one(each)
-            throttled = outcome.error if isinstance(outcome.error, RateLimited) else None
-            yield outcome
+        return one_by_one(writes, self._one)
 
     def find(self, keys: Sequence[str]) -> dict[str, list[str]]:
         """Ids of events made for keys."""
@@ -77,22 +66,12 @@ class Writer:
     def _one(self, write: Write) -> Outcome:
         try:
             return {"create": self._create, "update": self._update, "delete": self._delete}[write.op](write)
-        except UnknownOutcome as error:
-            return Outcome(write.key, "unknown", write.external_id, error=error)
-        except Conflict as error:
-            return Outcome(write.key, "stale", write.external_id, error=error)
-        except (RateLimited, QuotaExhausted, Unavailable) as error:
-            return Outcome(write.key, "retry", write.external_id, error=error)
-        except (Invalid, Duplicate, Gone, PermissionDenied) as error:
-            return Outcome(write.key, "refused", write.external_id, error=error)
         except AuthenticationFailed:
             raise
         except Broken as broken:
-            refused = Invalid(f"The meeting cannot be edited: {broken}.", rule="broken")
-            return Outcome(write.key, "refused", write.external_id, error=refused)
+            return failed(write, Invalid(f"The meeting cannot be edited: {broken}.", rule="broken"))
         except ConnectorError as error:
-            refused = Invalid(error.message, rule=error.code, code=error.code, owner=error.owner)
-            return Outcome(write.key, "refused", write.external_id, error=refused)
+            return failed(write, error)
 
     def _create(self, write: Write) -> Outcome:
         key = write.external_key or write.key
@@ -139,8 +118,7 @@ class Writer:
     def _hold(self, write: Write) -> None:
         """Raises Conflict where the meeting is not the one that the write was decided on."""
         (present,) = self._fetch(list(write.expected), [write.external_id or ""])
-        seen: Mapping[str, Any] = present.values or {}
-        if any(name in seen and seen[name] != value for name, value in write.expected.items()):
+        if moved_on(write, present.values):
             raise Conflict("The meeting changed since it was read.")
 
 

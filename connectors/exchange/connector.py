@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from connectors.calendars import folders
+from connectors.calendars.frame import CalendarConnector, digest
 from sidefeed.connector import (
     Calls,
     Capabilities,
     ConnectorError,
-    CursorExpired,
-    Invalid,
     ObjectSchema,
     Outcome,
-    Page,
     PermissionDenied,
-    Raw,
-    Remote,
     Rights,
     Stream,
     Write,
@@ -43,12 +37,10 @@ _LABELS: dict[str, tuple[str, Mapping[str, Property]]] = {
     "calendar": ("Meeting", CALENDAR),
     "contacts": ("Contact", CONTACT),
 }
-_NAMES_LAST = 7
-"""Days for which the names of mailboxes are believed; they change when people marry, and asking costs a call each."""
 
 
 @dataclass(repr=False)
-class ExchangeConnector:
+class ExchangeConnector(CalendarConnector):
     """Mailboxes, calendars and contacts of an Exchange server, through EWS.
 
     ========== =========== ==============================================================
@@ -87,6 +79,9 @@ class ExchangeConnector:
         Exchange Online is refused without it: EWS there is allow-list only and ends.
     """
 
+    PRODUCT = "Exchange"
+    OBJECTS = ("calendar", "contacts")
+    NAMES_LAST = 7
     codes = CODES
 
     settings: settings.Settings
@@ -118,23 +113,10 @@ class ExchangeConnector:
         """
         return self.settings.host
 
-    def streams(self, object: str) -> Sequence[Stream]:
-        """One stream of mailboxes; of calendars and contacts one per mailbox."""
-        self._known(object)
-        if object == "mailboxes":
-            return [Stream(object)]
-        return [Stream(object, address) for address in self.settings.mailboxes]
-
-    def capabilities(self, object: str) -> Capabilities:
-        """Updates are conditional by change key; the feed has deletions; mailboxes are only read."""
-        self._known(object)
-        if object == "mailboxes":
-            return Capabilities(deletes=False, writable=False)
-        return Capabilities(conditional=True, deletes=True, write_batch=1, read_batch=operations.GET_NARROW)
-
     def describe(self, object: str) -> ObjectSchema:
         """The raw fields, which are the same on every server."""
-        label, table = self._known(object)
+        self._known(object)
+        label, table = _LABELS[object]
         return ObjectSchema(object, label, {name: known.schema for name, known in table.items()})
 
     def prepare(self, objects: Sequence[str], *, apply: bool) -> Sequence[str]:
@@ -173,78 +155,37 @@ class ExchangeConnector:
             self._transport = None
             self._folders.clear()
 
-    # Reading
+    # Inside
 
-    def changes(
-        self, stream: Stream, fields: Sequence[str], cursor: str | None, *, scope: Any = None
-    ) -> Iterator[Page]:
-        """Changes since a cursor. EWS cannot filter a sync, so ``scope`` is left to the core."""
-        if stream.object == "mailboxes":
-            return self._mailbox_changes(fields, cursor)
-        return self._reader(stream).changes(fields, cursor)
+    @property
+    def names(self) -> Mapping[str, str | None]:
+        return self.settings.mailboxes
 
-    def fetch(self, stream: Stream, fields: Sequence[str], ids: Sequence[str]) -> Iterable[Remote]:
-        """State by id, straight from the store; one answer per id."""
-        if stream.object == "mailboxes":
-            return [
-                self._mailbox(each, fields) if each in self.settings.mailboxes else Remote(each, state="deleted")
-                for each in dict.fromkeys(ids)
-            ]
-        return self._reader(stream).fetch(fields, ids) if ids else ()
+    def _abilities(self, object: str) -> Capabilities:
+        """Updates are conditional by change key; the feed has deletions."""
+        return Capabilities(conditional=True, deletes=True, write_batch=1, read_batch=operations.GET_NARROW)
 
-    def find(self, stream: Stream, keys: Sequence[str]) -> Mapping[str, Sequence[str]]:
+    def _find(self, stream: Stream, keys: Sequence[str]) -> Mapping[str, Sequence[str]]:
         """Store ids by the key in the link property."""
-        if not keys or stream.object == "mailboxes":
-            return {key: [] for key in keys}
+        door = self._door(stream)
         place = self._folder(stream.partition).place if stream.object == "contacts" else stream.object
-        return operations.find_keys(self._door(stream), place, keys)
+        return operations.find_keys(door, place, keys)
 
-    def ids(self, stream: Stream) -> Iterator[tuple[str, str]]:
-        """Every live id with its version; of a calendar those in the window."""
-        if stream.object == "mailboxes":
-            return iter([(address, "") for address in self.settings.mailboxes])
-        return self._reader(stream).ids()
-
-    # Writing
-
-    def write(self, stream: Stream, writes: Sequence[Write]) -> Iterator[Outcome]:
+    def _write(self, stream: Stream, writes: Sequence[Write]) -> Iterator[Outcome]:
         """One request per write, because a batch that is throttled half-way is worse than several requests."""
-        if stream.object == "mailboxes":
-            error = PermissionDenied("Mailboxes are only read; an administrator makes them in Exchange.")
-            return iter([Outcome(each.key, "refused", each.external_id, error=error) for each in writes])
-        if not writes:
-            return iter(())
         reader = self._reader(stream)
         calendar, folder = (reader, None) if isinstance(reader, Calendar) else (None, reader.folder)
         return Writer(
             self._door(stream), stream.object, self.settings.timezone, reader.fetch, calendar, folder
         ).write(writes)  # fmt: skip
 
-    def overwritten(self, stream: Stream, outcomes: Mapping[str, Write]) -> Mapping[str, Raw]:
-        """Nothing: Exchange refuses a write on an item that moved, and keeps no history of fields."""
-        return {}
-
-    # Inside
-
-    def _known(self, object: str) -> tuple[str, Mapping[str, Property]]:
-        if object not in _LABELS:
-            raise Invalid(
-                f"Exchange has no object {object!r}; it has {', '.join(_LABELS)}.", rule="object", owner="ops"
-            )
-        return _LABELS[object]
-
     def _door(self, stream: Stream) -> Mailbox:
-        self._known(stream.object)
-        if stream.partition not in self.settings.mailboxes:
-            raise Invalid(
-                f"Mailbox {stream.partition!r} is not among the mailboxes in the settings.", field="mailboxes",
-                rule="partition", owner="ops",
-            )  # fmt: skip
+        address = self._address(stream)
         if self._transport is None:
             from .ews import Transport  # exchangelib takes most of a second to import
 
             self._transport = Transport(self.settings, self.calls)
-        return self._transport.mailbox(stream.partition)
+        return self._transport.mailbox(address)
 
     def _reader(self, stream: Stream) -> Calendar | Contacts:
         door, place = self._door(stream), self._place(stream)
@@ -266,43 +207,23 @@ class ExchangeConnector:
         """What a cursor is bound to; another folder is another reading."""
         folder = self.settings.contacts_folder if stream.object == "contacts" else ""
         where = f"{self.settings.host}\n{stream.name}" + (f"\n{folder}" if folder else "")
-        return hashlib.sha256(where.encode()).hexdigest()[:16]
+        return digest(where)
 
     def _now(self) -> datetime:
         """The server's time as of its newest reply, else ours."""
         told = self._transport.server_time if self._transport is not None else None
         return told or self.clock()
 
-    # Mailboxes
+    def _named(self, addresses: Sequence[str]) -> Mapping[str, str | None]:
+        """Mailboxes by their configured names, else by those in the address book.
 
-    def _mailbox_changes(self, fields: Sequence[str], cursor: str | None) -> Iterator[Page]:
-        """All mailboxes when the list is another one or the names are old, else none."""
-        listed = hashlib.sha256(repr(sorted(self.settings.mailboxes.items())).encode()).hexdigest()[:16]
-        before: dict[str, Any] = {}
-        if cursor is not None:
-            try:
-                before = dict(json.loads(cursor))
-                age = (self.clock().date() - datetime.fromisoformat(before["read"]).date()).days
-            except (ValueError, KeyError, TypeError):
-                raise CursorExpired("The cursor of the mailboxes cannot be read.") from None
-            if before.get("list") == listed and 0 <= age < _NAMES_LAST:
-                yield Page((), cursor, last=True)
-                return
-        records = tuple(self._mailbox(address, fields) for address in self.settings.mailboxes)
-        after = json.dumps({"list": listed, "read": self.clock().date().isoformat()})
-        yield Page(records, after, last=True)
-
-    def _mailbox(self, address: str, fields: Sequence[str]) -> Remote:
-        """A mailbox by its configured name, else by its name in the address book.
-
-        Where the address book may not be asked, the name stays unknown: that is no reason to hold back a person.
+        Where the address book may not be asked, a name stays unknown: that is no reason to hold back a person.
         """
-        values: dict[str, Any] = {"address": address} if "address" in fields else {}
-        if "name" in fields:
-            name = self.settings.mailboxes[address]
+        found: dict[str, str | None] = {}
+        for each in addresses:
             try:
-                values["name"] = name or operations.resolve_name(self._door(Stream("calendar", address)), address)
+                found[each] = self.names[each] or operations.resolve_name(self._door(Stream("calendar", each)), each)
             except ConnectorError as error:
                 if type(error) not in (ConnectorError, PermissionDenied):
                     raise
-        return Remote(address, values)
+        return found

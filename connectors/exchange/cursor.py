@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
-import zlib
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from connectors.calendars.packing import UNREADABLE, expired, pack, unpack
 from sidefeed.connector import CursorExpired
 
 _MAKE = "ews1."
@@ -47,8 +44,7 @@ class Cursor:
 
     def text(self) -> str:
         """The cursor as the core stores it."""
-        packed = zlib.compress(json.dumps(asdict(self), separators=(",", ":")).encode())
-        return _MAKE + base64.urlsafe_b64encode(packed).decode()
+        return pack(_MAKE, asdict(self))
 
     @classmethod
     def read(cls, text: str | None, place: str) -> Cursor:
@@ -56,14 +52,12 @@ class Cursor:
         if text is None:
             return cls(place)
         try:
-            if not text.startswith(_MAKE):
-                raise ValueError("another make")
-            data: dict[str, Any] = json.loads(zlib.decompress(base64.urlsafe_b64decode(text[len(_MAKE) :])))
+            data: dict[str, Any] = unpack(_MAKE, text)
             data["series"] = {key: Series(**each) for key, each in data["series"].items()}
             data["pending"] = {key: Pending(**each) for key, each in data["pending"].items()}
             cursor = cls(**data)
-        except (ValueError, KeyError, TypeError, AttributeError, zlib.error, binascii.Error) as error:
-            raise CursorExpired(f"The cursor cannot be read ({type(error).__name__}).") from None
+        except UNREADABLE as error:
+            raise expired(error) from None
         if cursor.place != place:
             raise CursorExpired("The cursor belongs to another endpoint, mailbox or folder.")
         return cursor

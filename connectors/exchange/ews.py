@@ -35,6 +35,7 @@ from exchangelib.util import is_xml
 from requests.adapters import HTTPAdapter
 from urllib3.exceptions import NameResolutionError, NewConnectionError
 
+from connectors.calendars.waits import seconds
 from sidefeed.connector import (
     AuthenticationFailed,
     Calls,
@@ -290,7 +291,7 @@ class _HttpError(Exception):
     def __init__(self, response: requests.Response) -> None:
         super().__init__(response.status_code)
         self.status = response.status_code
-        self.retry_after = _seconds(response.headers.get("Retry-After"))
+        self.retry_after = seconds(response.headers.get("Retry-After"))
         # Exchange redirects to this page on passing failures (exchangelib, RetryPolicy.raise_response_errors).
         self.error_page = "genericerrorpage" in response.headers.get("Location", "").lower()
 
@@ -448,18 +449,6 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         if not causes:
             return
         error = causes[0]
-
-
-def _seconds(retry_after: str | None) -> float | None:
-    """Retry-After as seconds from now; it may be a number or an HTTP date."""
-    if not retry_after:
-        return None
-    if retry_after.strip().isdigit():
-        return float(retry_after)
-    try:
-        return max(0.0, (parsedate_to_datetime(retry_after) - datetime.now(UTC)).total_seconds())
-    except (ValueError, TypeError):
-        return None
 
 
 class _NoPayloads(logging.Filter):

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from connectors.calendars import hidden, window
+from connectors.calendars.tables import Table
 from sidefeed.calendars.marks import Named
 from sidefeed.connector import Invalid
 
@@ -91,117 +90,72 @@ def online_notice(client_id: str | None) -> str:
 
 def parse(table: Mapping[str, Any]) -> Settings:
     """Settings from one table. Raises Invalid, naming the setting that is missing or wrong."""
-    endpoint = _text(table, "endpoint")
+    told = Table("Exchange", table)
+    endpoint = told.text("endpoint")
     parts = urlsplit(endpoint)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
-        raise _wrong("endpoint", "must be a URL such as https://mail.example.com/EWS/Exchange.asmx, without a user")
-    if is_online(endpoint) and not _flag(table, "allow_exchange_online"):
+        raise told.wrong("endpoint", "must be a URL such as https://mail.example.com/EWS/Exchange.asmx, without a user")
+    if is_online(endpoint) and not told.flag("allow_exchange_online"):
         client_id = str(table["client_id"]) if table.get("client_id") else None
         notice = online_notice(client_id) + " To try EWS all the same, set allow_exchange_online: true."
         raise Invalid(notice, field="endpoint", rule="exchange-online", code="exchange-online", owner="admin")
-    auth, access = _choice(table, "auth", _AUTH, "basic"), _choice(table, "access", _ACCESS, "impersonation")
-    mailboxes = _mailboxes(table)
-    own = _own(table, mailboxes) if access == "own" else {}
+    auth, access = told.choice("auth", _AUTH, "basic"), told.choice("access", _ACCESS, "impersonation")
+    mailboxes = {address: own.get("name") or None for address, own in told.mailboxes()}
+    own = _own(told, mailboxes) if access == "own" else {}
     if access == "own" and auth == "oauth":
-        raise _wrong("access", "cannot be 'own' with auth: oauth, where the application signs in: use impersonation")
+        why = "cannot be 'own' with auth: oauth, where the application signs in: use impersonation"
+        raise told.wrong("access", why)
     login = None
     if auth != "oauth" and access != "own":
-        login = Login(_text(table, "username"), _text(table, "password"))
-    past, future = window.days(table, _wrong)
+        login = _login(told)
+    past, future = told.days()
     return Settings(
         endpoint=endpoint,
-        version=_version(table),
+        version=_version(told),
         auth=auth,
         access=access,
         mailboxes=mailboxes,
         login=login,
-        app=_app(table) if auth == "oauth" else None,
+        app=_app(told) if auth == "oauth" else None,
         own=own,
-        ca_file=_ca_file(table),
+        ca_file=told.ca_file(),
         past=past,
         future=future,
         timezone=str(table.get("timezone") or "UTC"),
-        read_bodies=_flag(table, "read_bodies"),
-        contacts_folder=str(table.get("contacts_folder") or "").strip(),
-        marks=hidden.of_settings(table, _wrong),
-        timeout=float(table.get("timeout") or 60),
+        read_bodies=told.flag("read_bodies"),
+        contacts_folder=told.given("contacts_folder").strip(),
+        marks=told.marks(),
+        timeout=told.timeout(),
     )
 
 
-def _wrong(name: str, why: str) -> Invalid:
-    return Invalid(f"Exchange setting {name!r} {why}.", field=name, rule="setting", code="bad-setting", owner="ops")
-
-
-def _text(table: Mapping[str, Any], name: str) -> str:
-    """A required text; a pydantic or Prefect secret is opened."""
-    value: Any = table.get(name)
-    if hasattr(value, "get_secret_value"):
-        value = value.get_secret_value()
-    if not isinstance(value, str) or not value.strip():
-        raise _wrong(name, "is missing")
-    return value if name in ("password", "client_secret") else value.strip()
-
-
-def _choice(table: Mapping[str, Any], name: str, choices: Sequence[str], default: str) -> str:
-    value = str(table.get(name) or default).lower()
-    if value not in choices:
-        raise _wrong(name, f"is {value!r}; it must be one of {', '.join(choices)}")
-    return value
-
-
-def _flag(table: Mapping[str, Any], name: str) -> bool:
-    """A switch, off by default; environment variables give it as text."""
-    value = str(table.get(name, False)).strip().lower()
-    if value not in ("true", "false", "1", "0", "yes", "no", "none", ""):
-        raise _wrong(name, "must be true or false")
-    return value in ("true", "1", "yes")
-
-
-def _version(table: Mapping[str, Any]) -> tuple[int, ...]:
-    value = str(table.get("version") or "15.2")
+def _version(table: Table) -> tuple[int, ...]:
+    value = str(table.values.get("version") or "15.2")
     numbers = value.split(".")
     if not 2 <= len(numbers) <= 4 or not all(number.isdigit() for number in numbers):
-        raise _wrong("version", f"is {value!r}; it must be a build such as '15.2' (2019, SE), '15.1' (2016) or '15.0'")
+        why = f"is {value!r}; it must be a build such as '15.2' (2019, SE), '15.1' (2016) or '15.0'"
+        raise table.wrong("version", why)
     return tuple(int(number) for number in numbers)
 
 
-def _mailboxes(table: Mapping[str, Any]) -> dict[str, str | None]:
-    """Addresses given as a list of texts, or of tables with ``address`` and ``name``."""
-    entries = table.get("mailboxes") or ()
-    if isinstance(entries, str):
-        entries = [part for part in entries.replace(",", " ").split() if part]
-    found: dict[str, str | None] = {}
-    for entry in entries:
-        address, name = (entry.get("address"), entry.get("name")) if isinstance(entry, Mapping) else (entry, None)
-        if not isinstance(address, str) or address.count("@") != 1 or any(mark in address for mark in " <>/"):
-            raise _wrong("mailboxes", f"names {address!r}, which is not an e-mail address")
-        found[address.strip().lower()] = name or None
-    if not found:
-        raise _wrong("mailboxes", "is missing: list the addresses of the mailboxes to read")
-    return found
-
-
-def _own(table: Mapping[str, Any], mailboxes: Mapping[str, object]) -> dict[str, Login]:
-    given = {str(address).lower(): login for address, login in (table.get("credentials") or {}).items()}
+def _own(table: Table, mailboxes: Mapping[str, object]) -> dict[str, Login]:
+    given = {str(address).lower(): login for address, login in (table.values.get("credentials") or {}).items()}
     missing = [address for address in mailboxes if address not in given]
     if missing:
-        raise _wrong("credentials", f"has no entry for {', '.join(missing)} (access: own needs one per mailbox)")
-    return {each: Login(_text(given[each], "username"), _text(given[each], "password")) for each in mailboxes}
+        raise table.wrong("credentials", f"has no entry for {', '.join(missing)} (access: own needs one per mailbox)")
+    return {each: _login(table.of(given[each])) for each in mailboxes}
 
 
-def _app(table: Mapping[str, Any]) -> App:
-    token_url = table.get("token_url")
+def _login(table: Table) -> Login:
+    return Login(table.text("username"), table.text("password", strip=False))
+
+
+def _app(table: Table) -> App:
+    token_url = table.values.get("token_url")
     if not token_url:
-        tenant = _text(table, "tenant_id")
+        tenant = table.text("tenant_id")
         if not tenant.replace("-", "").replace(".", "").isalnum():
-            raise _wrong("tenant_id", "must be a tenant's GUID or domain")
+            raise table.wrong("tenant_id", "must be a tenant's GUID or domain")
         token_url = f"https://login.microsoftonline.com/{tenant}/oauth2/v2.0/token"
-    scope = str(table.get("scope") or EWS_SCOPE)
-    return App(_text(table, "client_id"), _text(table, "client_secret"), str(token_url), scope)
-
-
-def _ca_file(table: Mapping[str, Any]) -> str | None:
-    value = table.get("ca_file")
-    if value and not Path(str(value)).is_file():
-        raise _wrong("ca_file", f"names {value}, which is not a file")
-    return str(value) if value else None
+    scope = str(table.values.get("scope") or EWS_SCOPE)
+    return App(table.text("client_id"), table.text("client_secret", strip=False), str(token_url), scope)

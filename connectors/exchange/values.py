@@ -143,37 +143,22 @@ def read_meeting(
     """
     sensitivity = xml.text(content, "Sensitivity") or "Private"
     private = sensitivity != "Normal"
+    own = structure(xml.text(content, "UID"), time, original, sensitivity)
     values: dict[str, Any] = {}
     for name in fields:
         known = CALENDAR.get(name)
         if known is None or (private and name not in PRIVATE_FIELDS):
             continue
-        values[name] = _times(name, content, time, original, sensitivity) if known.read is None else (
-            known.read(content, mailbox))  # fmt: skip
+        values[name] = own[name] if known.read is None else known.read(content, mailbox)
     return values
 
 
-def _times(name: str, item: Element, time: When, original: str, sensitivity: str) -> Any:
+def structure(uid: str | None, time: When, original: str, sensitivity: str) -> dict[str, Any]:
     """Fields that do not come from one property."""
-    uid = xml.text(item, "UID")
-    match name:
-        case "Key":
-            return meeting_key(uid, original) if uid else None
-        case "OriginalStart":
-            return original
-        case "Start":
-            return time.start
-        case "End":
-            return time.end
-        case "Zone":
-            return zone_name(time.zone.id) if time.zone else None
-        case "IsAllDay":
-            return time.all_day
-        case "Sensitivity":
-            return sensitivity.lower()
-        case "Series":
-            return original != SINGLE
-    raise AssertionError(name)
+    return {
+        "Key": meeting_key(uid, original) if uid else None, "OriginalStart": original, "Start": time.start,
+        "End": time.end, "Zone": zone_name(time.zone.id) if time.zone else None, "IsAllDay": time.all_day,
+        "Sensitivity": sensitivity.lower(), "Series": original != SINGLE}  # fmt: skip
 
 
 def address(mailbox: Element | None) -> str | None:

@@ -6,25 +6,18 @@ What is deleted lies in Deleted Items.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from connectors.calendars.identity import split_id
+from connectors.calendars.outcomes import Fetch, failed, lost, moved_on, one_by_one
 from sidefeed.connector import (
     AuthenticationFailed,
     Conflict,
     ConnectorError,
-    Duplicate,
     Gone,
     Invalid,
-    Locked,
     Outcome,
-    PermissionDenied,
-    QuotaExhausted,
-    RateLimited,
-    Remote,
-    Unavailable,
-    UnknownOutcome,
     Write,
 )
 
@@ -51,7 +44,7 @@ class Writer:
         door: Mailbox,
         object: str,
         zone: str,
-        fetch: Callable[[Sequence[str], Sequence[str]], Iterator[Remote]],
+        fetch: Fetch,
         calendar: Calendar | None = None,
         folder: Folder | None = None,
     ) -> None:
@@ -64,44 +57,18 @@ class Writer:
         self._calendar = calendar
 
     def write(self, writes: Sequence[Write]) -> Iterator[Outcome]:
-        """One outcome per write, in order. Raises AuthenticationFailed and stops.
-
-        Once the server says that it is throttling, nothing more is sent: sending prolongs it (EWS throttling).
-        """
-        throttled: RateLimited | None = None
-        for each in writes:
-            if throttled is not None:
-                yield Outcome(each.key, "retry", each.external_id, error=throttled)
-                continue
-            outcome = self._one(each)
-            if isinstance(outcome.error, RateLimited):
-                throttled = outcome.error
-            yield outcome
+        """One outcome per write, in order. Raises AuthenticationFailed and stops."""
+        return one_by_one(writes, self._one)
 
     def _one(self, write: Write) -> Outcome:
         try:
-            match write.op:
-                case "create":
-                    return self._create(write)
-                case "update":
-                    return self._update(write)
-                case "delete":
-                    return self._delete(write)
-        except Lost as error:
-            unknown = UnknownOutcome(f"{error.message} Whether the write took effect is not known.", code=error.code)
-            return Outcome(write.key, "unknown", write.external_id, error=unknown)
-        except Conflict as error:
-            return Outcome(write.key, "stale", write.external_id, error=error)
-        except (RateLimited, QuotaExhausted, Unavailable, Locked) as error:
-            return Outcome(write.key, "retry", write.external_id, error=error)
-        except (Invalid, Duplicate, Gone, PermissionDenied) as error:
-            return Outcome(write.key, "refused", write.external_id, error=error)
+            return {"create": self._create, "update": self._update, "delete": self._delete}[write.op](write)
         except AuthenticationFailed:
             raise
+        except Lost as error:
+            return lost(write, error)
         except ConnectorError as error:
-            refused = Invalid(error.message, rule=error.code, code=error.code, owner=error.owner)
-            return Outcome(write.key, "refused", write.external_id, error=refused)
-        raise AssertionError(write.op)
+            return failed(write, error)
 
     def _create(self, write: Write) -> Outcome:
         invited = _invited(write)
@@ -152,8 +119,7 @@ class Writer:
         (present,) = self._fetch(list(write.expected), [external_id])
         if present.state == "deleted":
             raise Gone(f"The item is not in mailbox {self._door.address} any more.")
-        seen = present.values or {}
-        if any(name in seen and seen[name] != value for name, value in write.expected.items()):
+        if moved_on(write, present.values):
             raise Conflict(f"The item in mailbox {self._door.address} changed since it was read.")
         return external_id, present.version
 

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from connectors.calendars import folders
+from connectors.calendars.frame import CalendarConnector, digest
 from sidefeed.connector import (
     Calls,
     Capabilities,
-    CursorExpired,
     FieldSchema,
     Gone,
-    Invalid,
     ObjectSchema,
     Outcome,
-    Page,
     PermissionDenied,
-    Raw,
-    Remote,
     Rights,
     Stream,
     Write,
@@ -45,12 +39,10 @@ _LABELS: dict[str, tuple[str, Mapping[str, FieldSchema]]] = {
     "contacts": ("Contact", CONTACT),
 }
 _PERMISSIONS = {"calendar": "Calendars", "contacts": "Contacts"}
-_NAMES_LAST = 7
-"""Days for which the names of mailboxes are believed; they change when people marry."""
 
 
 @dataclass(repr=False)
-class Microsoft365Connector:
+class Microsoft365Connector(CalendarConnector):
     """Mailboxes, calendars and contacts of an organisation in Exchange Online, through Microsoft Graph.
 
     ========== =========== ==============================================================
@@ -86,6 +78,9 @@ class Microsoft365Connector:
     ``User.Read.All`` for people's names, which may be left out where the settings name them.
     """
 
+    PRODUCT = "Microsoft 365"
+    OBJECTS = ("calendar", "contacts")
+    NAMES_LAST = 7
     codes = CODES
 
     settings: settings.Settings
@@ -114,23 +109,10 @@ class Microsoft365Connector:
         """The organisation, and the cloud that it lives in."""
         return f"{self.settings.tenant.lower()}@{self.settings.host}"
 
-    def streams(self, object: str) -> Sequence[Stream]:
-        """One stream of mailboxes; of calendars and contacts one per mailbox."""
-        self._known(object)
-        if object == "mailboxes":
-            return [Stream(object)]
-        return [Stream(object, address) for address in self.settings.mailboxes]
-
-    def capabilities(self, object: str) -> Capabilities:
-        """Updates are conditional by ETag; the feed has deletions; mailboxes are only read."""
-        self._known(object)
-        if object == "mailboxes":
-            return Capabilities(deletes=False, writable=False)
-        return Capabilities(conditional=True, deletes=True, write_batch=4, read_batch=20)
-
     def describe(self, object: str) -> ObjectSchema:
         """The raw fields, which are the same in every organisation."""
-        label, table = self._known(object)
+        self._known(object)
+        label, table = _LABELS[object]
         return ObjectSchema(object, label, dict(table))
 
     def prepare(self, objects: Sequence[str], *, apply: bool) -> Sequence[str]:
@@ -164,48 +146,24 @@ class Microsoft365Connector:
             self._door = None
             self._folders.clear()
 
-    # Reading
+    # Inside
 
-    def changes(
-        self, stream: Stream, fields: Sequence[str], cursor: str | None, *, scope: Any = None
-    ) -> Iterator[Page]:
-        """Changes since a cursor. A delta query cannot be filtered, so ``scope`` is left to the core."""
-        if stream.object == "mailboxes":
-            return self._mailbox_changes(fields, cursor)
-        return self._reader(stream).changes(fields, cursor)
+    @property
+    def names(self) -> Mapping[str, str | None]:
+        return self.settings.mailboxes
 
-    def fetch(self, stream: Stream, fields: Sequence[str], ids: Sequence[str]) -> Iterable[Remote]:
-        """State by id, straight from the store; one answer per id."""
-        if not ids:
-            return ()
-        if stream.object == "mailboxes":
-            known = [each for each in dict.fromkeys(ids) if each in self.settings.mailboxes]
-            gone = [Remote(each, state="deleted") for each in dict.fromkeys(ids) if each not in known]
-            return [*self._mailboxes(known, fields), *gone]
-        return self._reader(stream).fetch(fields, ids)
+    def _abilities(self, object: str) -> Capabilities:
+        """Updates are conditional by ETag; the feed has deletions."""
+        return Capabilities(conditional=True, deletes=True, write_batch=4, read_batch=20)
 
-    def find(self, stream: Stream, keys: Sequence[str]) -> Mapping[str, Sequence[str]]:
+    def _find(self, stream: Stream, keys: Sequence[str]) -> Mapping[str, Sequence[str]]:
         """Ids by the key in the link property."""
-        if not keys or stream.object == "mailboxes":
-            return {key: [] for key in keys}
+        door = self._opened(stream)
         path = "events" if stream.object == "calendar" else self._folder(stream.partition).path
-        return find_keys(self._opened(stream), stream.partition, path, list(dict.fromkeys(keys)))
+        return find_keys(door, stream.partition, path, keys)
 
-    def ids(self, stream: Stream) -> Iterator[tuple[str, str]]:
-        """Every live id with its version; of a calendar those in the window."""
-        if stream.object == "mailboxes":
-            return iter([(address, "") for address in self.settings.mailboxes])
-        return self._reader(stream).ids()
-
-    # Writing
-
-    def write(self, stream: Stream, writes: Sequence[Write]) -> Iterator[Outcome]:
-        """Four writes to a batch, as many as a mailbox serves at a time. Nobody is ever mailed."""
-        if stream.object == "mailboxes":
-            error = PermissionDenied("Mailboxes are only read; an administrator makes them in Microsoft 365.")
-            return iter([Outcome(each.key, "refused", each.external_id, error=error) for each in writes])
-        if not writes:
-            return iter(())
+    def _write(self, stream: Stream, writes: Sequence[Write]) -> Iterator[Outcome]:
+        """Four writes to a batch, as many as a mailbox serves at a time."""
         reader = self._reader(stream)
         calendar, folder = (reader, None) if isinstance(reader, Calendar) else (None, reader.folder)
         door = self._opened(stream)
@@ -213,27 +171,9 @@ class Microsoft365Connector:
             door, stream.partition, stream.object, self.settings.timezone, reader.fetch, calendar, folder
         ).write(writes)  # fmt: skip
 
-    def overwritten(self, stream: Stream, outcomes: Mapping[str, Write]) -> Mapping[str, Raw]:
-        """Nothing: Graph refuses a write on an item that moved, and keeps no history of fields."""
-        return {}
-
-    # Inside
-
-    def _known(self, object: str) -> tuple[str, Mapping[str, FieldSchema]]:
-        if object not in _LABELS:
-            raise Invalid(
-                f"Microsoft 365 has no object {object!r} here; it has {', '.join(_LABELS)}.", rule="object", owner="ops"
-            )
-        return _LABELS[object]
-
     def _opened(self, stream: Stream | None = None) -> Door:
         if stream is not None:
-            self._known(stream.object)
-            if stream.partition not in self.settings.mailboxes:
-                raise Invalid(
-                    f"Mailbox {stream.partition!r} is not among the mailboxes in the settings.", field="mailboxes",
-                    rule="partition", owner="ops",
-                )  # fmt: skip
+            self._address(stream)
         if self._door is None:
             from .door import Door
 
@@ -260,47 +200,23 @@ class Microsoft365Connector:
         """What a cursor is bound to. The window, or the folder, is part of it: another one is another reading."""
         window = f"{self.settings.past}/{self.settings.future}" if stream.object == "calendar" else (
             self.settings.contacts_folder)  # fmt: skip
-        return hashlib.sha256(f"{self.marker()}\n{stream.name}\n{window}".encode()).hexdigest()[:16]
+        return digest(f"{self.marker()}\n{stream.name}\n{window}")
 
     def _now(self) -> datetime:
         """The service's time, which rules; ours where it tells none."""
         return self._opened().now() or self.clock()
 
-    # Mailboxes
-
-    def _mailbox_changes(self, fields: Sequence[str], cursor: str | None) -> Iterator[Page]:
-        """All mailboxes when the list is another one or the names are old, else none."""
-        listed = hashlib.sha256(repr(sorted(self.settings.mailboxes.items())).encode()).hexdigest()[:16]
-        if cursor is not None:
-            try:
-                before: dict[str, Any] = dict(json.loads(cursor))
-                age = (self.clock().date() - datetime.fromisoformat(before["read"]).date()).days
-            except (ValueError, KeyError, TypeError):
-                raise CursorExpired("The cursor of the mailboxes cannot be read.") from None
-            if before.get("list") == listed and 0 <= age < _NAMES_LAST:
-                yield Page((), cursor, last=True)
-                return
-        after = json.dumps({"list": listed, "read": self.clock().date().isoformat()})
-        yield Page(tuple(self._mailboxes(list(self.settings.mailboxes), fields)), after, last=True)
-
-    def _mailboxes(self, addresses: Sequence[str], fields: Sequence[str]) -> list[Remote]:
-        """Mailboxes by their configured names, else by those of the directory.
+    def _named(self, addresses: Sequence[str]) -> Mapping[str, str | None]:
+        """Mailboxes by their configured names, else by those of the directory, asked in one batch.
 
         Where the directory may not be asked, a name stays unknown: that is no reason to hold back a person.
         """
         from .door import Part
 
-        unnamed = [each for each in addresses if "name" in fields and not self.settings.mailboxes[each]]
-        names = {each: self.settings.mailboxes[each] for each in addresses if each not in unnamed}
+        names = {each: self.names[each] for each in addresses if self.names[each]}
+        unnamed = [each for each in addresses if each not in names]
         parts = [Part("GET", f"/users/{each}?$select=displayName,mail") for each in unnamed]
         for each, answer in zip(unnamed, self._opened().read_batch("", parts) if parts else [], strict=True):
             if not isinstance(answer.error, PermissionDenied | Gone):
                 names[each] = answer.value().get("displayName")
-        return [
-            Remote(
-                each,
-                ({"address": each} if "address" in fields else {})
-                | ({"name": names[each]} if "name" in fields and each in names else {}),
-            )
-            for each in addresses
-        ]
+        return names

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 import orjson
 
+from connectors.calendars.waits import seconds
 from sidefeed.connector import (
     AuthenticationFailed,
     Calls,
@@ -30,7 +31,7 @@ from sidefeed.connector import (
     chunked,
 )
 
-from .errors import Lost, error_for, seconds
+from .errors import Lost, error_for
 from .settings import LOGIN, Settings
 
 if TYPE_CHECKING:

@@ -7,10 +7,9 @@ specific Exchange Online mailboxes". Codes compare without case.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 
+from connectors.calendars.waits import seconds
 from sidefeed.connector import (
     AuthenticationFailed,
     Conflict,
@@ -86,15 +85,3 @@ def _told(body: Any) -> tuple[str, str]:
     if not isinstance(error, Mapping):
         return "", ""
     return str(error.get("code") or ""), str(error.get("message") or "")
-
-
-def seconds(retry_after: str | None) -> float | None:
-    """A Retry-After: seconds, or a date."""
-    if not retry_after:
-        return None
-    if retry_after.strip().isdigit():
-        return float(retry_after)
-    try:
-        return max(0.0, (parsedate_to_datetime(retry_after) - datetime.now(UTC)).total_seconds())
-    except (TypeError, ValueError):
-        return None

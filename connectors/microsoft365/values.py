@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from connectors.calendars.identity import SINGLE, meeting_key
+from connectors.calendars.identity import SINGLE
 from connectors.exchange import values as exchange
 from connectors.exchange.times import Zone, instant, is_date, local_date, utc_text, zone_name
 from sidefeed.connector import FieldSchema, Invalid
@@ -108,39 +108,15 @@ def read_meeting(
 ) -> dict[str, Any]:
     """Raw values of one meeting; of one that is not public only ``PRIVATE_FIELDS``, whatever the event holds."""
     sensitivity = str(event.get("sensitivity") or "private")
+    own = exchange.structure(uid, time, original, sensitivity) | {
+        "UID": uid or None, "IsOrganizer": bool(event.get("isOrganizer")) or _organizer(event) == mailbox}
     values: dict[str, Any] = {}
     for name in fields:
         if name not in exchange.CALENDAR or (sensitivity != "normal" and name not in PRIVATE_FIELDS):
             continue
         reader = _READERS.get(name)
-        values[name] = reader(event) if reader else _times(name, time, original, uid, sensitivity, event, mailbox)
+        values[name] = reader(event) if reader else own[name]
     return values
-
-
-def _times(name: str, time: When, original: str, uid: str, sensitivity: str, event: Json, mailbox: str) -> Any:
-    """Fields that do not come from one property."""
-    match name:
-        case "Key":
-            return meeting_key(uid, original) if uid else None
-        case "UID":
-            return uid or None
-        case "OriginalStart":
-            return original
-        case "Start":
-            return time.start
-        case "End":
-            return time.end
-        case "Zone":
-            return zone_name(time.zone.id) if time.zone else None
-        case "IsAllDay":
-            return time.all_day
-        case "Sensitivity":
-            return sensitivity.lower()
-        case "Series":
-            return original != SINGLE
-        case "IsOrganizer":
-            return bool(event.get("isOrganizer")) or _organizer(event) == mailbox
-    raise AssertionError(name)
 
 
 def _address(who: Any) -> str | None:

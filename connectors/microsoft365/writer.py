@@ -7,23 +7,21 @@ is looked up first, and the ETag of that look is the condition of the write, so 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from connectors.calendars.identity import split_id
+from connectors.calendars.outcomes import Fetch, failed, lost, moved_on
 from sidefeed.connector import (
     Conflict,
     ConnectorError,
     Duplicate,
     Gone,
     Invalid,
-    Locked,
     Outcome,
     PermissionDenied,
-    QuotaExhausted,
     RateLimited,
-    Remote,
     Unavailable,
     UnknownOutcome,
     Write,
@@ -62,8 +60,7 @@ class Writer:
 
     def __init__(
         self, door: Door, mailbox: str, object: str, zone: str,
-        fetch: Callable[[Sequence[str], Sequence[str]], Iterator[Remote]], calendar: Calendar | None = None,
-        folder: Folder | None = None,
+        fetch: Fetch, calendar: Calendar | None = None, folder: Folder | None = None,
     ) -> None:  # fmt: skip
         self._door = door
         self._mailbox = mailbox
@@ -156,10 +153,7 @@ class Writer:
             raise moved
         if not write.version and write.expected:
             (now,) = self._fetch(list(write.expected), [write.external_id or ""])
-            seen = now.values or {}
-            if now.version != present.get("@odata.etag") or any(
-                name in seen and seen[name] != value for name, value in write.expected.items()
-            ):
+            if now.version != present.get("@odata.etag") or moved_on(write, now.values):
                 raise moved
         if present.get("attendees") and not write.mail:
             raise Invalid(
@@ -232,17 +226,7 @@ def _outcome(write: Write, error: ConnectorError, *, before: bool = False) -> Ou
     """What an error means for one write. ``before``: nothing was sent yet, so nothing can be lost."""
     if isinstance(error, Gone) and write.op == "delete":
         return Outcome(write.key, "done", write.external_id)
-    if isinstance(error, Lost) and not before:
-        unknown = UnknownOutcome(f"{error.message} Whether the write took effect is not known.", code=error.code)
-        return Outcome(write.key, "unknown", write.external_id, error=unknown)
-    if isinstance(error, Conflict):
-        return Outcome(write.key, "stale", write.external_id, error=error)
-    if isinstance(error, RateLimited | QuotaExhausted | Unavailable | Locked):
-        return Outcome(write.key, "retry", write.external_id, error=error)
-    if isinstance(error, Invalid | Duplicate | Gone | PermissionDenied):
-        return Outcome(write.key, "refused", write.external_id, error=error)
-    refused = Invalid(error.message, rule=error.code, code=error.code, owner=error.owner)
-    return Outcome(write.key, "refused", write.external_id, error=refused)
+    return lost(write, error) if isinstance(error, Lost) and not before else failed(write, error)
 
 
 def find_keys(door: Door, mailbox: str, path: str, keys: Sequence[str]) -> dict[str, list[str]]:

@@ -12,7 +12,7 @@ import orjson
 import xxhash
 
 from sidefeed.calendars import busy
-from sidefeed.calendars.recurrence import RECURRENCE
+from sidefeed.calendars.recurrence import RECURRENCE, SERIES
 from sidefeed.connector import Connector, CursorExpired, Remote, Stream
 from sidefeed.mapping import ObjectMap
 from sidefeed.workspace import Store, Transaction
@@ -120,9 +120,11 @@ def _to_come(tx: Transaction, om: ObjectMap, stream: Stream) -> list[str]:
 
 
 def swept(tx: Transaction, system: str, object: str, missing: Sequence[str] = ()) -> None:
-    """The sweep is done: what was missing is looked at by id, which tells deleted from hidden."""
+    """The sweep is done: what was missing is looked at by id, which tells deleted from hidden. So is every series of a
+    calendar, which no listing shows."""
     tx.put_inbox(system, object, dict.fromkeys(missing))
     if tx.setting(_sweep(system, object)):
+        tx.put_inbox(system, object, dict.fromkeys(tx.ids_of(system, object, SERIES)))
         tx.save_setting(_sweep(system, object), "")
 
 

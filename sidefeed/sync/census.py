@@ -10,10 +10,11 @@ A deletion is never inferred from absence: an object is gone where the system it
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from sidefeed.calendars.recurrence import SERIES
 from sidefeed.connector import Connector, ConnectorError, NoConnection, Remote, Stream, chunked
 from sidefeed.mapping import ObjectMap
 from sidefeed.sync.capture import Progress, digest
@@ -121,12 +122,13 @@ def _take(
         suspects |= _suspects(store, om, stream, live, believed)
         if progress is not None:
             progress(f"counting {om.system} {stream.name}", len(page.records))
-    absent = believed.keys() - seen
-    suspects |= absent
+    with store.read() as tx:
+        series = frozenset(tx.ids_of(om.system, stream.name, SERIES))  # no link holds one, and no listing shows it
+    suspects |= believed.keys() - seen | series
     for chunk in chunked(sorted(suspects), BATCH):
         states = {one.id: one for one in connector.fetch(stream, om.raw_fields, chunk)}
         with store.read() as tx:
-            _look(tx, om, stream, chunk, states, found)
+            _look(tx, om, stream, chunk, states, found, series)
     found.equal = len(believed) - len({one.external_id for one in found.differences} & believed.keys())
     found.equal -= found.underway
 
@@ -155,7 +157,7 @@ def differing(base: Mapping[str, Any], values: Mapping[str, Any]) -> tuple[str, 
 
 def _look(
     tx: Transaction, om: ObjectMap, stream: Stream, ids: Sequence[str], states: Mapping[str, Remote],
-    found: FeedCensus,
+    found: FeedCensus, series: Collection[str],
 ) -> None:
     """Judge suspects by what the system says of each id now, against the links as they are now."""
     known = tx.known_as(om.system, stream.name, ids)
@@ -169,6 +171,10 @@ def _look(
             found.underway += link is not None and link.external_id == id and link.state == "live"
             continue
         state = states.get(id)
+        if id in series:
+            if state is None or state.state == "deleted":
+                found.differences.append(Difference(om.system, stream.name, id, record, "hidden"))
+            continue
         kind, fields = _judge(state, role, link, bases.get(record or "", {}), id)
         if kind == "underway":
             found.underway += 1

@@ -39,6 +39,13 @@ class Identity(Unit):
                    t.remote.c.external_id.startswith(prefix, autoescape=True)))
         return sorted({record for id, record in rows if id.startswith(prefix)})
 
+    def ids_of(self, system: str, object: str, entity: str) -> list[str]:
+        """Ids in one feed that are records of an entity and not gone there."""
+        self._flush_links()
+        return list(self.connection.scalars(sa.select(t.remote.c.external_id).where(
+            t.remote.c.system == system, t.remote.c.object == object, t.remote.c.entity == entity,
+            t.remote.c.role != "gone").order_by(t.remote.c.external_id)))
+
     def records_known_as(self, system: str, entity: str, external_ids: Collection[str]) -> dict[str, str]:
         """External id -> record, over every object of a system that holds this entity: how references travel in."""
         found = {key[2]: row["record"] for key, row in self._remotes.items()

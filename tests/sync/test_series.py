@@ -14,10 +14,10 @@ from connectors.microsoft365 import Microsoft365Connector
 from sidefeed.calendars.recurrence import RECURRENCE, SERIES
 from sidefeed.connector import Stream
 from sidefeed.workspace import RecordState, Store
-from tests.sync.test_meetings import BOB
+from tests.sync.test_meetings import ANN, BOB, Calendar, calendar
 from tests.sync.test_microsoft365_meetings import CloudCalendar, cloud
 
-__all__ = ["cloud"]
+__all__ = ["calendar", "cloud"]
 
 PATTERNS: dict[str, tuple[dict[str, Any], str]] = {
     "Daily": ({"daily": 2, "count": 9}, "FREQ=DAILY;INTERVAL=2;COUNT=9"),
@@ -80,6 +80,33 @@ def test_a_moved_and_a_deleted_occurrence_stand_in_it_and_leave_with_it(cloud: C
                    for one in events.meetings(calendar, window, "UTC")), key=lambda one: str(one["Start"]))
     assert [one["Subject"] for one in read] == ["Weekly", "Weekly, late", "Weekly", "Weekly", "Weekly"]
     assert read[1]["Start"] == _utc(later)
+
+
+@pytest.mark.slow
+def test_a_series_that_went_away_unheard_is_told_by_the_census_and_found_after_a_lost_cursor(calendar: Calendar) -> None:
+    made = calendar.meets(ANN, "Weekly", 1, recurrence={"daily": 1, "count": 6})
+    stays = calendar.meets(ANN, "Stays", 1, recurrence={"daily": 1, "count": 6})
+    assert stays is not made
+    calendar.sync(2)
+
+    def alive() -> list[str]:
+        store = Store.open(calendar.folder / "workspace.db")
+        with store.read() as tx:
+            found = sorted(str(state.values["subject"]) for state in tx.each_record(SERIES) if not state.deleted)
+        store.close()
+        return found
+
+    _code, told = calendar("census", "exchange")
+    assert [one for feed in told["feeds"] for one in feed["differences"]] == []
+    calendar.exchange.call(lambda: calendar.exchange.delete(ANN, made))
+    _code, told = calendar("census", "exchange")
+    gone = [one["kind"] for feed in told["feeds"] for one in feed["differences"] if one["external_id"].endswith("@")]
+    assert gone == ["hidden"] and alive() == ["Stays", "Weekly"]
+    calendar.exchange.call(calendar.exchange.condition, "forget_sync_states")
+    calendar.sync(2)
+    assert alive() == ["Stays"]
+    _code, report = calendar("sync")
+    assert report["counts"].get("written", 0) == 0
 
 
 def _utc(moment: datetime) -> str:
