@@ -1,8 +1,9 @@
-"""httpx as the connectors use it: without its command line program, and with one TLS context for all mailboxes.
+"""httpx as the connectors use it: without what no connector asks of it, and with one TLS context for all mailboxes.
 
-click and rich, which that program needs, cost more to import than all the rest of httpx; on a machine without them
-httpx goes on without its program, and so it does here. A context reads the certificates of this machine, for about as
-long as a request takes.
+Where they are installed, httpx takes along its command line program (with click and rich) and zstandard, and httpcore
+takes along HTTP/2. Together they cost more to import than all the rest; on a machine without them both go on, and so
+they do here. A program that has httpx already, such as a flow, keeps it as it is. A context reads the certificates of
+this machine, for about as long as a request takes.
 """
 
 from __future__ import annotations
@@ -12,18 +13,19 @@ import sys
 from functools import lru_cache
 from urllib.parse import urlsplit
 
-_PROGRAM = "httpx._main"
+_UNWANTED = ("httpx._main", "zstandard", "h2")
 
-_hidden = "httpx" not in sys.modules and _PROGRAM not in sys.modules
-if _hidden:
-    sys.modules[_PROGRAM] = None  # type: ignore[assignment]  # what Python itself does where there is no such module
+_hidden = [] if "httpx" in sys.modules else [name for name in _UNWANTED if name not in sys.modules]
+for _name in _hidden:
+    sys.modules[_name] = None  # type: ignore[assignment]  # what Python itself does where there is no such module
 try:
+    import httpcore  # which httpx imports with its first client: then it would be too late
     import httpx
 finally:
-    if _hidden:
-        del sys.modules[_PROGRAM]
+    for _name in _hidden:
+        del sys.modules[_name]
 
-__all__ = ["httpx", "verify"]
+__all__ = ["httpcore", "httpx", "verify"]
 
 
 def verify(url: str, ca_file: str | None) -> ssl.SSLContext | bool:
