@@ -30,6 +30,7 @@ from sidefeed.sync import quarantine, schemas
 from sidefeed.sync.absorb import absorb
 from sidefeed.sync.apply import apply
 from sidefeed.sync.approval import carried_out_by, parked
+from sidefeed.sync.awaited import wake
 from sidefeed.sync.budget import Budget, Meter
 from sidefeed.sync.capture import Progress, capture, missing_ids, read_anew, swept
 from sidefeed.sync.flips import park
@@ -396,6 +397,10 @@ class Engine:
                 look_up(self.store, om, stream, self.connectors[om.system])
         report.approved += refuse(approve, list(self._unbelievable(live, report).values()))
         self._absorb(live, report)
+        for om, stream in self._feeds(live, report):
+            if wake(self.store, om, stream):
+                with self._contained(om, stream, report):
+                    absorb(self.store, self.mappings, om, stream, self.connectors[om.system], report, self.progress)
         self._retranslate(live, report, approve)
         self._reunite(live, report)
 

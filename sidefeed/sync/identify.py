@@ -9,6 +9,7 @@ from datetime import timedelta
 from sidefeed.connector import Stream
 from sidefeed.mapping import ObjectMap
 from sidefeed.sync import refs
+from sidefeed.sync.awaited import needs
 from sidefeed.sync.batch import Batch
 from sidefeed.sync.match import keys_of, stamped_record
 from sidefeed.sync.observation import Observation
@@ -125,7 +126,7 @@ def _match(batch: Batch, unknown: list[Observation], fresh_keys: Mapping[str, in
             batch.remember(one, "primary")
         else:
             batch.tx.postpone(batch.system, batch.stream.name, one.id, until=batch.now + timedelta(hours=24),
-                              waiting_for=f"a {batch.om.entity} it can be matched with")
+                              waiting_for=f"a {batch.om.entity} it can be matched with", needs=needs(keys[one.id]))
             batch.report.count("unmatched")
 
 

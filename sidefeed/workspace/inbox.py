@@ -123,6 +123,15 @@ class Inbox(Unit):
                 t.inbox.c.system == system, t.inbox.c.object == object, any_of(t.inbox.c.external_id, chunk),
             ).values(not_before=None))
 
+    def wake_needing(self, system: str, object: str, needs: Collection[str]) -> bool:
+        """Let the parked items of one feed that wait for one of these be tried again at once; whether there are any."""
+        woken = 0
+        for chunk in chunks(needs):
+            woken += self.connection.execute(t.inbox.update().where(
+                t.inbox.c.system == system, t.inbox.c.object == object, any_of(t.inbox.c.needs, chunk),
+            ).values(not_before=None)).rowcount
+        return woken > 0
+
     def needed(self, system: str, object: str) -> dict[str, list[str]]:
         """``<entity> <external id>`` -> the parked inbox items of one feed that wait for it."""
         found: dict[str, list[str]] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from decimal import Decimal
 
 import pytest
 from exchangelib import CalendarItem, ExtendedProperty
@@ -65,11 +66,11 @@ def cloud() -> Iterator[graph_office.Office]:
 
 
 def test_exchange_tells_named_properties_and_of_private_meetings_none(outlook: exchange_office.Office) -> None:
-    outlook.meets("tracked", crm_link_state=2.0, categories=["Red"])
-    outlook.meets("tracked no more", crm_link_state=0.0)
+    outlook.meets("tracked", crm_link_state=Decimal(2), categories=["Red"])
+    outlook.meets("tracked no more", crm_link_state=Decimal(0))
     outlook.meets("plain")
     outlook.meets("other", riva_id="0016F00002")
-    hidden = outlook.meets("secret", crm_link_state=2.0, sensitivity="Private").id
+    hidden = outlook.meets("secret", crm_link_state=Decimal(2), sensitivity="Private").id
     series = stand_up(outlook)
     for settings, others in (({}, []), ({"hidden_marks": [RIVA]}, [RIVA])):
         told, _ = read(outlook.connect(**settings), STREAM, fields=FIELDS)
@@ -85,7 +86,7 @@ def test_exchange_tells_named_properties_and_of_private_meetings_none(outlook: e
 def stand_up(office: exchange_office.Office) -> str:
     start = exchange_office.at(2, 9)
     rule = Recurrence(pattern=DailyPattern(interval=1), start=start.date(), number=3)
-    made: str = office.meets("stand-up", start=start, recurrence=rule, crm_link_state=1.0).id
+    made: str = office.meets("stand-up", start=start, recurrence=rule, crm_link_state=Decimal(1)).id
     return made
 
 

@@ -84,9 +84,8 @@ def test_a_moved_and_a_deleted_occurrence_stand_in_it_and_leave_with_it(cloud: C
 
 @pytest.mark.slow
 def test_a_series_that_went_away_unheard_is_told_by_the_census_and_found_after_a_lost_cursor(calendar: Calendar) -> None:
-    made = calendar.meets(ANN, "Weekly", 1, recurrence={"daily": 1, "count": 6})
-    stays = calendar.meets(ANN, "Stays", 1, recurrence={"daily": 1, "count": 6})
-    assert stays is not made
+    made = calendar.meets(ANN, "Weekly", 1, recurrence={"daily": 1, "count": 2})
+    calendar.meets(ANN, "Stays", 1, recurrence={"daily": 1, "count": 12})
     calendar.sync(2)
 
     def alive() -> list[str]:
