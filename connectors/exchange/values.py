@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from connectors.calendars.identity import SINGLE, meeting_key
@@ -78,8 +78,6 @@ class When:
 
     start: str
     end: str
-    starts: datetime
-    ends: datetime
     zone: Zone | None
     all_day: bool
 
@@ -105,10 +103,10 @@ def when(item: Element, zone: Zone | None = None) -> When:
     ends = instant(end, zone) if end else starts
     all_day = xml.flag(item, "IsAllDayEvent")
     if not all_day:
-        return When(utc_text(starts), utc_text(ends), starts, ends, zone, False)
+        return When(utc_text(starts), utc_text(ends), zone, False)
     first, last = local_date(starts, zone), local_date(ends, zone)
     last = max(last, first + timedelta(days=1))
-    return When(first.isoformat(), last.isoformat(), starts, ends, zone, True)
+    return When(first.isoformat(), last.isoformat(), zone, True)
 
 
 def original_start(item: Element, kind: str, time: When) -> str:

@@ -19,6 +19,7 @@ from urllib.parse import quote, urlencode
 from connectors.calendars.identity import SINGLE, meeting_key, occurrence_id, series_id, split_id
 from connectors.calendars.window import Window, spans
 from connectors.exchange.times import utc_text
+from connectors.exchange.values import When
 from sidefeed.calendars.marks import Named
 from sidefeed.calendars.recurrence import RECURRENCE, SERIES
 from sidefeed.connector import Gone, Remote
@@ -217,7 +218,7 @@ class Meetings:
         remote_id = occurrence_id(master_id, original)
         return Occurrence(remote_id, str(event["id"]), version, Remote(remote_id, read, version, modified(event)))
 
-    def _read(self, event: Json, time: values.When, original: str, uid: str, *events: str) -> dict[str, Any]:
+    def _read(self, event: Json, time: When, original: str, uid: str, *events: str) -> dict[str, Any]:
         """Raw values of one meeting. ``events`` are those whose marks are its own: it, and its series."""
         read = values.read_meeting(event, time, original, uid, self.mailbox, self._fields)
         if self._marks and "Marks" in read:

@@ -8,7 +8,7 @@ all-day meetings, dates with the end exclusive, zones are IANA names where CLDR 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from connectors.calendars.identity import SINGLE
 from connectors.exchange import values as exchange
 from connectors.exchange.times import Zone, instant, is_date, local_date, utc_text, zone_name
+from connectors.exchange.values import When
 from sidefeed.connector import FieldSchema, Invalid
 
 Json = Mapping[str, Any]
@@ -36,16 +37,6 @@ _RESPONSES = {
 }  # fmt: skip
 _SHOW_AS = {"unknown": "nodata"}
 _SHOWN = {"nodata": "unknown", "workingelsewhere": "workingElsewhere"}
-
-
-@dataclass(frozen=True, slots=True)
-class When:
-    """The time of one meeting: instants, and for an all-day meeting the dates."""
-
-    start: str
-    end: str
-    zone: Zone | None
-    all_day: bool
 
 
 # Reading meetings
