@@ -19,13 +19,14 @@ _hidden = [] if "httpx" in sys.modules else [name for name in _UNWANTED if name 
 for _name in _hidden:
     sys.modules[_name] = None  # type: ignore[assignment]  # what Python itself does where there is no such module
 try:
-    import httpcore  # which httpx imports with its first client: then it would be too late
     import httpx
+
+    httpx.HTTPTransport(verify=False).close()  # the first one imports httpcore, which later takes along what is there
 finally:
     for _name in _hidden:
         del sys.modules[_name]
 
-__all__ = ["httpcore", "httpx", "verify"]
+__all__ = ["httpx", "verify"]
 
 
 def verify(url: str, ca_file: str | None) -> ssl.SSLContext | bool:
