@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from . import person_accounts, recurrence
 from .errors import Failure
 from .schema import ChildRelationship, SObject
 from .store import Row
-from .values import add_minutes, moment
+from .values import add_minutes, moment, out_of_range
 
 if TYPE_CHECKING:
     from .records import Actor, Records
@@ -155,6 +156,9 @@ def _opportunity(records: Records, row: Row, old: Row | None, given: dict[str, A
     if old is not None and old.get("HasOpportunityLineItem") and records.settings.line_items_lock_amount:
         row["Amount"] = old["Amount"]  # computed from the line items: a given amount is ignored, not refused
     amount, probability = row.get("Amount"), row.get("Probability")
+    if probability is not None and not 0 <= probability <= 100:
+        field = records.sobject("Opportunity").fields["Probability"]
+        raise out_of_range(field, Decimal(str(probability)))
     row["ExpectedRevenue"] = None if amount is None or probability is None else round(amount * probability / 100, 2)
     _fiscal(records, row)
 

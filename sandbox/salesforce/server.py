@@ -27,6 +27,7 @@ from . import (
     collection,
     composite,
     identity,
+    json_errors,
     organisation,
     population,
     recent,
@@ -55,7 +56,7 @@ from .views import Views
 OLDEST_VERSION, NEWEST_VERSION = 31, 68
 MAX_URI_AND_HEADERS = 16_384
 CLIENT_ID, CLIENT_SECRET, PASSWORD = "3MVG9practice.client.id", "practice-client-secret", "practice-password"
-_VERSIONED = re.compile(r"/services/data/v(\d{1,3})\.(\d)(?=/|\Z)(.*)", re.DOTALL)
+_VERSIONED = re.compile(r"/services/data/v(\d{1,3})\.(\d)(?=/|\.(?:json|xml)\Z|\Z)(.*)", re.DOTALL)
 
 
 @dataclass
@@ -78,20 +79,16 @@ class Call:
         if kind != "application/json":
             raise Failure(415, "UNSUPPORTED_MEDIA_TYPE", f"Content-Type not supported: {kind}")
         try:
-            return self.request.json()
-        except BadJson as error:
-            found = re.search(r"line (\d+) column (\d+)", str(error))
-            row, column = found.groups() if found else ("1", "1")
-            reason = str(error).split(": line")[0]
-            raise Failure(400, "JSON_PARSER_ERROR", f"{reason} at [line:{row}, column:{column}]") from None
+            return orjson.loads(self.request.body)
+        except orjson.JSONDecodeError as error:
+            raise json_errors.refusal(self.request.body, error) from None
 
     def record(self) -> dict[str, Any]:
         """The JSON body as one record. Raises Failure."""
         body = self.body()
         if not isinstance(body, dict):
-            raise Failure(
-                400, "JSON_PARSER_ERROR", "The HTTP entity body is required to be a JSON object at [line:1, column:1]"
-            )
+            text = "Cannot deserialize instance of SObject from START_ARRAY value [ or request may be missing a "
+            raise Failure(400, "JSON_PARSER_ERROR", f"{text}required field at [line:1, column:1]")
         return body
 
 
@@ -182,9 +179,7 @@ class SalesforceServer(PracticeServer):
         session = self.authenticate(request)
         if not self.quota.spend(self.clock.now()):
             raise Failure(403, "REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded.")
-        accepted = request.headers.get("Accept", "").lower()
-        if "xml" in accepted and "json" not in accepted and "*/*" not in accepted:
-            raise NotImplementedHere(f"answers in XML (Accept: {accepted})")
+        _refuse_xml(request)
         match = self._match(request)
         call = Call(request, version, session, self._actor(request, session, version))
         try:
@@ -194,9 +189,10 @@ class SalesforceServer(PracticeServer):
         return response
 
     def _unversioned(self, request: Request) -> Response:
-        path = request.path.rstrip("/")
+        path = _plain(request.path.rstrip("/"))
         response: Response | None = None
         if path == "/services/data":
+            _refuse_xml(request)
             response = rest.versions()
         elif path.startswith("/services/oauth2/"):
             response = self.oauth.handle(request, path.removeprefix("/services/oauth2/"))
@@ -239,7 +235,7 @@ class SalesforceServer(PracticeServer):
         if "match" not in request.state:
             found = _VERSIONED.match(request.path)
             method = "GET" if request.method == "HEAD" else request.method
-            request.state["match"] = self.router.match(method, found[3]) if found else None
+            request.state["match"] = self.router.match(method, _plain(found[3])) if found else None
         match: Match | None = request.state["match"]
         return match
 
@@ -485,6 +481,20 @@ def _only(given: Any, where: str, known: Set[str], needed: Set[str] = frozenset(
         raise ValueError(f"{where} has an unknown key {unknown!r}; there are {', '.join(sorted(known))}")
     if needed - set(given):
         raise ValueError(f"{where} lacks {', '.join(sorted(needed - set(given)))}")
+
+
+def _plain(path: str) -> str:
+    """A path without the `.json` that may stand behind any resource (REST API guide, "Accept header")."""
+    return path.removesuffix(".json")
+
+
+def _refuse_xml(request: Request) -> None:
+    """Raises NotImplementedHere where a client takes XML alone."""
+    accepted = request.headers.get("Accept", "").lower()
+    if request.path.endswith(".xml"):
+        raise NotImplementedHere("answers in XML (.xml)")
+    if "xml" in accepted and "json" not in accepted and "*/*" not in accepted:
+        raise NotImplementedHere(f"answers in XML (Accept: {accepted})")
 
 
 def answer(failure: Failure) -> Response:

@@ -199,14 +199,14 @@ def _integer(field: Field, value: Any) -> int:
         raise undecodable("int", value)
     limit = 10 ** (field.digits or 10)
     if not -limit < number < limit:
-        raise _out_of_range(field, number)
+        raise out_of_range(field, number)
     return int(number)
 
 
 def _number(field: Field, value: Any) -> float:
     number = _decimal("double", value)
     if abs(number) >= Decimal(10) ** (field.precision - field.scale if field.precision else 18):
-        raise _out_of_range(field, number)
+        raise out_of_range(field, number)
     return float(number.quantize(Decimal(1).scaleb(-field.scale), ROUND_HALF_UP))
 
 
@@ -222,7 +222,8 @@ def _decimal(kind: str, value: Any) -> Decimal:
     return number
 
 
-def _out_of_range(field: Field, number: Decimal) -> Failure:
+def out_of_range(field: Field, number: Decimal) -> Failure:
+    """400: a number that a field cannot hold."""
     mantissa, _, exponent = f"{float(number):.15g}".partition("e")
     shown = mantissa if not exponent else f"{mantissa if '.' in mantissa else mantissa + '.0'}E{int(exponent)}"
     return Failure(

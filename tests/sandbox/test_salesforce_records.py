@@ -146,6 +146,39 @@ def test_bodies_that_are_no_json_object_are_refused(org: Caller, body: bytes) ->
     assert refusal(answer)[:2] == (400, "JSON_PARSER_ERROR")
 
 
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b"", "The HTTP entity body is required, but this request has no entity body."),
+        (b'{"Name": "x",}', "Unexpected character ('}' (code 125)): was expecting double-quote to start field name "
+                            "at [line:1, column:15]"),
+        (b'{"Name" j}', "Unexpected character ('j' (code 106)): was expecting a colon to separate field name and value "
+                        "at [line:1, column:10]"),
+        (b'{"Name":\n"x" "y"}', "Unexpected character ('\"' (code 34)): was expecting comma to separate OBJECT entries "
+                               "at [line:2, column:6]"),
+    ],
+)  # fmt: skip
+def test_the_parser_says_what_it_expected_and_where(org: Caller, body: bytes, said: str) -> None:
+    answer = org.request("POST", "sobjects/Account", content=body, headers={"Content-Type": "application/json"})
+    assert refusal(answer) == (400, "JSON_PARSER_ERROR", said)
+
+
+def test_a_probability_is_a_share_of_a_hundred(org: Caller) -> None:
+    body = {"Name": "x", "StageName": "s", "CloseDate": "2026-01-01", "Probability": 101}
+    assert refusal(org.request("POST", "sobjects/Opportunity", body))[1] == "NUMBER_OUTSIDE_VALID_RANGE"
+    assert org.request("POST", "sobjects/Opportunity", {**body, "Probability": 100}).status_code == 201
+
+
+def test_a_resource_may_be_asked_for_with_its_format_behind_it(org: Caller) -> None:
+    account = org.make("Account", Name="x", Ext__c="a.b")
+    assert org.get(f"sobjects/Account/{account}.json").json()["Id"] == account
+    assert org.get("sobjects/Account/Ext__c/a.b.json").json()["Id"] == account
+    assert org.get("sobjects/Account/Ext__c/a.b").json()["Id"] == account
+    assert org.http.get("/services/data.json").json()[0]["version"] == "31.0"
+    for path, headers in ((f"sobjects/Account/{account}.xml", {}), ("/services/data", {"Accept": "application/xml"})):
+        assert refusal(org.request("GET", path, headers=headers))[:2] == (501, "NOT_IMPLEMENTED")
+
+
 def test_other_content_types_are_refused(org: Caller) -> None:
     answer = org.request(
         "POST", "sobjects/Account", content=b"Name=x", headers={"Content-Type": "application/x-www-form-urlencoded"}
