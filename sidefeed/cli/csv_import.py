@@ -50,9 +50,6 @@ def import_files(
     store = project.store()
     try:
         engine = Engine(store, mappings, {system: connector}, project.limits(), progress)
-        with store.write() as tx:
-            for entity in dict.fromkeys(om.entity for om in objects):
-                tx.index_again(entity)
         report = engine.sync([system], confirm_mapping=True)
         for problem in connector.problems:
             report.problem(system, problem.object, f"{problem.file} line {problem.line}", None, problem.code,

@@ -46,7 +46,7 @@ from sidefeed.sync.guard import (
     people_mailed,
     refuse,
 )
-from sidefeed.sync.match import natural_keys
+from sidefeed.sync.match import index, natural_keys
 from sidefeed.sync.matching import LinkPlan, questions
 from sidefeed.sync.observation import look_up
 from sidefeed.sync.plan import ObjectPlan, keep_only, plan_object
@@ -313,6 +313,7 @@ class Engine:
         self, names: Sequence[str], report: Report, *, confirm_mapping: bool, skip_changed: bool = False
     ) -> list[str]:
         """The systems that answer and are the ones they were at set-up."""
+        index(self.store, self.mappings)
         live, trips = [], []
         for name in names:
             try:

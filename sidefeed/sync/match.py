@@ -17,6 +17,7 @@ import orjson
 from sidefeed.calendars.recurrence import SERIES
 from sidefeed.mapping import Mapping as Mappings
 from sidefeed.mapping import ObjectMap
+from sidefeed.workspace import Store
 
 _LEGAL_FORMS = frozenset(
     "ab ag aps as asa bv co company corp corporation gmbh inc incorporated kft kg limited llc llp ltd nv oy plc pty "
@@ -24,20 +25,28 @@ _LEGAL_FORMS = frozenset(
 LONGEST_KEY = 1_000
 """Bytes. A longer key stands for itself by its digest: PostgreSQL indexes no value of more than 2,704."""
 _NOT_WORD = re.compile(r"[^\w]+", re.UNICODE)
+_ADDRESS = re.compile(r"\S+\.\S+|.*(@|://).*", re.DOTALL)
+COMPARED = 2
+"""How `normalise` compares; another number, and every workspace makes its keys anew."""
 
 
 def normalise(value: Any) -> Any:
-    """A value as it is compared for matching: case, accents, punctuation and legal forms of names do not count."""
+    """A value as it is compared for matching. Of a name, case, accents, punctuation and legal forms do not count; of an
+    address (of mail, of the web, a domain) only case does not: acme.co and acme.se are two companies."""
     if isinstance(value, str):
-        text = unicodedata.normalize("NFKD", value).casefold()
-        text = "".join(char for char in text if not unicodedata.combining(char))
-        if "@" in text or "://" in text:
-            return text.strip()
+        text = unicodedata.normalize("NFKC", value).casefold().strip()
+        if _ADDRESS.fullmatch(text):
+            return text
+        text = "".join(char for char in unicodedata.normalize("NFKD", text) if not unicodedata.combining(char))
         words = [word for word in _NOT_WORD.split(text) if word]
         return " ".join([word for word in words if word not in _LEGAL_FORMS] or words)
     if isinstance(value, Mapping):
         return {key: normalise(item) for key, item in value.items()}
     return value
+
+
+KEYS = "natural keys"
+"""Name of the setting that tells by which keys the records are indexed."""
 
 
 def keys_of(tuples: Iterable[Sequence[str]], values: Mapping[str, Any]) -> list[str]:
@@ -57,13 +66,33 @@ def natural_keys(mappings: Mappings) -> Callable[[str, Mapping[str, Any]], Itera
 
     Whoever writes to a workspace needs it, also where no system is asked: a record is stored with its keys or without.
     """
+    tuples = _tuples(mappings)
+    return lambda entity, values: keys_of(tuples.get(entity, ()), values)
+
+
+def _tuples(mappings: Mappings) -> dict[str, tuple[tuple[str, ...], ...]]:
+    """Entity -> the fields of each of its natural keys."""
     match: dict[str, list[Sequence[str]]] = {"contact": [("email",)], "account": [("domain",)], SERIES: [("key",)]}
     for om in mappings.objects:
         match.setdefault(om.entity, []).extend(om.match)
         for entity, field_name in sorted(om.looked_up):
             match.setdefault(entity, []).append((field_name,))
-    unique = {entity: tuple(dict.fromkeys(tuple(names) for names in tuples)) for entity, tuples in match.items()}
-    return lambda entity, values: keys_of(unique.get(entity, ()), values)
+    return {entity: tuple(dict.fromkeys(tuple(names) for names in tuples)) for entity, tuples in match.items()}
+
+
+def index(store: Store, mappings: Mappings) -> None:
+    """Make the natural keys of all records anew where they are of another kind than those stored: what is matched by
+    changed, or how it is compared. Cheap where neither did."""
+    tuples = _tuples(mappings)
+    told = f"{COMPARED} " + orjson.dumps(
+        {entity: sorted(names) for entity, names in tuples.items()}, option=orjson.OPT_SORT_KEYS).decode()
+    with store.read() as tx:
+        if tx.setting(KEYS) == told:
+            return
+    with store.write() as tx:
+        for entity in tuples:
+            tx.index_again(entity)
+        tx.save_setting(KEYS, told)
 
 
 def stamped_record(om: ObjectMap, values: Mapping[str, Any] | None) -> str | None:

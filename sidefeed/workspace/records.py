@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -75,9 +75,10 @@ class Records(Unit):
 
     def index_again(self, entity: str) -> None:
         """Make the natural keys of an entity anew, after another way of matching came in."""
-        for state in self.each_record(entity):
-            self._records[state.id] = state
-            self._dirty.add(state.id)
+        self._flush_records()
+        for chunk in chunks(self.changed_ids(entity, since=0)):
+            rows = self.connection.execute(sa.select(t.record).where(any_of(t.record.c.id, chunk))).mappings()
+            self._store_keys([record_state(row) for row in rows])
 
     def mark_merged(self, loser: str, winner: str) -> None:
         self.records([loser])[loser].merged_into = winner
@@ -95,14 +96,17 @@ class Records(Unit):
             "conflicts": {name: [head.as_json() for head in heads] for name, heads in state.conflicts.items()} or None,
             "deleted": state.deleted, "merged_into": state.merged_into,
         } for state in states])
-        for chunk in chunks(self._dirty):
+        self._store_keys(states)
+        self._dirty.clear()
+
+    def _store_keys(self, states: Sequence[RecordState]) -> None:
+        for chunk in chunks([state.id for state in states]):
             self.connection.execute(t.natural_key.delete().where(any_of(t.natural_key.c.record, chunk)))
         keys = [{"entity": state.entity, "key": key, "record": state.id} for state in states
                 if not state.deleted and state.merged_into is None
                 for key in dict.fromkeys(self.store.natural_keys(state.entity, state.values))]
         if keys:
             insert_many(self.connection, t.natural_key, keys)
-        self._dirty.clear()
 
 
 def record_state(row: Any) -> RecordState:

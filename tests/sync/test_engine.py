@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from sidefeed.connector import Stream
+from sidefeed.mapping import load
 from sidefeed.sync import Engine, Report
 from sidefeed.sync.capture import capture
 from sidefeed.workspace import Draft, Store
@@ -271,3 +272,28 @@ def test_a_name_too_long_for_an_index_stops_nobody_and_still_matches(office: Off
     office.a.person_creates("Deal", {"Name": "Next"})
     office.quiet()
     assert len(office.a.live("Deal")) == len(office.b.live("Deal")) == 2
+
+
+@pytest.mark.parametrize(("one", "other"), [("nordic.se", "nordic.co"), ("müller.test", "muller.test")])
+def test_two_companies_whose_domains_differ_by_an_ending_or_an_accent_stay_two(
+    office: Office, one: str, other: str
+) -> None:
+    """What is a legal form in a name is a country in a domain: the first two were taken for one customer."""
+    office.a.person_creates("Account", {"Name": "North", "Domain": one})
+    office.b.person_creates("Account", {"Name": "Noordwijk", "Domain": other})
+    assert "matched" not in office.sync().counts
+    assert {row["Domain"] for row in office.a.live("Account").values()} == {one, other}
+
+
+def test_what_was_read_before_another_key_was_mapped_is_found_by_it(office: Office) -> None:
+    """It was indexed by the old keys alone, and made a second time."""
+    office.a.person_creates("Account", {"Name": "Acme", "Phone": "1"})
+    office.engine().sync(["a"])
+    place = Path(str(office.mappings.objects[0].place(()).file))
+    for file in place.parent.glob("?.yaml"):
+        file.write_text(file.read_text().replace("match: [domain]", "match: [domain, phone]"))
+    office.mappings = load(place.parent)
+    office.b.person_creates("Account", {"Name": "ACME Ltd", "Phone": "1"})
+    office.world.tick += 60
+    office.engine().sync(confirm_mapping=True)
+    assert len(office.a.live("Account")) == len(office.b.live("Account")) == 1
