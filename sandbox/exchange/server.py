@@ -25,6 +25,7 @@ from . import (
     directory,
     folders,
     items,
+    missing,
     population,
     search,
     settings,
@@ -263,6 +264,8 @@ class ExchangeServer(api.PythonApi, PracticeServer):
     def _perform(self, call: Call, operation: Element) -> Any:
         name = local(operation)
         run = OPERATIONS.get(name)
+        if run is None and name not in missing.OPERATIONS:
+            raise schema_violation(f"The element 'Body' has an invalid child element '{name}'.")
         if run is None:
             raise not_implemented(f"The operation {name}")
         if self._bad_days.get("throttle"):

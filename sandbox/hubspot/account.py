@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from decimal import Decimal, InvalidOperation
 from typing import Any
+from urllib.parse import urlencode
 
-from sandbox.kit.http import Request
+from sandbox.kit.http import Request, Response
 
 from . import errors, wire
 from .access import Access, Meter, Token
@@ -33,6 +34,29 @@ def oauth(access: Access, request: Request, rest: list[str]) -> Answer:
     if request.method == "POST" and rest == ["private-apps", "get", "access-token-info"]:
         return Answer(200, access.describe_private(str(wire.body_object(request).get("tokenKey"))))
     raise errors.no_route()
+
+
+def authorize(access: Access, request: Request) -> Response:
+    """`GET /oauth/authorize`: a person installs the app. Nobody is asked here: the callback gets its code at once.
+
+    HubSpot shows an error page for what is wrong with the link; its words are not documented.
+    """
+    asked = dict(request.query)
+    app, back = access.apps.get(asked.get("client_id", "")), asked.get("redirect_uri", "")
+    scopes = f"{asked.get('scope', '')} {asked.get('optional_scope', '')}".split()
+    wrong = next(
+        (text for text, bad in (
+            ("missing or unknown client_id", app is None),
+            ("missing redirect_uri", not back),
+            ("redirect_uri is not one of the app", app and app.redirect_uris and back not in app.redirect_uris),
+            ("missing scope", not scopes),
+        ) if bad), None,
+    )  # fmt: skip
+    if wrong or app is None:
+        return Response.of_text(f"{wrong}\n", 400)
+    answer = {"code": access.install(app, frozenset(scopes), back)}
+    answer |= {"state": asked["state"]} if "state" in asked else {}
+    return Response(302, headers=[("Location", f"{back}{'&' if '?' in back else '?'}{urlencode(answer)}")])
 
 
 def integration(portal: Portal, meter: Meter, token: Token) -> dict[str, Any]:
@@ -94,7 +118,7 @@ def pipelines(portal: Portal, store: TypeStore, request: Request, rest: list[str
             kept.remove(name, pipeline, now)
             return Answer(204)
         case "GET", [pipeline, "audit"]:
-            return Answer(200, {"results": kept.audits.get((name, kept.get(name, pipeline).id, None), [])[::-1]})
+            return _audit(portal, (name, kept.get(name, pipeline).id, None))
         case "GET", [pipeline, "stages"]:
             return Answer(200, {"results": [s.as_json() for s in kept.get(name, pipeline).stages]})
         case "POST", [pipeline, "stages"]:
@@ -109,8 +133,14 @@ def pipelines(portal: Portal, store: TypeStore, request: Request, rest: list[str
             return Answer(204)
         case "GET", [pipeline, "stages", stage, "audit"]:
             kept.get(name, pipeline).stage(stage)
-            return Answer(200, {"results": kept.audits.get((name, pipeline, stage), [])[::-1]})
+            return _audit(portal, (name, pipeline, stage))
     raise errors.no_method()
+
+
+def _audit(portal: Portal, key: tuple[str, str, str | None]) -> Answer:
+    """The changes of a pipeline or stage, newest first."""
+    found = [{**entry, "portalId": portal.id} for entry in reversed(portal.pipelines.audits.get(key, []))]
+    return Answer(200, {"results": found})
 
 
 def _replace_pipeline(

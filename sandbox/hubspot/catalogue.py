@@ -189,16 +189,6 @@ EXTRA_SPELLINGS = {
     "meeting_events": "meetings",
 }
 
-MISSING_TYPES = frozenset(
-    "leads lead 0-136 users user 0-115 "
-    "feedback_submissions feedback_submission 0-19 goal_targets goal_target 0-74 orders order 0-123 carts cart 0-142 "
-    "invoices invoice 0-53 subscriptions subscription 0-69 commerce_payments commerce_payment payments payment 0-101 "
-    "discounts discount 0-84 fees fee 0-85 taxes tax 0-86 services service 0-162 courses course 0-410 listings listing "
-    "0-420 appointments appointment 0-421 marketing_events marketing_event 0-54 projects 0-970 contracts "
-    "partner_clients partner_services deal_splits deal_split 0-72 quote_templates 0-64".split()
-)
-"""Types of HubSpot that this practice server does not have."""
-
 LIFECYCLE_ORDER = (
     "subscriber", "lead", "marketingqualifiedlead", "salesqualifiedlead", "opportunity", "customer", "evangelist",
     "other",

@@ -141,7 +141,6 @@ class Pipelines:
         self.by_type.setdefault(type_name, {})[pipeline.id] = pipeline
         entry = {
             "identifier": stage or pipeline.id,
-            "portalId": 0,
             "action": action,
             "timestamp": wire.iso(now),
             "rawObject": None,

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from functools import lru_cache
 from urllib.parse import unquote
 
+from .missing import AREAS as MISSING_AREAS
+from .missing import LEGACY
+
 VERSIONS = ("2025-09", "2026-03", "2026-09")
 STRICT_FROM = "2026-09"
 """From this date version on, an administrator's rules count for API writes (changelog of 2026-08-11)."""
@@ -58,18 +61,6 @@ _WORDS = frozenset(
     "splits types details api-usage daily associate token access-tokens refresh-tokens".split()
 )
 _AREAS = ("objects", "properties", "associations", "owners", "pipelines", "schemas")
-_ELSEWHERE = frozenset(
-    "lists imports exports timeline extensions limits forecast-settings forecast-submissions marketing cms automation "
-    "settings files communication-preferences conversations events business-units feature-flags "
-    "object-library property-validations usage".split()
-)
-_LEGACY = frozenset(
-    "contacts companies deals engagements owners properties crm-objects crm-associations crm-pipelines email forms "
-    "content hubdb filemanager blogs social analytics reports extensions integrators integrations workflows tickets "
-    "ecomm emailsubscriptions calendar comments media-bridge visitor-identification scheduler tax-rates cos-domain "
-    "url-mappings layout templates broadcast form-integrations submissions".split()
-)
-"""First segments of the v1 and v2 APIs and of others that stand outside the trees above."""
 
 
 @lru_cache(maxsize=8192)
@@ -89,8 +80,8 @@ def split(path: str) -> Route:
             return Route(parts, "webhooks", version, rest)
         case ["oauth", version, *rest]:
             return Route(parts, "oauth", version, rest)
-        case ["crm", _, area, *rest] if area in _ELSEWHERE:
+        case ["crm", _, area, *rest] if area in MISSING_AREAS:
             return Route(parts, area, parts[1], rest)
-        case [area, *rest] if area in _ELSEWHERE or (area in _LEGACY and rest):
+        case [area, *rest] if area in MISSING_AREAS or (area in LEGACY and rest):
             return Route(parts, area if area not in _AREAS else f"legacy {area}", "", rest)
     return Route(parts, "", "", [])

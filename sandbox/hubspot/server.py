@@ -81,8 +81,8 @@ class HubSpotServer(PracticeServer):
         if len(request.path) + sum(len(name) + len(value) + 2 for name, value in request.query) > MAX_URL:
             return Response(414, _TOO_LONG, [("Content-Type", "text/html")])
         try:
-            if route.parts in (["oauth", "authorize"], ["oauth", "install"]):
-                raise not_implemented("the pages on which a person signs in")
+            if route.parts == ["oauth", "authorize"]:
+                return account.authorize(self.access, request)
             if route.parts[:1] == ["oauth"]:
                 return self._respond(account.oauth(self.access, request, route.rest), [])
             token = self._token(request, route)

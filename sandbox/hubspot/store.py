@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from . import errors
-from .catalogue import EXTRA_SPELLINGS, MISSING_TYPES, OBJECT_TYPES, ObjectType
+from .catalogue import EXTRA_SPELLINGS, OBJECT_TYPES, ObjectType
+from .missing import TYPE_SPELLINGS
 from .properties import Catalogue
 
 FIRST_ID = 310_000_000_001
@@ -221,7 +222,7 @@ class Store:
         """The type that a path names: plural, singular, upper case, or type id. Raises 400 for another, 501 for one
         that only HubSpot has."""
         name = self.spellings.get(given) or self.spellings.get(given.lower())
-        if name is None and given.lower() in MISSING_TYPES:
+        if name is None and given.lower() in TYPE_SPELLINGS:
             raise errors.not_implemented(f"the object type {given}")
         if name is None:
             raise errors.unknown_type(given)

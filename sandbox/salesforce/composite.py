@@ -313,8 +313,7 @@ def _look_up(expression: str, done: Mapping[str, _Answered]) -> Any:
         raise Failure(
             400,
             "PROCESSING_HALTED",
-            f"Invalid reference specified. No value for {expression} found in {name}. "
-            f"{name} is not a subrequest before this one",
+            f"Invalid reference specified. No value for {expression} found in {name}",
         )
     value: Any = one.body
     for word, index in _STEP.findall(rest):
@@ -325,12 +324,10 @@ def _look_up(expression: str, done: Mapping[str, _Answered]) -> Any:
         elif word and isinstance(value, dict) and any(k.lower() == word.lower() for k in value):
             value = next(v for k, v in value.items() if k.lower() == word.lower())
         else:
-            provided = ", ".join(one.body) if isinstance(one.body, dict) else "none"
             raise Failure(
                 400,
                 "PROCESSING_HALTED",
-                f"Invalid reference specified. No value for {expression} found in {name}. "
-                f"Provided field name was: {word or index}; there are: {provided}",
+                f"Invalid reference specified. No value for {expression} found in {name}",
             )
     return value
 

@@ -9,10 +9,13 @@ import httpx
 import pytest
 
 from sandbox.__main__ import _parser
+from sandbox.exchange import missing as exchange
+from sandbox.exchange.server import OPERATIONS
+from sandbox.hubspot import missing as hubspot
 from sandbox.kit.control import openapi
 from sandbox.kit.faults import TRANSPORT_KINDS
 from sandbox.launch import SERVERS, Sandbox, server_class
-from sandbox.salesforce.missing import RESOURCES
+from sandbox.salesforce import missing as salesforce
 
 PAGE = (Path(__file__).parents[2] / "docs" / "practice-servers.md").read_text("utf-8")
 
@@ -109,9 +112,16 @@ def test_what_the_page_calls_missing_says_so_at_run_time(system: str, path: str)
     assert "implement" in answer.text
 
 
-@pytest.mark.parametrize("what", sorted(set(RESOURCES.values())))
-def test_every_resource_that_salesforce_has_and_we_have_not_is_on_the_page(what: str) -> None:
+MISSING = {*salesforce.RESOURCES.values(), *hubspot.AREAS.values(), *hubspot.TYPES, *exchange.OPERATIONS.values()}
+
+
+@pytest.mark.parametrize("what", sorted(MISSING))
+def test_what_the_routers_refuse_as_missing_is_on_the_page(what: str) -> None:
     assert what in " ".join(PAGE.split())
+
+
+def test_no_exchange_operation_is_both_there_and_missing() -> None:
+    assert set(exchange.OPERATIONS) & set(OPERATIONS) == set()
 
 
 def test_a_missing_exchange_operation_says_so_at_run_time() -> None:

@@ -578,6 +578,9 @@ def test_what_is_not_implemented_is_said_by_name(ews: Ews) -> None:
         ews.call("<m:FindPeople/>")
     assert caught.value.code == "ErrorInvalidOperation"
     assert "FindPeople is not implemented by the practice server" in (caught.value.text or "")
+    with pytest.raises(Fault) as caught:
+        ews.call("<m:FindNothing/>")
+    assert caught.value.code == "ErrorSchemaValidation"
 
 
 def test_attendees_make_a_meeting_and_have_no_response_yet(ews: Ews) -> None:

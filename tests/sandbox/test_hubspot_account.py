@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.sandbox.hubspot_caller import Caller, at_noon, portal
@@ -167,7 +168,9 @@ def test_pipelines_and_stages_are_made_changed_and_audited(caller: Caller) -> No
     assert [s["label"] for s in caller.get(f"{path}/stages").json()["results"]] == ["Open", "Won"]
     replaced = caller.request("PUT", path, {"label": "New", "displayOrder": 0, "stages": stages}).json()
     assert [s["label"] for s in replaced["stages"]] == ["Open"]
-    assert [entry["action"] for entry in caller.get(f"{path}/audit").json()["results"]] == [
+    audit = caller.get(f"{path}/audit").json()["results"]
+    assert {entry["portalId"] for entry in audit} == {caller.server.portal.id}
+    assert [entry["action"] for entry in audit] == [
         "UPDATE",
         "UPDATE",
         "CREATE",
@@ -324,9 +327,21 @@ def grant(caller: Caller, **form: str) -> Any:
 
 
 def installed(caller: Caller) -> Any:
-    app = caller.server.app
-    code = caller.server.access.install(app, frozenset({"crm.objects.contacts.read"}), "http://localhost/back")
-    return grant(caller, grant_type="authorization_code", code=code, redirect_uri="http://localhost/back")
+    link = {"client_id": caller.server.app.client_id, "redirect_uri": "http://localhost/back?x=1",
+            "scope": "crm.objects.contacts.read", "state": "s"}  # fmt: skip
+    sent = caller.http.get("/oauth/authorize", params=link)
+    assert sent.status_code == 302, sent.text
+    back = httpx.URL(sent.headers["Location"])
+    assert (back.path, back.params["x"], back.params["state"]) == ("/back", "1", "s")
+    form = {"code": back.params["code"], "redirect_uri": link["redirect_uri"]}
+    return grant(caller, grant_type="authorization_code", **form)
+
+
+@pytest.mark.parametrize("lacking", ["client_id", "redirect_uri", "scope"])
+def test_a_link_to_the_install_page_that_lacks_something_sends_nobody_back(caller: Caller, lacking: str) -> None:
+    link = {"client_id": caller.server.app.client_id, "redirect_uri": "http://localhost/back", "scope": "oauth"}
+    sent = caller.http.get("/oauth/authorize", params={**link, lacking: ""})
+    assert (sent.status_code, lacking in sent.text) == (400, True)
 
 
 def test_oauth_tokens_expire_after_half_an_hour_and_are_refreshed(caller: Caller) -> None:
