@@ -154,7 +154,7 @@ def _timed(client: httpx.Client, path: str, rounds: int, pid: int) -> dict[str, 
 
 def _after_edits(folder: Path, client: httpx.Client, rounds: int, pid: int) -> dict[str, float]:
     """The forecast right after another process changed a deal."""
-    store = Project.load(folder, secrets=False).store()
+    store = Project.load(folder).store()
     with store.read() as tx:
         deal = next(iter(tx.each_record("opportunity"))).id
     found = []
@@ -175,7 +175,7 @@ def fill(folder: Path, deals: int, *, seed: int = 7) -> None:
     reps = {f"rep{number}@example.com": {"role": "rep", "manager": f"lead{number % TEAMS}@example.com"}
             for number in range(REPS)}
     write_project(folder, force=True, settings=settings_text({}, {**managers, **reps}))
-    store = Project.load(folder, secrets=False).store()
+    store = Project.load(folder).store()
     _Company(store, random.Random(seed)).fill(deals)
     store.close()
 
