@@ -115,12 +115,16 @@ class Document:
 def read_yaml(path: Path, name: str) -> Document:
     """Parse one file. Syntax errors and repeated keys are in ``errors``; dates and decimals stay text."""
     document = Document(name)
+    text = ""
     try:
-        root = YAML(typ="safe").compose(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        root = YAML(typ="safe").compose(text)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
         hint = "Put quotes around values that hold a colon." if "':'" in str(error.problem) else ""
+        if "\t" in "".join(text.split("\n")[line - 1:line])[:column]:
+            hint = "Indent with spaces: a tab may not stand there."
         problem = f"this is not YAML: {error.problem or error.context}."
         document.errors.append(MappingError(name, line, column, problem, hint))
     except (OSError, UnicodeDecodeError) as error:

@@ -10,7 +10,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from sidefeed.sync.flips import release
 from sidefeed.web import wording
 from sidefeed.web.board import label
-from sidefeed.web.desk import Posted, SignedIn, Visitor
+from sidefeed.web.desk import WHICH, Posted, SignedIn, Visitor
 from sidefeed.web.parked import parked
 from sidefeed.web.sums import page_number, pages
 from sidefeed.web.typed import EDITABLE, NotUnderstood, value_of
@@ -21,8 +21,6 @@ router = APIRouter(include_in_schema=False)
 PAGE = 25
 OTHER = "other"
 LONGEST_REASON = 500
-WHICH = ("match", "duplicate")
-"""Kinds of question that ask which record an object is; those about meetings stand on the page of whose they are."""
 MOST_QUESTIONS = 100
 CHANGED = "That conflict changed meanwhile, and nothing was decided. Look again."
 

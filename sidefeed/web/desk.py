@@ -17,6 +17,7 @@ from sidefeed.forecast.periods import Calendar
 from sidefeed.forecast.view import local_day
 from sidefeed.mapping import FieldSpec, MappingErrors
 from sidefeed.mapping import Mapping as Mappings
+from sidefeed.sync.flips import parked_fields
 from sidefeed.web import wording
 from sidefeed.web.access import Person, Session, Sessions
 from sidefeed.web.board import Board, Snapshot, label, owner_ids
@@ -25,6 +26,8 @@ from sidefeed.workspace import RecordState, Store, Transaction
 
 HERE = Path(__file__).parent
 LARGEST_FORM = 64 * 1024
+WHICH = ("match", "duplicate")
+"""Kinds of question that ask which record an object is; those about meetings stand on the page of whose they are."""
 HIDDEN = "hidden"
 """What stands where the person's role may not see an amount."""
 
@@ -190,7 +193,12 @@ class Visitor:
         """What waits for this person, for the navigation."""
         disputed = sum(len(one.fields) for one in self.snapshot.disputed.values()
                        if self.owners is None or one.owner in self.owners)
-        return {"conflicts": disputed}
+        with self.desk.store.read() as tx:
+            parked = parked_fields(tx)
+            flipping = sum(len(parked[id].difference(state.conflicts)) for id, state in tx.records(set(parked)).items()
+                           if self.sees(state)) if parked else 0
+            asked = tx.count_questions(WHICH) if self.person.answers_questions else 0
+        return {"conflicts": disputed + flipping + asked}
 
     def render(self, template: str, **values: Any) -> HTMLResponse:
         alone = template.startswith("parts/") and not self.request.headers.get("hx-request")

@@ -227,7 +227,9 @@ def moves_of(view: View, start: datetime, patience: float = PATIENCE) -> tuple[E
     board, store = view.visitor.desk.board, view.visitor.desk.store
     with store.read() as tx:
         scopes = view.report.scopes(tx, start)
-    asked = [(utc_text(at), replace(scope, convert=None)) for at, scope in scopes]
+    # The last scope of a converted report is that of this moment, which is another one each time.
+    settled = scopes if view.converted is None else scopes[:-1]
+    asked = [(utc_text(at), replace(scope, convert=None)) for at, scope in settled]
     return board.figure(f"moves {utc_text(start)} {view.query['currency']} {asked}",
                         (view.visitor.snapshot.rev, view.version),
                         lambda: explain(store, start, max(start, store.now()), scopes), patience)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from fastapi import APIRouter, HTTPException
@@ -21,16 +22,20 @@ _LEFT, _MIDDLE, _RIGHT, _WIDE = 8, 330, 652, 180
 
 @router.get("/mapping")
 def overview(visitor: SignedIn) -> HTMLResponse:
-    mappings = visitor.desk.mappings
+    mappings, left_out = visitor.desk.mappings, [name for name in visitor.desk.mappings.systems
+                                                 if not visitor.desk.uses(name)]
     stories = explain(mappings)
     with visitor.desk.store.read() as tx:
         checked = last_check(tx)
     if checked is not None:
         checked |= {"errors": any(one["severity"] == "error" for one in checked["findings"]),
                     "other": checked["fingerprint"] != mappings.fingerprint}
-    return visitor.render("mapping.html", stories=stories, picture=picture(mappings), checked=checked, systems=[
-        {"name": system, "label": visitor.source(system), "objects": mappings.for_system(system)}
-        for system in mappings.systems])
+    return visitor.render("mapping.html", stories=stories, checked=checked,
+                          picture=picture(mappings, without=left_out),
+                          left_out=[visitor.source(one) for one in left_out],
+                          systems=[{"name": system, "label": visitor.source(system),
+                                    "objects": mappings.for_system(system)}
+                                   for system in mappings.systems if system not in left_out])
 
 
 @router.get("/mapping/{entity}")
@@ -43,13 +48,14 @@ def entity(visitor: SignedIn, entity: str) -> HTMLResponse:
     return visitor.render("mapping_entity.html", story=story, systems=systems)
 
 
-def picture(mappings: Mappings) -> dict[str, Any]:
-    """Boxes and lines of what flows where: systems at the sides, entities in the middle.
+def picture(mappings: Mappings, without: Collection[str] = ()) -> dict[str, Any]:
+    """Boxes and lines of what flows where: systems at the sides (but for those ``without``), entities in the middle.
 
     An arrow head at the entity means that the system is read for it, one at the system that it is written there.
     """
-    entities = [name for name in mappings.entities if any(om.entity == name for om in mappings.objects)]
-    systems = list(mappings.systems)
+    objects = [om for om in mappings.objects if om.system not in without]
+    entities = [name for name in mappings.entities if any(om.entity == name for om in objects)]
+    systems = [name for name in mappings.systems if name not in without]
     left, right = systems[:(len(systems) + 1) // 2], systems[(len(systems) + 1) // 2:]
     rows = max(len(entities), 1)
     height = _TOP + rows * (_ROW + _GAP)
@@ -64,7 +70,7 @@ def picture(mappings: Mappings) -> dict[str, Any]:
             boxes.append({"x": x, "y": y, "kind": "system", "href": f"#system-{system}",
                           "text": wording.system(system)})
     lines, told = [], []
-    for om in mappings.objects:
+    for om in objects:
         x, y = ends[om.system]
         reads = any(each.reads for each in om.fields)
         writes = not om.readonly and any(each.writes for each in om.fields)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from functools import cache
 from typing import Any
 
@@ -39,7 +40,7 @@ def short(value: Decimal | str) -> str:
     number = Decimal(value)
     for scale, unit in _SCALES:
         if abs(number) >= scale:
-            text = f"{(abs(number) / scale).quantize(Decimal('0.1'), ROUND_HALF_EVEN)}"
+            text = f"{(abs(number) / scale).quantize(Decimal('0.1'), ROUND_HALF_UP)}"
             return f"{MINUS if number < 0 else ''}{text.removesuffix('.0')} {unit}"
     return amount(number.quantize(_CENT)).removesuffix(".00")
 
@@ -101,14 +102,16 @@ def words(name: str) -> str:
 
 @cache
 def _titles() -> dict[str, str]:
-    """How the connectors write their systems' names, from the names of their classes: `HubSpotConnector`."""
-    return {point.name: point.attr.removesuffix("Connector") for point in entry_points("sidefeed.connectors")}
+    """How the connectors write their systems' names, from the names of their classes: `HubSpotConnector`. Numbers stand
+    apart, and the acronym of distributed authoring is one."""
+    return {point.name: re.sub(r"(?<=[a-z])(?=\d)", " ", point.attr.removesuffix("Connector")).replace("Dav", "DAV")
+            for point in entry_points("sidefeed.connectors")}
 
 
 def system(name: str) -> str:
     """``hubspot`` -> ``HubSpot``."""
     title = _titles().get(name, "")
-    return title if title.lower() == name else words(name)
+    return title if title.lower().replace(" ", "") == name else words(name)
 
 
 def field_label(spec: FieldSpec | None, name: str) -> str:

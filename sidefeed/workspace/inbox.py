@@ -174,6 +174,11 @@ class Inbox(Unit):
         return [dict(row) for row in self.connection.execute(
             sa.select(t.question).where(t.question.c.answer.is_(None)).order_by(t.question.c.asked_at)).mappings()]
 
+    def count_questions(self, kinds: Collection[str]) -> int:
+        """How many questions of these kinds have no answer."""
+        return int(self.connection.execute(sa.select(sa.func.count()).select_from(t.question).where(
+            t.question.c.answer.is_(None), t.question.c.kind.in_(kinds))).scalar_one())
+
     def drop_question(self, system: str, object: str, external_id: str) -> None:
         """Forget a question that nobody needs to answer any more."""
         self.connection.execute(t.question.delete().where(

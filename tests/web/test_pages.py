@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from io import BytesIO
+from itertools import count
 from pathlib import Path
 
 import httpx
@@ -235,8 +236,8 @@ def test_the_files_of_others_are_what_their_authors_published() -> None:
 @pytest.fixture
 def abroad(tmp_path: Path) -> Iterator[Site]:
     """A company near Tokyo that reports in euro and sells in three currencies, on the last evening (UTC) of a quarter."""
-    moment = datetime(2026, 9, 30, 20, tzinfo=UTC)
-    store = Store.open(tmp_path / "workspace.db", now=lambda: moment)
+    begins, passed = datetime(2026, 9, 30, 20, tzinfo=UTC), count()
+    store = Store.open(tmp_path / "workspace.db", now=lambda: begins + timedelta(milliseconds=next(passed)))
     store.natural_keys = natural_keys(load(MAPPINGS))
     with store.write() as tx:
         import_rates(tx, [{"kind": "plan", "currency": "USD", "into": "EUR", "rate": "0.5", "from": "", "to": ""}], "ops")
