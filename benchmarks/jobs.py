@@ -150,7 +150,7 @@ def store_floor(workspace: str, into: str) -> dict[str, Any]:
                                                  f"({','.join('?' * len(ROWS))})", ROWS)]
         rows = {name: source.execute(f'SELECT * FROM "{name}"').fetchall() for name in ROWS}
     target = sqlite3.connect(into, isolation_level=None)
-    for statement in ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=NORMAL", "PRAGMA cache_size=-8000", *made):
+    for statement in ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=NORMAL", "PRAGMA cache_size=-3000", *made):
         target.execute(statement)
     began = time.process_time()
     for start in range(0, max(map(len, rows.values())), 500):

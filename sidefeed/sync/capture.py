@@ -153,10 +153,9 @@ def _read_feed(
 
 def _news(tx: Any, system: str, object: str, records: tuple[Remote, ...]) -> dict[str, dict[str, Any] | None]:
     news = {remote.id: pack(remote) for remote in records}
-    live = {remote.id: digest(remote.values) for remote in records
+    live = {remote.id: remote.values for remote in records
             if remote.state == "live" and remote.values is not None and remote.merged_into is None}
-    known = tx.digests(system, object, live.keys())
-    same = {id for id, value in live.items() if known.get(id) == value}
+    same = {id for id, known in tx.digests(system, object, live.keys()).items() if digest(live[id]) == known}
     gone = {remote.id for remote in records if remote.state != "live" and remote.merged_into is None}
     if gone:
         roles = tx.known_as(system, object, gone)

@@ -53,8 +53,12 @@ def keys_of(tuples: Iterable[Sequence[str]], values: Mapping[str, Any]) -> list[
     """The natural keys of a record, strongest first; a key with a blank part proves nothing and is left out."""
     found = []
     for names in tuples:
-        parts = [values.get(name) for name in names]
-        if all(part not in (None, "", []) for part in parts):
+        parts = []
+        for name in names:
+            if (part := values.get(name)) in (None, "", []):
+                break
+            parts.append(part)
+        else:
             told = orjson.dumps([normalise(part) for part in parts], option=orjson.OPT_SORT_KEYS)
             found.append("+".join(names) + "=" + (
                 told.decode() if len(told) <= LONGEST_KEY else f"#{blake2b(told, digest_size=16).hexdigest()}"))

@@ -41,7 +41,7 @@ def configure_sqlite(engine: Engine) -> None:
     def configure(dbapi_connection: Any, _record: Any) -> None:
         dbapi_connection.isolation_level = None  # transactions are begun explicitly, as IMMEDIATE
         cursor = dbapi_connection.cursor()
-        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "cache_size=-8000"):
+        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "cache_size=-3000"):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 

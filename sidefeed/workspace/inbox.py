@@ -87,11 +87,11 @@ class Inbox(Unit):
     def inbox_items(self, system: str, object: str, ids: Collection[str]) -> list[InboxItem]:
         rows = {}
         for chunk in chunks(ids):
-            for row in self.connection.execute(sa.select(t.inbox).where(
-                    t.inbox.c.system == system, t.inbox.c.object == object,
-                    any_of(t.inbox.c.external_id, chunk))).mappings():
-                rows[row["external_id"]] = InboxItem(system, object, row["external_id"], row["payload"],
-                                                     row["attempts"], row["waiting_for"])
+            for id, payload, attempts, waiting_for in self.connection.execute(
+                sa.select(t.inbox.c.external_id, t.inbox.c.payload, t.inbox.c.attempts, t.inbox.c.waiting_for)
+                .where(t.inbox.c.system == system, t.inbox.c.object == object, any_of(t.inbox.c.external_id, chunk))
+            ).all():
+                rows[id] = InboxItem(system, object, id, payload, attempts, waiting_for)
         return [rows[id] for id in ids if id in rows]
 
     def inbox_size(self, system: str, object: str | None = None) -> int:

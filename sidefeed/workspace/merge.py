@@ -80,6 +80,11 @@ def apply(state: RecordState, change: Change, heads_now: Mapping[str, list[Head]
     ``heads_now`` gives full heads for fields that are not in conflict but whose single head this change did not see
     (their actor and time stand in the log, not in the record).
     """
+    if not state.heads:  # its first change: there is nothing to weigh it against
+        state.heads.update((name, [change.rev]) for name in change.fields)
+        state.values.update(change.fields)
+        state.rev = max(state.rev, change.rev)
+        return
     for name, value in change.fields.items():
         seen = change.base.get(name, ())
         current = state.conflicts.get(name)
