@@ -11,7 +11,7 @@ from rich.markup import escape
 
 from sidefeed.cli import output
 from sidefeed.cli.output import USAGE
-from sidefeed.cli.shared import JsonOption, ProjectOption, errors, the_record
+from sidefeed.cli.shared import JsonOption, ProjectOption, errors
 
 if TYPE_CHECKING:
     from sidefeed.project import Project
@@ -146,19 +146,27 @@ def release(
 ) -> None:
     """Let a parked field be written again, as it is now; flips are counted from here."""
     from sidefeed.project import Project
+    from sidefeed.sync.flips import parked_fields
     from sidefeed.sync.flips import release as let_go
+    from sidefeed.workspace.report import find_records, label
 
     with errors(json):
         store = Project.load(project).store()
         try:
-            state = the_record(store, record, json=json)
             with store.write() as tx:
-                done = let_go(tx, state, field)
+                parked = parked_fields(tx)
+                found = find_records(tx, record, where=lambda state: field in parked.get(state.id, ()))
+                if len(found) == 1:
+                    let_go(tx, found[0], field)
         finally:
             store.close()
-    if not done:
+    if len(found) > 1:
+        named = "; ".join(f"{state.id} {label(state)}" for state in found)
+        output.fail(f"{field} is parked on {len(found)} records like {record!r}: {named}. Give the id.", USAGE,
+                    json=json)
+    if not found:
         output.fail(f"{field} of {record} is not parked; `sidefeed conflicts` lists what is.", USAGE, json=json)
     if json:
-        output.print_json({"ok": True, "record": state.id, "field": field})
+        output.print_json({"ok": True, "record": found[0].id, "field": field})
     else:
         output.out.print(f"{field} is written again from the next sync on.")
