@@ -152,6 +152,9 @@ def counted(sizes: Sizes, rounds: int) -> Iterable[Ratio]:
     """Every link is held against both systems; then a plan of nothing, whose cost must not grow with the links."""
     small, large = (census.measure(size) for size in sizes)
     yield Ratio("census", f"calls used / minimum, {sizes[1]:,} links", large.used / large.least, 1)
+    a_link = [1e6 * one.census / (2 * size) for one, size in zip((small, large), sizes, strict=True)]
+    yield Ratio("census", f"microseconds of CPU a link and system, at {sizes[1]:,} links", a_link[1], None)
+    yield Ratio("census", f"CPU a link, at {sizes[1]:,} links / at {sizes[0]:,}", a_link[1] / a_link[0], 1.5)
     yield Ratio("census", f"quiet plan, CPU at {sizes[1]:,} links / at {sizes[0]:,}", large.plan / small.plan, 1.5)
 
 

@@ -106,10 +106,12 @@ def end_with(report: Report, calls: Calls, *, json: bool) -> None:
 
 
 _DECIDE = (
-    ("conflicts", "fields are in conflict: `sidefeed conflicts` lists them"),
-    ("ambiguous", "objects could be one of several records: `sidefeed link` shows them"),
-    ("flips_parked", "fields flip to and fro and are parked: `sidefeed conflicts` shows them"),
-    ("duplicates", "objects are second copies of a record, and are left alone: `sidefeed status` lists them"),
+    ("conflicts", ("field is", "fields are"), "in conflict: `sidefeed conflicts` lists what is"),
+    ("ambiguous", ("object", "objects"), "could be one of several records: `sidefeed link` shows which"),
+    ("flips_parked", ("field flips", "fields flip"), (
+        "to and fro, and nothing of that is written: `sidefeed conflicts` shows what")),
+    ("duplicates", ("object is a second copy", "objects are second copies"), (
+        "of a record, left alone: `sidefeed status` lists what is")),
 )
 
 
@@ -124,9 +126,9 @@ def _print_report(report: Report, calls: Calls) -> None:
         output.out.print("Nothing new to write.")
     if report.changes:
         output.table("Absorbed", ("from", "changes"), list(report.changes.items()))
-    for count, sentence in _DECIDE:
+    for count, (one, many), sentence in _DECIDE:
         if number := report.counts.get(count, 0):
-            output.out.print(f"{number} {sentence}")
+            output.out.print(f"{number} {one if number == 1 else many} {sentence}")
     output.out.print("Calls: " + ", ".join(f"{name} {count['used']}" for name, count in calls.items()))
     tell_problems(report)
 
