@@ -62,6 +62,26 @@ RESOURCES = {
     "sobjects/{type}/{id}/richTextImageFields": "files and attachments",
 }
 """Resources below the version, with all below them: how the documentation calls each."""
+DOORS = {
+    "/cometd": "Apex and Streaming APIs",
+    "/id/keys": "ID tokens",
+    "/secur": "the login page",
+    "/services/auth": "the login page",
+    "/services/oauth2/device": "device flow",
+    "/services/oauth2/logout": "single sign-on and single logout",
+    "/services/oauth2/register": "registration of clients",
+    "/services/oauth2/singleaccess": "single sign-on and single logout",
+    "/services/wsdl": "WSDL files",
+}
+"""Paths outside the versioned tree, with all below them."""
+GRANTS = {
+    "device": "device flow",
+    "urn:ietf:params:oauth:grant-type:device_code": "device flow",
+    "urn:ietf:params:oauth:grant-type:saml2-bearer": "SAML and token-exchange grants",
+    "urn:ietf:params:oauth:grant-type:token-exchange": "SAML and token-exchange grants",
+    "hybrid_refresh": "hybrid app tokens",
+}
+"""Grants of the token endpoint."""
 _OBJECTS = frozenset(
     (
         "AcceptedEventRelation AccountContactRelation AccountContactRole AccountFeed AccountHistory AccountPartner "
@@ -95,6 +115,13 @@ _RELATIONSHIPS = frozenset(
     "accountcontactrelations accountcontactroles assets contracts orders quotes partners accountpartnersfrom "
     "accountpartnersto opportunitycompetitors opportunitypartnersfrom entitlements personas".split()
 )
+
+
+def refuse_door(path: str) -> None:
+    """Raises NotImplementedHere (501) for a path outside the versioned tree that only Salesforce serves."""
+    for door, what in DOORS.items():
+        if path == door or path.startswith(f"{door}/"):
+            raise NotImplementedHere(what)
 
 
 def refuse_object(name: str) -> None:

@@ -29,6 +29,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from sandbox.kit.http import Request, Response
 
 from .identity import user_info
+from .missing import GRANTS
 from .oauth_web import DEFAULT_SCOPE, Browser, BrowserError, keeps_offline
 
 if TYPE_CHECKING:
@@ -151,6 +152,9 @@ class OAuth:
             return self._refresh(request, form)
         elif not grant:
             raise OAuthError("invalid_request", "grant type not specified")
+        elif grant in GRANTS:
+            text = f"The practice server does not implement {GRANTS[grant]}"
+            raise OAuthError("unsupported_grant_type", text, 501)
         else:
             raise OAuthError("unsupported_grant_type", "grant type not supported")
         return self._granted(app, user)

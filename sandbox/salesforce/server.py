@@ -40,6 +40,7 @@ from .bad_days import BadDays
 from .bulk_v1 import BulkV1
 from .bulk_v1 import Job as JobV1
 from .errors import Failure, NotImplementedHere, not_found
+from .missing import refuse_door
 from .oauth import OAuth
 from .oauth_web import Code
 from .paths import Getter, Zone
@@ -190,6 +191,7 @@ class SalesforceServer(PracticeServer):
 
     def _unversioned(self, request: Request) -> Response:
         path = _plain(request.path.rstrip("/"))
+        refuse_door(path)
         response: Response | None = None
         if path == "/services/data":
             _refuse_xml(request)

@@ -137,6 +137,8 @@ def test_other_grants_are_unsupported(org: Caller) -> None:
         "error": "unsupported_grant_type",
         "error_description": "grant type not supported",
     }
+    known_elsewhere = token(org, grant_type="urn:ietf:params:oauth:grant-type:saml2-bearer")
+    assert (known_elsewhere.status_code, "does not implement" in known_elsewhere.text) == (501, True)
     assert token(org).json()["error"] == "invalid_request"
     assert org.http.get("/services/oauth2/token").json()["error"] == "invalid_request"
 
@@ -348,6 +350,12 @@ def test_what_is_not_implemented_answers_501_naming_it(org: Caller, path: str) -
     status, code, message = refusal(org.get(path))
     assert (status, code) == (501, "NOT_IMPLEMENTED")
     assert path.split("/")[0] in message
+
+
+@pytest.mark.parametrize("path", ["/cometd/62.0", "/secur/frontdoor.jsp", "/services/oauth2/singleaccess", "/id/keys"])
+def test_doors_that_are_not_here_say_so_too(org: Caller, path: str) -> None:
+    answer = org.http.get(path)
+    assert (answer.status_code, answer.json()[0]["errorCode"]) == (501, "NOT_IMPLEMENTED")
 
 
 def test_bulk_1_has_its_own_error_shape(org: Caller) -> None:
