@@ -66,6 +66,7 @@ DOORS = {
     "/cometd": "Apex and Streaming APIs",
     "/id/keys": "ID tokens",
     "/secur": "the login page",
+    "/services/Soap/class": "Apex and Streaming APIs",
     "/services/auth": "the login page",
     "/services/oauth2/device": "device flow",
     "/services/oauth2/logout": "single sign-on and single logout",

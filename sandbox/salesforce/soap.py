@@ -25,7 +25,7 @@ from .sessions import Session
 if TYPE_CHECKING:
     from .server import SalesforceServer
 
-_PATH = re.compile(r"/services/Soap/([ucmsT])/(\d{1,3})\.(\d)(?:/\w+)?\Z")
+_PATH = re.compile(r"/services/Soap/([ucmsT])/(\d{1,3})\.(\d)(?:/[\w/]*)?\Z")
 _LAST_LOGIN = 64
 _FAULTS = {
     "INVALID_LOGIN": "LoginFault",

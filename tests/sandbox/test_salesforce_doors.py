@@ -84,7 +84,8 @@ def test_jwt_bearer_with_a_text_or_number_for_exp(org: Caller, audience: str | N
     claims = {"aud": audience} if audience else {}
     assert works(org, token(org, grant_type=JWT, assertion=assertion(org, **claims)))
     soon = int(org.server.clock.now().timestamp()) + 60
-    assert works(org, token(org, grant_type=JWT, assertion=assertion(org, exp=soon, **claims)))
+    for expires in (soon, soon * 1000):  # the second as @salesforce/core sends it, in milliseconds
+        assert works(org, token(org, grant_type=JWT, assertion=assertion(org, exp=expires, **claims)))
 
 
 @pytest.mark.parametrize(
@@ -92,7 +93,6 @@ def test_jwt_bearer_with_a_text_or_number_for_exp(org: Caller, audience: str | N
     [
         ({"aud": "https://elsewhere.example"}, "invalid_grant", "audience is invalid"),
         ({"exp": "1"}, "invalid_grant", "expired assertion"),
-        ({"exp": "99999999999"}, "invalid_grant", "invalid assertion"),
         ({"exp": "soon"}, "invalid_grant", "invalid assertion"),
         ({"sub": "stranger@x.example"}, "invalid_grant", "user hasn't approved this consumer"),
         ({"iss": "stranger"}, "invalid_client_id", "client identifier invalid"),
@@ -352,7 +352,9 @@ def test_what_is_not_implemented_answers_501_naming_it(org: Caller, path: str) -
     assert path.split("/")[0] in message
 
 
-@pytest.mark.parametrize("path", ["/cometd/62.0", "/secur/frontdoor.jsp", "/services/oauth2/singleaccess", "/id/keys"])
+@pytest.mark.parametrize(
+    "path", ["/cometd/62.0", "/services/Soap/class/Mine", "/services/oauth2/singleaccess", "/id/keys"]
+)
 def test_doors_that_are_not_here_say_so_too(org: Caller, path: str) -> None:
     answer = org.http.get(path)
     assert (answer.status_code, answer.json()[0]["errorCode"]) == (501, "NOT_IMPLEMENTED")
