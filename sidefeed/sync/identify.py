@@ -97,6 +97,7 @@ def _match(batch: Batch, unknown: list[Observation], fresh_keys: Mapping[str, in
                            list({record for records in found.values() for record in records}))
     free = {key: [record for record in records if record not in taken or taken[record].state == "wanted"]
             for key, records in found.items()}
+    batch.tx.records({record for records in free.values() for record in records})
     claimed: set[str] = set()
     answers = batch.tx.answers(batch.system, batch.stream.name, [one.id for one in unknown])
     strangers = _strangers(batch, unknown)
@@ -108,7 +109,7 @@ def _match(batch: Batch, unknown: list[Observation], fresh_keys: Mapping[str, in
             continue
         candidates, key = next(((records, key) for key in keys[one.id]
                                 if (records := [r for r in free.get(key, ()) if r not in claimed])), ([], ""))
-        if len(candidates) == 1 and fresh_keys.get(key, 0) <= 1:
+        if len(candidates) == 1 and fresh_keys.get(key, 0) <= 1 and not _gainsaid(batch, one, candidates[0], key):
             one.record = candidates[0]
             claimed.add(candidates[0])
             batch.report.count("matched")
@@ -128,6 +129,20 @@ def _match(batch: Batch, unknown: list[Observation], fresh_keys: Mapping[str, in
             batch.tx.postpone(batch.system, batch.stream.name, one.id, until=batch.now + timedelta(hours=24),
                               waiting_for=f"a {batch.om.entity} it can be matched with", needs=needs(keys[one.id]))
             batch.report.count("unmatched")
+
+
+def _gainsaid(batch: Batch, one: Observation, record: str, key: str) -> bool:
+    """Whether a stronger key of one field, known on both sides, says that they are two: companies of one name with two
+    domains are one only if a person says so."""
+    state = batch.tx.record(record)
+    for names in batch.om.match if state is not None else ():
+        if key.startswith("+".join(names) + "="):
+            return False
+        if len(names) == 1:
+            here, there = keys_of([names], state.values if state else {}), keys_of([names], one.values)
+            if here and there and here != there:
+                return True
+    return False
 
 
 def _strangers(batch: Batch, unknown: list[Observation]) -> dict[str, str]:

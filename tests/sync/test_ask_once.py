@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sidefeed.project import Project
+from sidefeed.sync.attribution import question_of
 from tests.sync.test_meetings import ANN, Calendar, calendar
 
 __all__ = ["calendar"]
@@ -122,3 +123,9 @@ def test_meetings_tell_a_deal_its_last_touch_its_next_meeting_and_whom_it_met(ca
     assert deal.values["next_meeting"][:10] == (today + timedelta(days=2)).strftime("%Y-%m-%d")
     assert contacts == ["ito@acme.example"]
     assert reason and "next meeting from meeting" in reason
+
+
+def test_a_uid_of_any_length_asks_of_its_meeting_alone() -> None:
+    """Whoever invites chooses the UID, and an index of PostgreSQL takes no more than 2,704 bytes."""
+    assert question_of({"uid": "u1", "key": "v1:k"}) == "series:u1"
+    assert question_of({"uid": "u" * 3000, "key": "v1:k"}) == "meeting:v1:k"

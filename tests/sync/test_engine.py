@@ -13,6 +13,7 @@ from sidefeed.connector import Stream
 from sidefeed.mapping import load
 from sidefeed.sync import Engine, Report
 from sidefeed.sync.capture import capture
+from sidefeed.sync.matching import answer
 from sidefeed.workspace import Draft, Store
 from tests.sync.world import World, mappings
 
@@ -296,3 +297,20 @@ def test_what_was_read_before_another_key_was_mapped_is_found_by_it(office: Offi
     office.world.tick += 60
     assert office.engine().sync(confirm_mapping=True).counts["matched"] == 1
     assert len(office.a.live("Account")) == len(office.b.live("Account")) == 1
+
+
+def test_one_name_and_two_domains_are_one_customer_only_if_a_person_says_so(office: Office, tmp_path: Path) -> None:
+    for file in (tmp_path / "mappings").glob("?.yaml"):
+        file.write_text(file.read_text().replace("match: [domain]", "match: [domain, name]"))
+    office.mappings = load(tmp_path / "mappings")
+    office.a.person_creates("Account", {"Name": "Acme", "Domain": "acme.test"})
+    office.a.person_creates("Account", {"Name": "Borg", "Domain": "borg.test"})
+    in_b = office.b.person_creates("Account", {"Name": "ACME", "Domain": "acme.example"})
+    office.b.person_creates("Account", {"Name": "Borg"})
+    assert {name: number for name, number in office.sync().counts.items() if name in ("matched", "ambiguous")} == {
+        "matched": 1, "ambiguous": 1}
+    assert len(office.a.live("Account")) == len(office.b.live("Account")) == 2, "nothing is made meanwhile"
+    with office.store.write() as tx:
+        answer(tx, "b", "Account", in_b, "new")
+    office.quiet()
+    assert len(office.a.live("Account")) == len(office.b.live("Account")) == 3
