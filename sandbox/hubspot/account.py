@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from decimal import Decimal, InvalidOperation
 from typing import Any
-from urllib.parse import urlencode
 
-from sandbox.kit.http import Request, Response
+from sandbox.kit.http import Request, Response, is_callback
 
 from . import errors, wire
 from .access import Access, Meter, Token
@@ -48,15 +47,15 @@ def authorize(access: Access, request: Request) -> Response:
         (text for text, bad in (
             ("missing or unknown client_id", app is None),
             ("missing redirect_uri", not back),
+            ("redirect_uri is not an absolute URI", not is_callback(back)),
             ("redirect_uri is not one of the app", app and app.redirect_uris and back not in app.redirect_uris),
             ("missing scope", not scopes),
         ) if bad), None,
     )  # fmt: skip
     if wrong or app is None:
         return Response.of_text(f"{wrong}\n", 400)
-    answer = {"code": access.install(app, frozenset(scopes), back)}
-    answer |= {"state": asked["state"]} if "state" in asked else {}
-    return Response(302, headers=[("Location", f"{back}{'&' if '?' in back else '?'}{urlencode(answer)}")])
+    state = {"state": asked["state"]} if "state" in asked else {}
+    return Response.back_to(back, {"code": access.install(app, frozenset(scopes), back), **state})
 
 
 def integration(portal: Portal, meter: Meter, token: Token) -> dict[str, Any]:

@@ -6,16 +6,23 @@ query, and it writes a `Response` exactly as given, header case included.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from http.cookies import CookieError, SimpleCookie
 from typing import Any, TypeAlias
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, quote, urlencode
 
 import orjson
 from multidict import CIMultiDictProxy
 
 Headers: TypeAlias = CIMultiDictProxy[str]
+_CALLBACK = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[!-\"$-~]+")
+
+
+def is_callback(text: str) -> bool:
+    """Whether a text can be a redirection endpoint of OAuth: an absolute URI without a fragment (RFC 6749, 3.1.2)."""
+    return _CALLBACK.fullmatch(text) is not None
 
 
 class BadJson(ValueError):
@@ -115,6 +122,12 @@ class Response:
     def of_text(cls, text: str, status: int = 200, content_type: str = "text/plain;charset=UTF-8") -> Response:
         """A text answer (plain by default)."""
         return cls(status, text.encode("utf-8", "replace"), [("Content-Type", content_type)])
+
+    @classmethod
+    def back_to(cls, callback: str, answer: Mapping[str, str], *, fragment: bool = False) -> Response:
+        """302 to a callback of OAuth (see `is_callback`), the answer in its query or fragment."""
+        glue = "#" if fragment else "&" if "?" in callback else "?"
+        return cls(302, headers=[("Location", callback + glue + urlencode(answer, quote_via=quote))])
 
     def header(self, name: str) -> str | None:
         """The first value of a header, whatever its case."""

@@ -13,9 +13,9 @@ import hmac
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
-from sandbox.kit.http import Request, Response
+from sandbox.kit.http import Request, Response, is_callback
 
 from .errors import NotImplementedHere
 
@@ -76,8 +76,7 @@ class Browser:
             answer = {"error": error.error, "error_description": error.description}
         if "state" in asked:
             answer["state"] = asked["state"]
-        glue = "#" if fragment else "&" if urlsplit(callback).query else "?"
-        return Response(302, headers=[("Location", callback + glue + urlencode(answer, quote_via=quote))])
+        return Response.back_to(callback, answer, fragment=fragment)
 
     def _app(self, asked: dict[str, str]) -> tuple[ConnectedApp, str]:
         app = self._oauth.apps.get(asked.get("client_id", ""))
@@ -86,7 +85,7 @@ class Browser:
         callback = asked.get("redirect_uri") or (app.callbacks[0] if len(app.callbacks) == 1 else "")
         if not callback:
             raise BrowserError("redirect_uri_missing", "redirect_uri not provided")
-        if app.callbacks and callback not in app.callbacks:
+        if (app.callbacks and callback not in app.callbacks) or not is_callback(callback):
             raise BrowserError("redirect_uri_mismatch", "redirect_uri must match configuration")
         return app, callback
 

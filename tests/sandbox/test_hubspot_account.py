@@ -342,6 +342,8 @@ def test_a_link_to_the_install_page_that_lacks_something_sends_nobody_back(calle
     link = {"client_id": caller.server.app.client_id, "redirect_uri": "http://localhost/back", "scope": "oauth"}
     sent = caller.http.get("/oauth/authorize", params={**link, lacking: ""})
     assert (sent.status_code, lacking in sent.text) == (400, True)
+    odd = caller.http.get("/oauth/authorize", params={**link, "redirect_uri": "https://a.example/\r\nX-Other: y"})
+    assert (odd.status_code, odd.headers.get("X-Other")) == (400, None)
 
 
 def test_oauth_tokens_expire_after_half_an_hour_and_are_refreshed(caller: Caller) -> None:

@@ -88,6 +88,8 @@ def test_refusals_go_to_the_callback_or_where_there_is_none_to_the_page(org: Cal
         "error=invalid_client_id&error_description=client%20identifier%20invalid",
     )
     assert authorize(org, redirect_uri="").text.startswith("error=redirect_uri_missing&")
+    for odd in ("http://[ ]/", "/relative", "https://a.example/\r\nX-Other: y", "https://a.example/#part"):
+        assert authorize(org, redirect_uri=odd).text.startswith("error=redirect_uri_mismatch&")
     org.server.condition("setting", key="browser_approves", value=False)
     assert sent_back(authorize(org)) == {
         "from": "practice",
