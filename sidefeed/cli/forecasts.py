@@ -39,7 +39,8 @@ if TYPE_CHECKING:
 
     from sidefeed.workspace import Transaction
 
-SHOWN = ("won", "commit", "best_case", "pipeline", "submitted", "called", "adjusted", "quota", "gap", "coverage")
+SHOWN = ("won", "commit", "committed", "best_case", "pipeline", "submitted", "called", "adjusted", "quota", "gap",
+         "coverage")
 """The columns of a roll-up on a terminal; those in which nothing stands are left out."""
 
 app = typer.Typer(
@@ -115,9 +116,11 @@ def _print_forecast(found: Any, table: pd.DataFrame | None) -> None:
     if not len(found.nodes):
         output.out.print("No deal counts here.")
         return
-    output.table("By source", ("source", "deals", "open", "won", "difference open", "difference won", ""), [
-        (row["source"], row["deals"], money(row["open"]), money(row["won"]), signed(row["open_difference"]),
-         signed(row["won_difference"]), row["currency"]) for row in plain_rows(found.sources)])
+    output.table("By source", ("source", "deals", found.view.measure, "difference", "open", "difference open", "won",
+                               "difference won", ""), [
+        (row["source"], row["deals"], money(row["counted"]), signed(row["difference"]), money(row["open"]),
+         signed(row["open_difference"]), money(row["won"]), signed(row["won_difference"]), row["currency"])
+        for row in plain_rows(found.sources)])
     for problem in found.problems:
         output.out.print(f"[yellow]![/yellow] {escape(problem)}")
 
@@ -232,7 +235,8 @@ def deals(
             output.table(f"{about.measure}, {about.period.name}", (
                 "deal", "account", "owner", "stage", "category", "closes", "amount", "", *more, "disputed"), [
                 (row["name"], row["account"], row["owner"], row["stage"], row["category"], row["close_date"],
-                 money(row["amount"]), row["currency"], *(row[name] for name in more), row["disputed"])
+                 money(row["amount"]), row["currency"],
+                 *(money(row[name]) if name == "converted" else row[name] for name in more), row["disputed"])
                 for row in plain_rows(shown)])
             for problem in problems:
                 output.out.print(f"[yellow]![/yellow] {escape(problem)}")

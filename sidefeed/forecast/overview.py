@@ -27,11 +27,13 @@ from sidefeed.workspace.clock import utc_text
 
 COMPARED: Schema = {
     "source": ("text", "`workspace`, or the system"),
-    "currency": ("text", "the currency of the amounts"),
-    "deals": ("count", "open and won deals, every copy counted"),
+    "currency": ("text", "the currency of the amounts: the reporting currency, where there is one and a rate into it"),
+    "deals": ("count", "open and won deals and what else is measured, every copy counted"),
+    "counted": ("decimal", "the total of what the view measures"),
+    "difference": ("decimal", "counted there minus counted in the workspace; the bridge explains it"),
     "open": ("decimal", "the total of the open ones"),
     "won": ("decimal", "the total of the won ones"),
-    "open_difference": ("decimal", "open there minus open in the workspace; the bridge explains it"),
+    "open_difference": ("decimal", "open there minus open in the workspace"),
     "won_difference": ("decimal", "won there minus won in the workspace"),
 }
 
@@ -106,7 +108,7 @@ def forecast_in(
         found_there = there or {system: system_deals(tx, mappings, system) for system in deal_systems(mappings)}
         sources |= {system: seen(table, view) for system, table in found_there.items()}
     problems = [*(rates.problems() if rates else []), *_gaps(deals, scope)]
-    return Forecast(view, totals(deals, scope), nodes, compare(sources, replace(scope, convert=None)), rated, found,
+    return Forecast(view, totals(deals, scope), nodes, compare(sources, scope, view.into), rated, found,
                     tuple(problems), deals)
 
 
@@ -153,26 +155,32 @@ def _gaps(deals: pd.DataFrame, scope: Scope) -> list[str]:
     return [f"{count} {text}." for count, text in told if count]
 
 
-def compare(sources: Mapping[str, pd.DataFrame], scope: Scope) -> pd.DataFrame:
-    """Open and won totals by source and currency, and what each differs from the workspace by (`COMPARED`)."""
+_COLUMN_OF: Mapping[str, tuple[int, ...]] = {"open": (2,), "won": (3,), "lost": ()}
+
+
+def compare(sources: Mapping[str, pd.DataFrame], scope: Scope, into: str = "") -> pd.DataFrame:
+    """What a scope counts, and open and won totals, by source and currency, and what each differs from the workspace by
+    (`COMPARED`). ``into``: the currency that the scope converts into."""
     found: dict[tuple[str, str], list[Any]] = {}
     own: dict[str, list[Any]] = {}
     for name, deals in sources.items():
         for deal in deals_in(deals):
-            if deal.status == "lost" or not (scope.in_period(deal) and scope.owned(deal)):
+            measured = scope.measures(deal)
+            if not (scope.in_period(deal) and scope.owned(deal)) or (deal.status == "lost" and not measured):
                 continue
-            currency = deal.currency or NO_CURRENCY
-            cell = found.setdefault((name, currency), [0, Decimal(0), Decimal(0)])
+            currency, amount = scope.value(deal) or (into or deal.currency or NO_CURRENCY, Decimal(0))
+            cell = found.setdefault((name, currency), [0, Decimal(0), Decimal(0), Decimal(0)])
             cell[0] += 1
-            at = 1 if deal.status == "open" else 2
-            cell[at] = EXACT.add(cell[at], deal.amount or Decimal(0))
+            for at in ((1,) if measured else ()) + _COLUMN_OF[deal.status]:
+                cell[at] = EXACT.add(cell[at], amount)
             if name == "workspace":
                 own[currency] = cell
     order = {name: number for number, name in enumerate(sources)}
     rows = []
     for name, currency in sorted(found, key=lambda key: (order[key[0]], key[1])):
-        cell, mine = found[name, currency], own.get(currency, [0, Decimal(0), Decimal(0)])
-        rows.append([name, currency, *cell, EXACT.subtract(cell[1], mine[1]), EXACT.subtract(cell[2], mine[2])])
+        cell, mine = found[name, currency], own.get(currency, [0, *[Decimal(0)] * 3])
+        off = [EXACT.subtract(there, here) for there, here in zip(cell[1:], mine[1:], strict=True)]
+        rows.append([name, currency, cell[0], cell[1], off[0], cell[2], cell[3], off[1], off[2]])
     return frame(rows, COMPARED)
 
 

@@ -187,6 +187,7 @@ MISTAKES = [
         "no time zone is named 'Europe/Berln'; expected one such",
     ),
     (HUBSPOT, 'at: "12:00"', 'at: "25:00"', '"25:00"', "'25:00' is not valid for 'at'."),
+    (HUBSPOT, "      phone: phone\n", "      phone: phone\n\tfax: fax\n", "\tfax", "a tab may not stand there"),
     (
         HUBSPOT,
         'at: "12:00"',

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from html import unescape
 from io import BytesIO
 from itertools import count
 from pathlib import Path
@@ -280,6 +281,30 @@ def test_bridge_waterfall_and_workbook_are_in_the_currency_of_the_page(abroad: S
             ended = [dict(zip(head, line, strict=True)) for line in lines]
             last = [row["amount"] for row in ended if row["currency"] == money][-1]
             assert Decimal(str(last)) == Decimal(ends.replace(",", "")), (sheet, currency)
+
+
+def test_the_number_leads_to_its_deals_and_they_are_worth_as_much(company: Company) -> None:
+    client = company.site.client("dana@example.com")
+    page = client.get("/", params={"quarter": "2026-Q4"}).text
+    address = re.search(r'href="([^"]*)">(\d+) deals</a>', page)
+    assert address is not None
+    deals = read(client.get(unescape(address[1])))
+    assert f"{address[2]} deals, together 146,700.50 EUR (1 has no amount)" in deals
+    assert "146,700.50 EUR" in read(client.get("/"))
+    north = read(client.get("/deals", params={"owner": company.team.users["bob@example.com"], "category": "committed"}))
+    assert "Filter line" in north and "Pump station" not in north
+    assert "12,000.50" not in read(company.site.client("olga@example.com").get("/deals"))
+
+
+def test_the_mapping_page_shows_the_systems_that_the_project_connects_to(company: Company) -> None:
+    page = read(company.site.client("dana@example.com").get("/mapping"))
+    assert "Microsoft 365" in page and "CalDAV" in page, "every file, where nothing is said of connections"
+    site = Site(company.store, listed(), systems=("salesforce", "hubspot"))
+    try:
+        page = read(site.client("dana@example.com").get("/mapping"))
+    finally:
+        site.close()
+    assert "There are files for CalDAV, Domino, Exchange, Microsoft 365 too; this project does not connect to them" in page
 
 
 def test_an_edit_is_in_the_converted_number_at_once(abroad: Site) -> None:
