@@ -22,6 +22,10 @@ from sidefeed.forecast.frames import plain, records
 ROWS_PER_SHEET = 1_000_000
 """Below the 1,048,576 rows of a worksheet; what is longer goes on on the next sheet."""
 
+CELLS_IN_MEMORY = 400_000
+"""Up to so many cells a workbook is put together in memory (some 80 MB), which takes a quarter less time than writing
+it row by row; a larger one is written row by row."""
+
 _RISKY = ("=", "+", "-", "@", "\t", "\r")
 _DIGITS = 38
 
@@ -74,15 +78,19 @@ def _decimals(values: list[Any], pa: Any) -> Any:
     return pa.array(values, pa.decimal128(_DIGITS, places))
 
 
-def write_workbook(sheets: Mapping[str, pd.DataFrame], to: Path | BinaryIO, about: Mapping[str, str]) -> None:
+def write_workbook(
+    sheets: Mapping[str, pd.DataFrame], to: Path | BinaryIO, about: Mapping[str, str], *, in_memory: int = CELLS_IN_MEMORY
+) -> None:
     """Frames as a workbook: one sheet each, with formats, a frozen header and a filter, after one that says what it is.
 
-    ``about``: lines of the first sheet, such as the day, the period and the trust stamp.
+    ``about``: lines of the first sheet, such as the day, the period and the trust stamp. ``in_memory``: up to how many
+    cells it is put together in memory.
     """
     import xlsxwriter
 
+    cells = sum(table.size for table in sheets.values())
     options = {"strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False,
-               "constant_memory": True, "remove_timezone": True}
+               "constant_memory": cells > in_memory, "remove_timezone": True}
     with to.open("wb") if isinstance(to, Path) else nullcontext(to) as out, xlsxwriter.Workbook(out, options) as book:
         formats = {"header": book.add_format({"bold": True, "bottom": 1, "text_wrap": True, "valign": "top"}),
                    "money": book.add_format({"num_format": "#,##0.00;[Red]-#,##0.00"}),

@@ -28,9 +28,10 @@ TABLE = frame([[name, amount, date(2026, 3, 31), datetime(2026, 3, 31, 9, 30, tz
                                                  Decimal("19.99")), strict=True)], SHEET)
 
 
-def test_a_workbook_has_formats_and_no_formula(tmp_path: Path) -> None:
+@pytest.mark.parametrize("in_memory", [0, 1000])
+def test_a_workbook_has_formats_and_no_formula(tmp_path: Path, in_memory: int) -> None:
     path = tmp_path / "forecast.xlsx"
-    write_workbook({"Deals": TABLE, "Empty": TABLE.iloc[:0]}, path, {"What": "=HYPERLINK(1)"})
+    write_workbook({"Deals": TABLE, "Empty": TABLE.iloc[:0]}, path, {"What": "=HYPERLINK(1)"}, in_memory=in_memory)
     book = openpyxl.load_workbook(path)
     assert book.sheetnames == ["About", "Deals", "Empty"]
     sheet = book["Deals"]
