@@ -79,7 +79,8 @@ def _decimals(values: list[Any], pa: Any) -> Any:
 
 
 def write_workbook(
-    sheets: Mapping[str, pd.DataFrame], to: Path | BinaryIO, about: Mapping[str, str], *, in_memory: int = CELLS_IN_MEMORY
+    sheets: Mapping[str, pd.DataFrame], to: Path | BinaryIO, about: Mapping[str, str], *,
+    in_memory: int = CELLS_IN_MEMORY,
 ) -> None:
     """Frames as a workbook: one sheet each, with formats, a frozen header and a filter, after one that says what it is.
 
