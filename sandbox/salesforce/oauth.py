@@ -18,7 +18,7 @@ import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +38,13 @@ if TYPE_CHECKING:
 
 JWT_GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 PUBLIC_AUDIENCES = ("https://login.salesforce.com", "https://test.salesforce.com")
+
+
+@cache
+def _practice_key(number: int) -> rsa.RSAPrivateKey:
+    """The key of a server's first, second, ... app. Servers of one process share them: making one takes as long as
+    starting twenty servers."""
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
 class OAuthError(Exception):
@@ -95,7 +102,7 @@ class OAuth:
             weakref.finalize(self.server, shutil.rmtree, self._folder, ignore_errors=True)
         path = self._folder / f"{hashlib.sha256(app.client_id.encode()).hexdigest()[:12]}.pem"
         if not path.exists():
-            key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+            key = _practice_key(len(list(self._folder.iterdir())))
             app.public_key = key.public_key().public_bytes(
                 serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
             )

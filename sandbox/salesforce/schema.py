@@ -297,9 +297,11 @@ class Schema:
         self._objects, self._lower = snapshot
         self._children = None
 
-    def edit(self) -> None:
-        """Call before changing objects or fields in place, so that snapshots and other schemas keep theirs."""
-        self._objects = copy.deepcopy(self._objects)
+    def edit(self, *names: str) -> None:
+        """Call before changing these objects (all, if none are named) or their fields in place, so that snapshots and
+        other schemas keep theirs."""
+        own = filter(None, map(self.object, names)) if names else iter(self)
+        self._objects = {**self._objects, **{one.name: copy.deepcopy(one) for one in own}}
         self._lower = {name.lower(): one for name, one in self._objects.items()}
         self._children = None
 
@@ -336,7 +338,7 @@ class Schema:
         objects = declaration.get("objects")
         if not isinstance(objects, Mapping):
             raise SchemaError('a schema declaration needs "objects": {name: {"fields": {...}}}')
-        self.edit()
+        self.edit(*map(str, objects))
         for name, body in objects.items():
             self._load_object(str(name), body)
 

@@ -11,6 +11,7 @@ import types
 import typing
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -112,13 +113,21 @@ class Document:
         self.errors.append(MappingError(*self.place(path, key=key), message, hint))
 
 
+@lru_cache(maxsize=32)
+def _composed(text: str) -> Node | None:
+    """The nodes of a file. Kept, because a page or a worker reads the same files time and again, and composing them is
+    half of what it costs to load a mapping."""
+    node: Node | None = YAML(typ="safe").compose(text)
+    return node
+
+
 def read_yaml(path: Path, name: str) -> Document:
     """Parse one file. Syntax errors and repeated keys are in ``errors``; dates and decimals stay text."""
     document = Document(name)
     text = ""
     try:
         text = path.read_text(encoding="utf-8")
-        root = YAML(typ="safe").compose(text)
+        root = _composed(text)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)

@@ -106,7 +106,8 @@ def _found(tx: Transaction, text: str) -> list[RecordState]:
     if known:
         return list(tx.records(known).values())
     wanted = text.casefold().strip()
-    word = max(wanted.split(), key=len, default=wanted)  # a person's names are two fields
+    # One word, because a person's names are two fields; as it was typed, because folding makes two letters of an ß.
+    word = max(text.split(), key=len, default=text)
     found = [record_state(row) for row in tx.connection.execute(
         sa.select(t.record).where(sa.cast(t.record.c["values"], sa.Text).icontains(word, autoescape=True)).limit(500)
     ).mappings()]
