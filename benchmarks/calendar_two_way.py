@@ -3,7 +3,8 @@
     python benchmarks/calendar_two_way.py --events 1000 10000
 
 vdirsyncer is installed into an environment of its own, in a temporary folder, and never into the product's. The server
-answers both, so what is compared is each client's own CPU and the number of requests, not the seconds.
+answers both, so what is compared is each client's own CPU and the number of requests, not the seconds. Of the steps
+that can be repeated the least of several rounds counts, in which the two take turns.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from tests.connectors.caldav_office import Proxy, radicale  # noqa: E402
+
+ROUNDS = {"first": 1, "no change": 7, "50 changes": 5}
 
 CLIENT = """
 import json, resource, sys
@@ -102,12 +105,15 @@ def _compare(folder: Path, events: int, theirs: Path | None) -> list[dict[str, A
                 clients["vdirsyncer"] = [str(theirs), "-c", str(config), "sync"]
                 subprocess.run([str(theirs), "-c", str(config), "discover"], input=b"y\n", check=True,
                                capture_output=True)
-            for step in ("first", "no change", "50 changes"):
-                if step == "50 changes":
-                    for number in range(50):
-                        people.put(f"/ann/cal/e{number}.ics", content=_calendar(1, first=number, text="Moved"))
-                rows += [{"events": events, "step": step, "client": name, **_measured(command, proxy)}
-                         for name, command in clients.items()]
+            for step, number in ROUNDS.items():
+                rounds = []
+                for turn in range(number):
+                    for changed in range(50) if step == "50 changes" else ():
+                        content = _calendar(1, first=changed, text=f"Moved {turn}")
+                        people.put(f"/ann/cal/e{changed}.ics", content=content)
+                    rounds.append({name: _measured(command, proxy) for name, command in clients.items()})
+                rows += [{"events": events, "step": step, "client": name,
+                          **min((one[name] for one in rounds), key=lambda one: float(one["cpu"]))} for name in clients]
         finally:
             proxy.close()
     shutil.rmtree(place, ignore_errors=True)

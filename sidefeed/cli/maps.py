@@ -215,7 +215,7 @@ def rights(
     """List the rights that the mapping needs, for the administrator of each system, and which are missing.
 
     Read off the mapping: exactly the objects and fields that are read and written, and nothing else. Ends with 1 where
-    something is missing.
+    something is missing, or not prepared.
     """
     from dataclasses import asdict
 
@@ -233,14 +233,15 @@ def rights(
             told = [(each, rights_of(opened.connector(each.system), each) if ask else None) for each in wanted]
         finally:
             opened.close()
+    lacking = any(said and (said.missing or said.unready) for _, said in told)
     if json:
-        output.print_json({"ok": not any(said and said.missing for _, said in told), "objects": [
-            {**asdict(each), "rights": said.needed if said else None, "missing": said.missing if said else None}
-            for each, said in told]})
+        output.print_json({"ok": not lacking, "objects": [
+            {**asdict(each), "rights": said.needed if said else None, "missing": said.missing if said else None,
+             "unready": said.unready if said else ()} for each, said in told]})
     else:
         for each, said in told:
             _print_rights(each, said)
-    if any(said and said.missing for _, said in told):
+    if lacking:
         raise typer.Exit(ATTENTION)
 
 
