@@ -133,7 +133,7 @@ class ExchangeConnector(CalendarConnector):
             return Rights(())
         kind = "Editor" if writes or creates or deletes else "Reviewer"
         needed = {"impersonation": "the role ApplicationImpersonation, with a scope that holds the mailboxes",
-                  "delegate": f"full access to each mailbox, or {kind} on its folder of {object}",
+                  "delegate": f"full access to each mailbox, or {kind} on its {object} folder",
                   "own": "the login of each mailbox"}[self.settings.access]  # fmt: skip
         found = folders.unready(self._own_folders(), creates=creates) if object == "contacts" else ()
         return Rights((needed,), unready=found)
