@@ -6,6 +6,7 @@ answers. Equal keys are ordered by Id, which the real system does not promise.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
@@ -19,7 +20,21 @@ from .paths import HINT, Getter, Resolver, Zone, follower, generic_reader, reade
 from .records import Records
 from .results import Result, View, attributes, sort_key, sort_rows
 from .schema import Field, SObject
-from .soql import Call, FieldPath, Order, Position, Query, Selected, TypeOf, parse, parse_by_shape
+from .soql import (
+    Call,
+    Comparison,
+    Condition,
+    FieldPath,
+    Junction,
+    Membership,
+    Order,
+    Position,
+    Query,
+    Selected,
+    TypeOf,
+    parse,
+    parse_by_shape,
+)
 from .store import Row, Table
 
 FIELDS_LIMIT = 200
@@ -252,6 +267,9 @@ class _Run:
                 self._add_path(shape, item.what, self.names.expand(self.root, item.what))
             else:
                 self._add_call(shape, item)
+        if not shape.entries:
+            text = "'FIELDS(...)' expansion function must result in at least one field being selected."
+            raise Failure(400, "MALFORMED_QUERY", text)
         return shape
 
     def _add_path(self, shape: _Shape, path: FieldPath, parts: tuple[str, ...]) -> None:
@@ -274,7 +292,7 @@ class _Run:
             current = known.shape
         found = self.names.field(current.sobject, parts[-1], path.at)
         if found.name in current.entries:
-            raise self.names.fail(path.at, f"duplicate field selected: {path.text}")
+            raise Failure(400, "INVALID_FIELD", f"duplicate field selected: {path.text}")
         current.entries[found.name] = reader(current.sobject, found)
 
     def _add_call(self, shape: _Shape, item: Selected) -> None:
@@ -291,14 +309,14 @@ class _Run:
             calls = sum(1 for known in shape.entries if known.startswith("expr"))
             key = found.name if parts and call.name != "distance" else f"expr{calls}"
         if key in shape.entries:
-            raise self.names.fail(call.at, f"duplicate field selected: {key}")
+            raise Failure(400, "INVALID_FIELD", f"duplicate field selected: {key}")
         shape.entries[key] = get
 
     def _fields(self, call: Call) -> list[Field]:
         which = call.args[0].text.lower() if len(call.args) == 1 and isinstance(call.args[0], FieldPath) else ""
         if which not in ("all", "standard", "custom"):
             raise self.names.fail(call.at, "The SOQL FIELDS function takes one of ALL, STANDARD and CUSTOM")
-        if which != "standard" and (self.query.limit is None or self.query.limit > FIELDS_LIMIT):
+        if which != "standard" and min(self.query.limit or FIELDS_LIMIT + 1, _named(self.query.where)) > FIELDS_LIMIT:
             raise Failure(400, "MALFORMED_QUERY", "The SOQL FIELDS function must have a LIMIT of at most 200")
         hidden = self.names.records.hidden(self.root.name)
         return [
@@ -444,3 +462,17 @@ def _show_parent(entry: _Parent, row: Row, view: View) -> dict[str, Any] | None:
 def all_fields(sobject: SObject, hidden: frozenset[str]) -> list[tuple[str, Getter]]:
     """Every readable field of an object with its reader: what a row shows when no fields are asked for."""
     return [(f.name, reader(sobject, f)) for f in sobject.fields.values() if f.name not in hidden]
+
+
+def _named(condition: Condition | None) -> float:
+    """How many rows a condition lets through at most because it names their ids; infinite if it does not."""
+    match condition:
+        case Comparison(FieldPath(parts), "=", _) if [part.lower() for part in parts] == ["id"]:
+            return 1
+        case Membership(FieldPath(parts), False, tuple(values)) if [part.lower() for part in parts] == ["id"]:
+            return len(values)
+        case Junction("or", terms):
+            return sum(map(_named, terms))
+        case Junction("and", terms):
+            return min(map(_named, terms))
+    return math.inf

@@ -246,6 +246,8 @@ def test_rollup_adds_subtotals_and_cube_all_of_them(org: Caller) -> None:
 def test_fields_stands_for_all_standard_or_custom_fields(org: Caller) -> None:
     row = org.rows("SELECT FIELDS(ALL) FROM Contact WHERE LastName = 'Ann' LIMIT 1")[0]
     assert {"Id", "Name", "MailingAddress", "Sidefeed_Key__c"} <= set(row)
+    for named in (f"Id IN ('{row['Id']}')", f"LastName = 'Ann' AND (Id = '{row['Id']}' OR Id = '{row['Id']}')"):
+        assert org.rows(f"SELECT FIELDS(ALL) FROM Contact WHERE {named}") == [row]
     custom = org.rows("SELECT FIELDS(CUSTOM) FROM Contact WHERE LastName = 'Ann' LIMIT 1")[0]
     assert set(custom) == {"Sidefeed_Key__c", "Legacy__c", "Languages__c"}
 
