@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.markup import escape
 
 from sidefeed.cli import output
 
@@ -50,7 +51,7 @@ def up(
             systems = _linkable(systems or list(_LINKED))
         serve(systems or (), host=host, port=port, tls=tls or project is not None, seed=seed, data=data, schema=schema,
               fixed_clock=fixed_clock, record=record, json_output=json,
-              ready=None if project is None else lambda sandbox: _link(project, sandbox))
+              ready=None if project is None else lambda sandbox: _link(project, sandbox, quiet=json))
     except (LaunchError, FileExistsError) as error:
         output.fail(str(error), output.USAGE, json=json)
 
@@ -67,7 +68,7 @@ def _linkable(systems: list[str]) -> list[str]:
     return systems
 
 
-def _link(folder: Path, sandbox: Sandbox) -> None:
+def _link(folder: Path, sandbox: Sandbox, *, quiet: bool) -> None:
     """Write a new project for these servers, and make in them what an administrator would: the key fields, and the
     roles of people on a deal. Raises FileExistsError where the folder holds one."""
     from sandbox import company
@@ -86,3 +87,6 @@ def _link(folder: Path, sandbox: Sandbox) -> None:
             settings[name] = {"access_token": there["access_token"], "host": server.url, "ca_file": ca_file}
         server.call(partial(server.load_schema, schema))
     write_project(folder, settings=settings_text(settings, workspace="workspace.db", mappings="mappings"))
+    if not quiet:
+        output.out.print(f"The project in {escape(str(folder))} uses these servers: sidefeed plan -C "
+                         f"{escape(str(folder))}\n")

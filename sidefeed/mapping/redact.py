@@ -3,7 +3,8 @@
 What a lens treats in its own way stays as it is shaped: lengths, capital letters, punctuation, decimal places, markup,
 dates, picklist values. Words, names, addresses, numbers to call and amounts become others. The same word becomes the
 same other word in every system, so that records which match still match; with another ``salt`` it becomes another.
-Dates, times, yes-or-no and picklist values are kept.
+Dates, times, yes-or-no and picklist values are kept, and so are numbers up to a hundred that are no amounts: a share
+or a count names nobody, and another one might be outside the range that its field takes.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import hashlib
 import re
 import secrets
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from . import values as canonical
@@ -38,6 +40,14 @@ _NUMBER = re.compile(r"-?\d+(\.\d+)?")
 _VOWELS, _CONSONANTS = "aeiou", "bdfgklmnprstvz"
 _ID_HEAD = 3
 """Salesforce ids begin with three characters that tell their kind; lenses look at them."""
+
+
+def _small(raw: Any) -> bool:
+    try:
+        canon = canonical.number(raw)
+    except canonical.LensError:
+        return False
+    return canon is not None and abs(Decimal(canon)) <= 100
 
 
 class Redactor:
@@ -68,7 +78,9 @@ class Redactor:
             return self.email(str(raw))
         if isinstance(lens, Reference | Related):
             return self._ids(raw)
-        if isinstance(lens, Number) or (isinstance(lens, Money) and name == lens.amount):
+        if isinstance(lens, Number):
+            return raw if _small(raw) else self.number(raw)
+        if isinstance(lens, Money) and name == lens.amount:
             return self.number(raw)
         if isinstance(lens, Money):
             return raw

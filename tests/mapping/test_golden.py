@@ -225,6 +225,9 @@ def test_redaction_keeps_shapes_and_sameness(mapping: Mapping) -> None:
     assert (made["StageName"], made["CloseDate"]) == ("Closed Won", "2026-12-31")
     assert made["AccountId"].startswith("001") and made["AccountId"] != deal["AccountId"]
     assert made["Amount"] != deal["Amount"] and "." in made["Amount"]
+    shares = [redactor.record(mapping.of("salesforce", "Opportunity"), {"Probability": each})["Probability"]
+              for each in (100, 20, "0", 31_415)]
+    assert shares[:3] == [100, 20, "0"] and shares[3] != 31_415, "another share could be outside the field's range"
     domain = redactor.domain("acme.com")
     assert f"@{domain}, " in made["NextStep"] and f"https://www.{domain}/" in made["NextStep"]
     assert redactor.email("bo@acme.com").endswith(f"@{domain}")
