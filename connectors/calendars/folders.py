@@ -13,6 +13,10 @@ class ContactFolder(Protocol):
 
     def exists(self) -> bool: ...
 
+    def creatable(self) -> bool:
+        """Whether the account may make it, as far as the system tells."""
+        ...
+
     def create(self) -> None:
         """Raises PermissionDenied where the account may not."""
         ...
@@ -31,6 +35,9 @@ def prepare(name: str, folders: Mapping[str, ContactFolder], *, apply: bool) -> 
                 continue
             if apply:
                 folder.create()
+            elif not folder.creatable():
+                said.append(f"{address}: contact folder {name!r} is missing, and this account may not create it.")
+                continue
         except PermissionDenied as error:
             said.append(f"{address}: contact folder {name!r} cannot be created. {error.message} Or let its owner make "
                         "the folder in Outlook.")

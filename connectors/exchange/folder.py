@@ -59,6 +59,16 @@ class Folder:
     def exists(self) -> bool:
         return self._found is not None
 
+    def creatable(self) -> bool:
+        """Whether the account may make folders below Contacts."""
+        request = xml.element("m:GetFolder", None, [
+            _shape("folder:EffectiveRights"), xml.element("m:FolderIds", None, [self._door.folder(CONTACTS)])])
+        (reply,) = self._door.read(request)
+        if reply.element is None:
+            raise self._door.failed(reply)
+        holder = reply.element.find(f"{M}Folders")
+        return any(xml.flag(each, "EffectiveRights", "CreateHierarchy") for each in xml.children(holder))
+
     def create(self) -> None:
         """Make it below Contacts. Raises ConnectorError."""
         made = xml.element("t:ContactsFolder", None, [
@@ -73,7 +83,7 @@ class Folder:
     def hindrance(self, *, creates: bool) -> str:
         """Why contacts cannot be read here or, with ``creates``, made; blank where they can."""
         if self._found is None:
-            below = "" if self._may_make() else ", and this account may not make one"
+            below = "" if self.creatable() else ", and this account may not make one"
             return f"there is no contact folder {self.name!r}{below}"
         if creates and not self._found.may_create:
             return f"this account may create no contacts in the folder {self.name!r}"
@@ -104,15 +114,6 @@ class Folder:
         rows = [row for reply in replies if reply.element is not None
                 for row in xml.each(reply.element.find(f"{M}RootFolder"), "Folders")]  # fmt: skip
         return next((_read(row) for row in rows if (xml.text(row, "FolderClass") or "").startswith(_CLASS)), None)
-
-    def _may_make(self) -> bool:
-        request = xml.element("m:GetFolder", None, [
-            _shape("folder:EffectiveRights"), xml.element("m:FolderIds", None, [self._door.folder(CONTACTS)])])
-        (reply,) = self._door.read(request)
-        if reply.element is None:
-            raise self._door.failed(reply)
-        holder = reply.element.find(f"{M}Folders")
-        return any(xml.flag(each, "EffectiveRights", "CreateHierarchy") for each in xml.children(holder))
 
 
 def _read(row: Element) -> _Found:

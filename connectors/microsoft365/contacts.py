@@ -46,12 +46,16 @@ class Folder:
     def exists(self) -> bool:
         return self._found is not None
 
+    def creatable(self) -> bool:
+        """Graph tells of no rights before they are used."""
+        return True
+
     def create(self) -> None:
         self._door.write_batch(self._mailbox, [Part("POST", "contactFolders", {"displayName": self._name})])[0].value()
         del self._found
 
     def hindrance(self, *, creates: bool) -> str:
-        """Why contacts cannot be read here. Graph tells of no rights before they are used."""
+        """Why contacts cannot be read here."""
         return "" if self.exists() else f"there is no contact folder {self._name!r}"
 
     @cached_property

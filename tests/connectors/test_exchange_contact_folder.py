@@ -107,6 +107,9 @@ def test_a_folder_that_may_not_be_made_or_written_is_told_before_anything_is_sen
         f"{ANN}: there is no contact folder 'Sidefeed', and this account may not make one",
         f"{BOB}: there is no contact folder 'Sidefeed'")
     assert connector.rights("calendar", creates=True, **wants).unready == ()
+    assert connector.prepare([], apply=False)[1:] == [
+        f"{ANN}: contact folder 'Sidefeed' is missing, and this account may not create it.",
+        f"{BOB}: contact folder 'Sidefeed' would be created."]
     refused, made = connector.prepare([], apply=True)[1:]
     assert refused.startswith(f"{ANN}: contact folder 'Sidefeed' cannot be created. No access") and "Outlook" in refused
     assert made == f"{BOB}: contact folder 'Sidefeed' created."

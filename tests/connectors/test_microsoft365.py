@@ -584,6 +584,9 @@ def test_a_contact_folder_of_its_own_is_made_and_contacts_elsewhere_are_never_to
     with pytest.raises(Invalid, match=r"no contact folder 'Sidefeed'.*prepare"):
         read(connector, own, fields=("EmailAddress1",))
     assert "would be created" in connector.prepare([], apply=False)[-1]
+    told = connector.rights("contacts", reads=(), writes=("JobTitle",), creates=True, deletes=False)
+    assert told.needed == ("Application Contacts.ReadWrite, scoped to the mailboxes",)
+    assert told.unready == (f"{ANN}: there is no contact folder 'Sidefeed'",)
     assert connector.prepare([], apply=True)[-1] == f"{ANN}: contact folder 'Sidefeed' created."
     connector = office.connect(contacts_folder="sidefeed", mailboxes=[ANN])
     assert len(connector.prepare([], apply=True)) == 1, "it is there"
