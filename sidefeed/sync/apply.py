@@ -32,9 +32,9 @@ from sidefeed.connector import (
 )
 from sidefeed.mapping import ObjectMap
 from sidefeed.sync import quarantine
-from sidefeed.sync.absorb import rescue
 from sidefeed.sync.capture import Progress, pack
 from sidefeed.sync.due import catch_up, is_due
+from sidefeed.sync.hindsight import look_back, to_look_back
 from sidefeed.sync.owner import given_to, names_no_owner
 from sidefeed.sync.plan import ObjectPlan, PlannedWrite, content_digest
 from sidefeed.sync.report import Report
@@ -169,7 +169,8 @@ def _apply_batch(
     given = _given(om, plan.stream, connector, writes, outcomes)
     with store.write() as tx:
         again = _settle(tx, om, object, batch, links, outcomes, given, report) or back
-    _look_back(store, om, plan, connector, writes, outcomes, report)
+        to_look_back(tx, om, connector, plan.stream, writes, outcomes)
+    look_back(store, om, connector, plan.stream, report)
     if stop is not None and not isinstance(stop, Unavailable):
         raise stop
     return again
@@ -474,22 +475,3 @@ def _outcome_json(planned: PlannedWrite, outcome: Outcome) -> dict[str, Any]:
     told = outcome.error and discreet(outcome.error.message, planned.after, planned.secret)
     return {"external_id": outcome.external_id, "version": outcome.version,
             "error": [outcome.error.code, told] if outcome.error else None}
-
-
-def _look_back(
-    store: Store, om: ObjectMap, plan: ObjectPlan, connector: Connector, writes: list[Write],
-    outcomes: Mapping[str, Outcome], report: Report,
-) -> None:
-    """Where the system keeps history, find what somebody wrote between our read and our write: it is an edit that
-    nobody has seen, not a value to be lost."""
-    if not connector.capabilities(om.object).history:
-        return
-    updated = {write.external_id: write for write in writes
-               if write.op == "update" and write.external_id and outcomes[write.key].status == "done"}
-    if not updated:
-        return
-    lost = connector.overwritten(plan.stream, updated)
-    if not lost:
-        return
-    with store.write() as tx:
-        report.count("rescued", rescue(tx, om, plan.stream, lost))

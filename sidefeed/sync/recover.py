@@ -13,14 +13,16 @@ from typing import Any
 
 from sidefeed.connector import Connector, RemembersKeys, Stream
 from sidefeed.mapping import ObjectMap
+from sidefeed.sync.hindsight import look_back
 from sidefeed.sync.owner import given_to, names_no_owner
 from sidefeed.sync.report import Report
 from sidefeed.workspace import Link, Store, Transaction
 
 
 def recover(store: Store, om: ObjectMap, connector: Connector, stream: Stream, report: Report) -> None:
-    """Settle the writes of runs that died: look for the key of every create, read every other record again. Makes no
-    call where no write is open."""
+    """Settle the writes of runs that died: look for the key of every create, read every other record again, and look
+    back at what was written over. Makes no call where no write is open."""
+    look_back(store, om, connector, stream, report)
     with store.read() as tx:
         open_intents = tx.unsettled(om.system, stream.name)
     if not open_intents:

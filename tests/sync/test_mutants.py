@@ -460,7 +460,7 @@ def read_before_write(patch: Patch) -> None:
 
 
 def look_back(patch: Patch) -> None:
-    patch.setattr(apply_module, "_look_back", lambda *_args: None)
+    patch.setattr(FakeSystem, "overwritten", lambda *_args: {})
 
 
 def key_lookup(patch: Patch) -> None:

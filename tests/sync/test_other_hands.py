@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from sidefeed.connector import PermissionDenied
+from sidefeed.connector import PermissionDenied, Stream, Unavailable, Write
 from sidefeed.sync.plan import ObjectPlan
 from sidefeed.sync.unlink import unlink
 from sidefeed.workspace import Draft, Store, Transaction
 from tests.sync.test_engine import Office
-from tests.sync.world import World
+from tests.sync.world import Killed, World
 
 
 @pytest.fixture
@@ -116,3 +118,36 @@ def test_an_object_that_a_merge_elsewhere_hands_over_is_read_before_it_is_writte
     with office.store.read() as tx:
         (state,) = tx.conflicted()
     assert {head.value for head in state.conflicts["phone"]} == {"222", "999"}
+
+
+@pytest.mark.parametrize("ending", [Unavailable("away"), Killed()], ids=["the call failed", "the process died"])
+def test_what_was_written_over_unseen_comes_back_though_the_look_back_failed_at_first(
+    tmp_path: Path, ending: BaseException
+) -> None:
+    office = Office(tmp_path, World(conditional=False, history=True))
+    office.a.person_creates("Deal", {"Name": "Big", "Amount": "10"})
+    office.quiet()
+    (in_a,), (in_b,) = office.a.live("Deal"), office.b.live("Deal")
+    office.a.person_edits("Deal", in_a, {"Amount": "20"})
+    real, failures = office.b.overwritten, [ending]
+
+    def person(_number: int, phase: str, what: str) -> None:
+        if (phase, what) == ("before", "b write"):
+            office.world.on_call = None
+            office.b.person_edits("Deal", in_b, {"Amount": "30"})
+
+    def overwritten(stream: Stream, outcomes: Mapping[str, Write]) -> Mapping[str, Mapping[str, Any]]:
+        if failures:
+            raise failures.pop()
+        return real(stream, outcomes)
+
+    office.world.on_call = person
+    office.b.overwritten = overwritten  # type: ignore[method-assign]
+    with suppress(Killed):
+        office.sync()
+    assert failures == [] and office.only("b")["Amount"] == "20"
+    office.quiet()
+    with office.store.read() as tx:
+        (state,) = tx.conflicted()
+    assert {head.value for head in state.conflicts["amount"]} == {"20", "30"}
+    office.store.close()

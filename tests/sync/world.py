@@ -318,10 +318,11 @@ class FakeSystem:
         lost: dict[str, dict[str, Any]] = {}
         for id, write in outcomes.items():
             row = self.rows[stream.object][id]
-            ours = max(number for number, (actor, _values) in enumerate([*row.history, (row.actor, {})])
-                       if actor == "sidefeed")
-            _ = ours
-            before = next((values for actor, values in reversed(row.history)), {})
+            after = [*(values for _actor, values in row.history[1:]), row.values]
+            before = next((row.history[number][1] for number in reversed(range(len(row.history)))
+                           if row.history[number][0] == "sidefeed" and all(
+                               after[number].get(name) == self.normal(name, value)
+                               for name, value in write.values.items())), dict(write.expected))
             changed = {name: before[name] for name in write.values
                        if name in write.expected and before.get(name) != write.expected[name]}
             if changed:
