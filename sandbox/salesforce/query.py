@@ -27,6 +27,7 @@ from .soql import (
     FieldPath,
     Junction,
     Membership,
+    Negation,
     Order,
     Position,
     Query,
@@ -38,6 +39,7 @@ from .soql import (
 from .store import Row, Table
 
 FIELDS_LIMIT = 200
+MOST_SEMI_JOINS = 2
 
 
 @dataclass
@@ -141,6 +143,13 @@ class _Run:
             raise NotImplementedHere(f"USING SCOPE {query.scope}")
         if query.offset > 2000:
             raise Failure(400, "NUMBER_OUTSIDE_VALID_RANGE", "Maximum SOQL offset allowed is 2000")
+        joins = list(_semi_joins(query.where))
+        for place, (inner, under_or) in enumerate(joins):
+            at = inner.sources[0].path.at
+            if under_or:
+                raise self.names.fail(at, "Semi join sub-selects are not allowed with the 'OR' operator")
+            if place >= MOST_SEMI_JOINS:
+                raise self.names.fail(at, f"Maximum {MOST_SEMI_JOINS} semi join sub-selects are allowed.")
 
     def _counts(self) -> bool:
         calls = [
@@ -236,6 +245,11 @@ class _Run:
     def _semi_join(self, query: Query) -> Iterable[Any]:
         names = self.names.for_subquery()
         run = _Run(names, query, names.root(query))
+        at = query.sources[0].path.at
+        if any(_semi_joins(query.where)):
+            raise names.fail(at, "Nesting of semi join sub-selects is not supported")
+        if run.root.name == self.root.name:
+            raise names.fail(at, "The inner and outer selects should not be on the same object type")
         if (
             len(query.select) != 1
             or not isinstance(query.select[0], Selected)
@@ -384,6 +398,7 @@ class _Run:
                 "INVALID_TYPE",
             )
         names.name_sources(query, kid.name)
+        names.aliases.setdefault(child.name.lower(), ())
         run = _ChildRun(names, query, child, kid.field)
         run.prepare()
         shape.entries[kid.name] = _Children(run.of)
@@ -462,6 +477,18 @@ def _show_parent(entry: _Parent, row: Row, view: View) -> dict[str, Any] | None:
 def all_fields(sobject: SObject, hidden: frozenset[str]) -> list[tuple[str, Getter]]:
     """Every readable field of an object with its reader: what a row shows when no fields are asked for."""
     return [(f.name, reader(sobject, f)) for f in sobject.fields.values() if f.name not in hidden]
+
+
+def _semi_joins(condition: Condition | None, *, under_or: bool = False) -> Iterator[tuple[Query, bool]]:
+    """The sub-selects of IN and NOT IN in a condition, each with whether an OR stands above it."""
+    match condition:
+        case Membership(_, _, Query() as inner):
+            yield inner, under_or
+        case Junction(operator, terms):
+            for term in terms:
+                yield from _semi_joins(term, under_or=under_or or operator == "or")
+        case Negation(term):
+            yield from _semi_joins(term, under_or=under_or)
 
 
 def _named(condition: Condition | None) -> float:

@@ -243,6 +243,13 @@ def test_rollup_adds_subtotals_and_cube_all_of_them(org: Caller) -> None:
     assert {"StageName": None, "IsWon": True, "n": 2} in cubed
 
 
+def test_the_fields_of_a_child_may_stand_behind_its_own_name(org: Caller) -> None:
+    """The example of the reference."""
+    found = org.query("SELECT Account.Name, (SELECT Contact.LastName FROM Account.Contacts) FROM Account")["records"]
+    plain = org.query("SELECT Name, (SELECT LastName FROM Contacts) FROM Account")["records"]
+    assert found == plain
+
+
 def test_fields_stands_for_all_standard_or_custom_fields(org: Caller) -> None:
     row = org.rows("SELECT FIELDS(ALL) FROM Contact WHERE LastName = 'Ann' LIMIT 1")[0]
     assert {"Id", "Name", "MailingAddress", "Sidefeed_Key__c"} <= set(row)
