@@ -215,7 +215,7 @@ def _repair(store: Store, found: FeedCensus) -> None:
     limit = SMALL.of(found.linked)
     if len(chosen) > limit:
         found.note = (f"That is more than {limit}, so nothing was repaired: look for a cause first (a changed mapping, "
-                      f"rights, an import); then `sidefeed sync --confirm-mapping` reads everything again.")
+                      f"rights, an import), mend it, and take the census again.")
         return
     with store.write() as tx:
         tx.put_inbox(found.system, found.object, {one.external_id: None for one in chosen})
