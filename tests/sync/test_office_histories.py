@@ -234,6 +234,16 @@ def test_office_histories() -> None:
     run_state_machine_as_test(OfficeHistories, settings=profile(2, 12))  # type: ignore[no-untyped-call]
 
 
+def test_a_record_gets_a_copy_in_place_of_the_one_that_was_taken_apart() -> None:
+    """A seed of the histories: the new copy was refused, because its key was that of the one taken apart."""
+    told = OfficeHistories()
+    try:
+        told.an_office_at_work(synced=True)
+        told.a_link_is_taken_apart(system="b", pick=0)
+    finally:
+        told.teardown()
+
+
 @pytest.mark.slow
 def test_many_office_histories_and_they_reach_what_they_are_for() -> None:
     HAPPENED.clear()
