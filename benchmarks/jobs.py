@@ -121,15 +121,18 @@ def _read(connector: Any, object: str, fields: tuple[str, ...]) -> dict[str, Any
 
 def sync(folder: str) -> dict[str, Any]:
     """One whole sync of a project, as `sidefeed sync` does it."""
-    from sidefeed.project import Project
+    from sidefeed.collector import rarely_collecting
 
-    project = Project.load(Path(folder))
-    with project.engine() as engine:
-        report = engine.sync()
-        with engine.store.read() as tx:
-            links = tx.count_links("salesforce", "Opportunity")
-        calls = engine.connectors["salesforce"].calls
-    project.close()
+    with rarely_collecting():
+        from sidefeed.project import Project
+
+        project = Project.load(Path(folder))
+        with project.engine() as engine:
+            report = engine.sync()
+            with engine.store.read() as tx:
+                links = tx.count_links("salesforce", "Opportunity")
+            calls = engine.connectors["salesforce"].calls
+        project.close()
     if not report.ok:
         raise SystemExit(json.dumps(report.as_json()))
     return {"links": links, "counts": report.counts, "used": calls.used, "minimum": calls.minimum}

@@ -223,6 +223,7 @@ class SalesforceConnector:
                                             f"{records[-1].id}")
                         position = reached
                     yield Page(tuple(records), str(position))
+                    del rows, records
             except LocatorExpired:
                 if position.after == asked_from:
                     raise
@@ -334,6 +335,7 @@ class SalesforceConnector:
             yield page.rows(), at, locator
             if locator is None:
                 return
+            del page  # two pages at once would be most of what a long reading takes of memory
             self.calls.minimum += 1
             page, at = self._client.more(locator, decode)
 

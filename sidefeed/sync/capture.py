@@ -148,6 +148,7 @@ def _read_feed(
         count += len(news)
         if progress is not None:
             progress(f"reading {om.system} {stream.name}", len(page.records))
+        del page, news  # the next page is made when this one is gone
     return count
 
 
