@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
 
 from sidefeed.cli import output
 from sidefeed.cli.forecast_room import (
@@ -70,7 +70,7 @@ def submit(
     if json:
         output.print_json(told)
     else:
-        output.out.print(f"Entered {kind} {id}: {escape(amount)} {code} for {about.period.name}; the deals say "
+        output.out.print(f"Entered {kind} {id}: {money(Decimal(amount), code)} for {about.period.name}; the deals say "
                          f"{money(computed) or 'nothing'} today.")
 
 

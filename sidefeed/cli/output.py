@@ -52,7 +52,8 @@ def fail(message: str, code: int, *, json: bool = False, **more: Any) -> NoRetur
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    out.print(f"[italic]{escape(title)}[/italic]")
+    told = rows or title[:1].isdigit()  # a title that begins with a number says so itself
+    out.print(f"[italic]{escape(title)}[/italic]" if told else f"[italic]{escape(title)}:[/italic] none")
     if not rows:
         return
     grid = Table(header_style="bold", box=None, pad_edge=False)
