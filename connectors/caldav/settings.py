@@ -50,10 +50,7 @@ class Settings:
 def parse(table: Mapping[str, Any]) -> Settings:
     """Settings from one table. Raises Invalid, naming the setting that is missing or wrong."""
     told = Table("CalDAV", table)
-    url = told.text("url")
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
-        raise told.wrong("url", "must be a URL such as https://dav.example.com/, without a user")
+    url = told.url("url", "https://dav.example.com/", lan=True)
     return Settings(url.rstrip("/") + "/", _mailboxes(told), told.ca_file(), *told.days(), told.zone(), told.timeout())
 
 

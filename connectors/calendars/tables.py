@@ -6,8 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from connectors.address import is_guarded
 from sidefeed.calendars.marks import Named, all_named
 from sidefeed.connector import Invalid
 
@@ -42,6 +44,25 @@ class Table:
         if not isinstance(value, str) or not value.strip():
             raise self.wrong(name, "is missing")
         return value.strip() if strip else value
+
+    def url(self, name: str, example: str, *, default: str = "", bare: bool = False, lan: bool = False) -> str:
+        """An address without a user, and without a path where it is ``bare``.
+
+        Credentials never travel in the open: it is https, or http on this machine for a practice server. ``lan`` says
+        that ``allow_http`` may permit more, for a server that is reached inside a guarded network. Raises Invalid.
+        """
+        url = (self.given(name) or default).strip()
+        if not url:
+            raise self.wrong(name, "is missing")
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or (
+            bare and parts.path.strip("/")
+        ):
+            raise self.wrong(name, f"must be an address such as {example}, without a user{' or path' * bare}")
+        if not is_guarded(parts) and not (lan and self.flag("allow_http")):
+            more = "; if the network between is guarded, set allow_http: true" if lan else ""
+            raise self.wrong(name, f"must start with https://, because credentials travel there{more}")
+        return url
 
     def choice(self, name: str, choices: Sequence[str], default: str) -> str:
         value = str(self.values.get(name) or default).lower()

@@ -62,6 +62,8 @@ class DominoConnector(CalendarConnector):
         30 and 90: the days of a calendar that are read, in whole days UTC.
     ``timezone``
         Of floating times, and of new meetings if nothing says so; ``UTC`` by default.
+    ``allow_http``
+        Plain http to another machine is refused without it, because credentials travel there.
     ``ca_file``, ``timeout``
         A certificate authority of one's own; seconds (60) to wait for a reply.
     """

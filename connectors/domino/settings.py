@@ -45,10 +45,7 @@ class Settings:
 def parse(table: Mapping[str, Any]) -> Settings:
     """Settings from one table. Raises Invalid, naming the setting that is missing or wrong."""
     told = Table("Domino", table)
-    url = str(table.get("url") or "").strip().rstrip("/")
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.path:
-        raise told.wrong("url", "must be the server's address such as https://mail.example.com, without a user or path")
+    url = told.url("url", "https://mail.example.com", bare=True, lan=True).rstrip("/")
     return Settings(
         url, _mailboxes(told), told.flag("write"), told.ca_file(), *told.days(), told.zone(), told.timeout())
 

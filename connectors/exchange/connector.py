@@ -73,6 +73,8 @@ class ExchangeConnector(CalendarConnector):
         Whether ``Body`` is read at all; false by default.
     ``contacts_folder``
         The name of a contact folder of its own; contacts elsewhere are never read or written. ``prepare`` creates it.
+    ``allow_http``
+        Plain http to another machine is refused without it, because credentials travel there.
     ``ca_file``, ``timeout``
         A certificate authority of one's own; seconds (60) to wait for a reply.
     ``allow_exchange_online``

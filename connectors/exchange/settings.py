@@ -91,10 +91,7 @@ def online_notice(client_id: str | None) -> str:
 def parse(table: Mapping[str, Any]) -> Settings:
     """Settings from one table. Raises Invalid, naming the setting that is missing or wrong."""
     told = Table("Exchange", table)
-    endpoint = told.text("endpoint")
-    parts = urlsplit(endpoint)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
-        raise told.wrong("endpoint", "must be a URL such as https://mail.example.com/EWS/Exchange.asmx, without a user")
+    endpoint = told.url("endpoint", "https://mail.example.com/EWS/Exchange.asmx", lan=True)
     if is_online(endpoint) and not told.flag("allow_exchange_online"):
         client_id = str(table["client_id"]) if table.get("client_id") else None
         notice = online_notice(client_id) + " To try EWS all the same, set allow_exchange_online: true."
@@ -151,11 +148,13 @@ def _login(table: Table) -> Login:
 
 
 def _app(table: Table) -> App:
-    token_url = table.values.get("token_url")
-    if not token_url:
+    token_url = ""
+    if table.values.get("token_url"):
+        token_url = table.url("token_url", "https://login.example.com/oauth2/token", lan=True)
+    else:
         tenant = table.text("tenant_id")
         if not tenant.replace("-", "").replace(".", "").isalnum():
             raise table.wrong("tenant_id", "must be a tenant's GUID or domain")
         token_url = f"https://login.microsoftonline.com/{tenant}/oauth2/v2.0/token"
     scope = str(table.values.get("scope") or EWS_SCOPE)
-    return App(table.text("client_id"), table.text("client_secret", strip=False), str(token_url), scope)
+    return App(table.text("client_id"), table.text("client_secret", strip=False), token_url, scope)

@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from connectors.address import is_guarded
 from sidefeed.connector import Invalid
-
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +96,7 @@ class Settings:
 
     def _check_host(self) -> None:
         parts = urlsplit(self.host)
-        if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOOPBACK):
+        if not is_guarded(parts):
             raise _bad("host", "must start with https://, because the token travels there")
         if not parts.hostname or parts.username or parts.query or parts.path.strip("/"):
             raise _bad("host", "must be a plain address such as https://api.hubapi.com")

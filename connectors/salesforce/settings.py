@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from connectors.address import is_guarded
 from sidefeed.connector import Invalid
 
 _NEEDED = {
@@ -17,7 +18,6 @@ _NEEDED = {
     "jwt": ("client_id", "username"),
     "refresh_token": ("client_id",),
 }
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ def _check_url(key: str, url: str) -> None:
     if not url:
         return
     parts = urlsplit(url)
-    if parts.scheme != "https" and parts.hostname not in _LOOPBACK:
+    if not is_guarded(parts):
         raise _bad(key, "must start with https://, because tokens travel there")
     if parts.scheme != "https" and key == "instance_url":
         raise _bad(key, "must start with https://: simple-salesforce speaks nothing else. A practice server does "

@@ -702,7 +702,7 @@ def test_a_refusal_by_exchange_online_is_no_failed_login(
     endpoint = "http://outlook.office365.com/EWS/Exchange.asmx"
     office.server.faults.add(refusal[0], args=refusal[1])
     with pytest.raises(PermissionDenied) as refused:
-        read(office.connect(endpoint=endpoint, allow_exchange_online=True, client_id="app-1"), CALENDAR)
+        read(office.connect(endpoint=endpoint, allow_http=True, allow_exchange_online=True, client_id="app-1"), CALENDAR)
     assert "2026-10-01" in refused.value.message and "2027-04-01" in refused.value.message
 
 
