@@ -138,4 +138,4 @@ def test_what_a_run_made_is_taken_out_again(desk: Desk) -> None:
     code, told = desk("undo", "nonsense")
     assert code == 2 and run["run"] in told["error"]
     code, told = desk("undo", run["run"], "--record", "Nobody")
-    assert code == 2 and "no records" in told["error"]
+    assert code == 2 and "no record is called 'Nobody'" in told["error"]
