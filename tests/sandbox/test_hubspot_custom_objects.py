@@ -103,7 +103,7 @@ def test_the_sdk_makes_a_custom_object(caller: Caller) -> None:
     [
         "/contacts/v1/lists/all/contacts/all", "/deals/v1/deal/paged", "/engagements/v1/engagements/paged",
         "/properties/v1/contacts/properties", "/owners/v2/owners", "/integrators/timeline/v3/events",
-        "/crm/v3/objects/orders", "/crm/v3/objects/0-136", "/crm/v3/properties/leads", "/oauth/authorize",
+        "/crm/v3/objects/orders", "/crm/v3/objects/0-136", "/crm/v3/properties/leads",
     ],
 )  # fmt: skip
 def test_what_only_hubspot_has_is_said_to_be_missing(caller: Caller, path: str) -> None:
