@@ -27,6 +27,9 @@ from sidefeed.workspace.clock import utc_instant, utc_text
 from sidefeed.workspace.merge import replay
 from sidefeed.workspace.report import label, readable
 
+UNDO = "undo "
+"""How what an undo does begins, as its run tells it."""
+_REASON = "undo of run "
 UNDONE = "undone"
 """The code under which content that an undo took back is remembered."""
 
@@ -135,9 +138,18 @@ class _Undo:
         concerned = {*self.revisions, *(write.record for write in self.writes)}
         self.states = tx.records(concerned)
         self.histories = tx.histories(concerned)
+        self._forget_what_an_undo_read()
         self.links = {(link.system, link.object, link.record): link for link in tx.links_of_all(concerned)}
         self.later = _Later(tx, min((write.rev for write in self.writes if write.op != "update"), default=None),
                             self.histories, utc_instant(tx.run(run)["ended"] or utc_text(tx.store.now())))
+
+    def _forget_what_an_undo_read(self) -> None:
+        """An undo reads before it takes back, and the next sync writes that elsewhere: it is no part of what it did."""
+        if self.tx.run(self.run)["what"].startswith(UNDO):
+            taken_back = {id: {change.rev for change in self.histories[id]
+                               if change.rev in revs and (change.reason or "").startswith(_REASON)}
+                          for id, revs in self.revisions.items()}
+            self.revisions = {id: revs for id, revs in taken_back.items() if revs}
 
     def undo(self) -> Undone:
         for id, revs in self.revisions.items():
@@ -184,7 +196,7 @@ class _Undo:
         at = max((written[rev].at for rev in before.heads_of(name)), default=None)
         self.drafts[(state.id, name)] = Draft(
             state.entity, state.id, {name: value}, self.actor, "workspace", at=utc_instant(at) if at else None,
-            base={name: state.heads_of(name)}, reason=f"undo of run {self.run}")
+            base={name: state.heads_of(name)}, reason=f"{_REASON}{self.run}")
         what = "lives again" if name == DELETED and not value else (
             f"{readable(state.values.get(name))!r} -> {readable(value)!r}")
         self.done.restored.append(Restored(state.id, label(state), "", name, what))
@@ -204,7 +216,7 @@ class _Undo:
                   if change.rev in state.heads_of(name) and change.rev not in set(ours)]
         if name in state.conflicts:
             return "people disagree about it since; decide with `sidefeed resolve`"
-        if any(change.reason == f"undo of run {self.run}" for change in others):
+        if any(change.reason == f"{_REASON}{self.run}" for change in others):
             return "it was taken back already"
         return "; ".join(
             f"{change.actor} in {change.source} made it {readable(change.fields[name])!r} on {change.at[:16]}"

@@ -122,6 +122,23 @@ def test_undoing_an_undo_does_it_again(office: Office) -> None:
     assert office.sync().written == {}
 
 
+def test_undoing_an_undo_leaves_what_people_did_before_it(office: Office) -> None:
+    """An undo reads what is new before it takes back, and the next sync carries that over: neither is its doing."""
+    in_a, in_b = linked(office)
+    office.a.person_edits("Deal", in_a, {"Amount": "99"})
+    run = office.sync()
+    office.b.person_edits("Deal", in_b, {"NextStep": "call"})
+    _done, undone = undo(office, run)
+    office.sync()
+    assert (office.only("a")["NextStep"], office.only("b")["Amount"]) == ("call", "10")
+    done, _report = undo(office, undone)
+    assert {one.field for one in done.restored} == {"amount"}
+    assert (office.only("a")["NextStep"], office.only("b")["NextStep"], value(office, "next_step")) == ("call",) * 3
+    assert (office.only("b")["Amount"], value(office, "amount")) == ("99", "99")
+    office.quiet()
+    assert (office.only("a")["NextStep"], office.only("b")["Amount"]) == ("call", "99")
+
+
 def test_first_contact_is_taken_apart_again(office: Office) -> None:
     """Where matching was wrong: the object that was overwritten gets its own values back, what we made goes."""
     office.a.person_creates("Account", {"Name": "Acme", "Domain": "acme.test", "Phone": "1"})
