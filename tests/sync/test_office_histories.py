@@ -245,10 +245,28 @@ def test_a_record_gets_a_copy_in_place_of_the_one_that_was_taken_apart() -> None
         told.teardown()
 
 
+def a_mapping_changes_under_values_of_ours_and_of_theirs() -> None:
+    """Few random histories have a value that we wrote, or one that somebody typed where the new mapping looks."""
+    for somebody_typed in (False, True):
+        told = OfficeHistories()
+        try:
+            told.an_office_at_work(synced=True)
+            told.person_edits("a", 0, "NextStep")
+            told.sync()
+            told.sync()
+            if somebody_typed:
+                told.a_column_fills_that_nobody_maps(1)
+                told.sync()
+            told.the_mapping_changes(0)
+        finally:
+            told.teardown()
+
+
 @pytest.mark.slow
 def test_many_office_histories_and_they_reach_what_they_are_for() -> None:
     HAPPENED.clear()
     run_state_machine_as_test(OfficeHistories, settings=profile(12))  # type: ignore[no-untyped-call]
+    a_mapping_changes_under_values_of_ours_and_of_theirs()
     wanted = ["renamed", "owner", "given away at once", "recovered", "remapped", "read anew", "written anew", "items",
               "unlinked", "merge", "restore", "conflict", "crash"]
     blind = [what for what in wanted if not HAPPENED[what]]
