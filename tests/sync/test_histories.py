@@ -8,11 +8,13 @@ people act during runs, answers are lost after the effect, and the engine is thr
 
 from __future__ import annotations
 
+import atexit
 import random
 import shutil
 import tempfile
 from collections import Counter
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +56,15 @@ class Ledger:
                 if one.field == field_name and one.value not in current and one.value not in seen_by_others]
 
 
+@cache
+def _new_workspace() -> Path:
+    """A workspace nobody has used: one migration for all histories of a process."""
+    folder = Path(tempfile.mkdtemp(prefix="new-workspace-"))
+    atexit.register(shutil.rmtree, folder)
+    Store.open(folder / "workspace.db").close()
+    return folder / "workspace.db"
+
+
 class Chance:
     """The random part of record ids, the same in each telling of a history: their order decides who comes first."""
 
@@ -88,7 +99,7 @@ class Histories(RuleBasedStateMachine):
         self.away: dict[str, set[str]] = {"a": set(), "b": set()}
 
     def workspace(self) -> str | Path:
-        return self.folder / "workspace.db"
+        return shutil.copy(_new_workspace(), self.folder / "workspace.db")
 
     def teardown(self) -> None:
         try:
