@@ -184,7 +184,7 @@ class Histories(RuleBasedStateMachine):
         row = self.world.systems[system].rows["Deal"][id]
         value = self.new_value(system, name)
         if name in self.ask:
-            self.ledger.note(deal, name, self.said(system, name, value), {self.said(system, name, row.values[name])})
+            self.ledger.note(deal, name, self.said(system, name, value), self.shown(system, name, row.values[name]))
         self.world.systems[system].person_edits("Deal", id, {name: value}, actor=f"person-{system}")
 
     def new_value(self, system: str, name: str) -> str:
@@ -194,6 +194,10 @@ class Histories(RuleBasedStateMachine):
     def said(self, system: str, name: str, value: Any) -> Any:
         """What a raw value means to people, as the ledger knows it."""
         return value
+
+    def shown(self, system: str, name: str, value: Any) -> set[Any]:
+        """What somebody who looks at a raw value has seen."""
+        return {self.said(system, name, value)}
 
     def meant(self, tx: Any, name: str, value: Any) -> Any:
         """The same of a value of the workspace."""

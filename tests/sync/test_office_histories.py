@@ -71,6 +71,10 @@ class OfficeHistories(Histories):
     def said(self, system: str, name: str, value: Any) -> Any:
         return self.users.get((system, value)) if name == "OwnerId" else value
 
+    def shown(self, system: str, name: str, value: Any) -> set[Any]:
+        seen = super().shown(system, name, value)
+        return seen | {None} if name == "OwnerId" and value == self.world.systems[system].robot else seen  # no owner
+
     def meant(self, tx: Any, name: str, value: Any) -> Any:
         return tx.record(value).values["email"] if name == "owner" and value else value
 
@@ -241,6 +245,22 @@ def test_a_record_gets_a_copy_in_place_of_the_one_that_was_taken_apart() -> None
     try:
         told.an_office_at_work(synced=True)
         told.a_link_is_taken_apart(system="b", pick=0)
+    finally:
+        told.teardown()
+
+
+def test_whoever_takes_what_the_system_kept_for_itself_has_seen_that_it_had_no_owner() -> None:
+    """A seed of the histories: the record had lost its owner when the link was taken apart, and its new copy was given
+    to somebody; the ledger held that person to have seen an owner, where the system shows its own user for none."""
+    told = OfficeHistories()
+    try:
+        told.an_office_at_work(synced=True)
+        told.quiet_point()
+        told.a_link_is_taken_apart(system="b", pick=0)
+        told.quiet_point()
+        told.deal_changes_hands(system="b", pick=2)
+        (given,) = [typed for typed in told.ledger.typed.values() if len(typed) == 6]
+        assert given[-2].value is None and given[-1].seen == {None, "robot-b"}
     finally:
         told.teardown()
 
