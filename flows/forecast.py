@@ -55,6 +55,7 @@ def roll_up(folder: Path, period: str = "all") -> dict[str, Any]:
     """The forecast as plain data (`Forecast.as_json`), and ``sentence``, ``moved`` since yesterday, ``snapshot``."""
     from sidefeed.forecast import explain, forecast_in, records, view
     from sidefeed.forecast.hierarchy import led
+    from sidefeed.forecast.history import deals
     from sidefeed.forecast.snapshots import take
     from sidefeed.forecast.view import calendar_of, parse_moment
 
@@ -70,7 +71,8 @@ def roll_up(folder: Path, period: str = "all") -> dict[str, Any]:
             assert since is not None
             scopes = about.scopes(tx, since)
         moved = explain(store, since, store.now(), scopes)
-        kept = take(store, about.today)
+        with store.write() as tx:
+            kept = take(tx, about.today, deals(tx))
     finally:
         store.close()
         opened.close()

@@ -5,8 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 import tomllib
+from graphlib import TopologicalSorter
 from pathlib import Path
 
+import grimp
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -18,6 +20,14 @@ def test_imports_run_one_way(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.chdir(ROOT)
     assert lint_imports(no_cache=True) == EXIT_STATUS_SUCCESS
+
+
+def test_no_module_needs_itself() -> None:
+    """Imports inside functions count; those for types alone do not. Raises CycleError, which names the circle."""
+    graph = grimp.build_graph("sidefeed", "connectors", "flows", exclude_type_checking_imports=True, cache_dir=None)
+    needs = {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
+    order = list(TopologicalSorter(needs).static_order())
+    assert order.index("sidefeed.sync.writes") < order.index("sidefeed.sync.plan") < order.index("sidefeed.sync.engine")
 
 
 @pytest.mark.parametrize("command", [["--help"], ["sync", "--help"]])

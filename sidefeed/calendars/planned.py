@@ -10,37 +10,22 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sidefeed.mapping import ObjectMap
 from sidefeed.mapping.values import referred
 from sidefeed.sync import refs
 from sidefeed.sync.attribution import CLOSED
+from sidefeed.sync.writes import Mails, ObjectPlan, PlannedWrite
 from sidefeed.workspace import DELETED, Draft, Link, RecordState, StoreError, Transaction
 from sidefeed.workspace.clock import utc_text
 from sidefeed.workspace.report import find_records, label
-
-if TYPE_CHECKING:
-    from sidefeed.sync.plan import ObjectPlan, PlannedWrite
 
 ONLINE = "OnlineMeeting"
 """The raw field by which a calendar that has an online service of its own is asked for a meeting there."""
 
 MOVES = ("subject", "when", "location")
 KINDS = {"create": "invitation", "update": "update", "delete": "cancellation"}
-
-
-@dataclass(frozen=True, slots=True)
-class Mails:
-    """The messages that one write sends: what, to whom, about which meeting, and whether its organiser asked."""
-
-    kind: str
-    to: tuple[str, ...]
-    organiser: str
-    asked: bool
-
-    def as_json(self) -> dict[str, Any]:
-        return {"kind": self.kind, "to": list(self.to), "organiser": self.organiser, "asked_by_organiser": self.asked}
 
 
 def plan_calendar(tx: Transaction, om: ObjectMap, plan: ObjectPlan) -> None:
@@ -61,8 +46,6 @@ def plan_calendar(tx: Transaction, om: ObjectMap, plan: ObjectPlan) -> None:
 def _write(
     tx: Transaction, om: ObjectMap, plan: ObjectPlan, state: RecordState, link: Link | None
 ) -> PlannedWrite | None:
-    from sidefeed.sync.plan import PlannedWrite
-
     ends = str((state.values.get("when") or {}).get("end") or "")
     off = state.deleted or state.values.get("status") == "cancelled"
     if link is None or link.state == "wanted":

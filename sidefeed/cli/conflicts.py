@@ -128,7 +128,7 @@ def _make_rule(
     project: Project, store: Store, entity: str, field: str, system: str, heads: list[Head]
 ) -> tuple[list[str], int]:
     from sidefeed.mapping.always import NotWritten
-    from sidefeed.sync.policy import make_rule
+    from sidefeed.sync.rules import make_rule
 
     try:
         with store.write() as tx:

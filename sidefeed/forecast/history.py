@@ -19,6 +19,7 @@ import pandas as pd
 import sqlalchemy as sa
 
 from sidefeed.forecast.frames import DEALS, Deal, frame
+from sidefeed.forecast.snapshots import at_revision
 from sidefeed.workspace import Change, RecordState, Store, Transaction
 from sidefeed.workspace import tables as t
 from sidefeed.workspace.clock import utc_instant, utc_text
@@ -59,8 +60,6 @@ def deals_as_of(store: Store, moment: datetime | None = None, *, axis: Axis = "k
 def deals(tx: Transaction, moment: datetime | None = None, *, axis: Axis = "known") -> pd.DataFrame:
     """As `deals_as_of`, inside a transaction."""
     if moment is not None and axis == "known":
-        from sidefeed.forecast.snapshots import at_revision
-
         cached = at_revision(tx, revision_at(tx, moment))
         if cached is not None:
             return cached

@@ -16,7 +16,7 @@ import pandas as pd
 import sqlalchemy as sa
 
 from sidefeed.forecast.frames import DEALS, Schema, frame, plain, to_bytes
-from sidefeed.workspace import Store, Transaction
+from sidefeed.workspace import Transaction
 from sidefeed.workspace import tables as t
 from sidefeed.workspace.clock import utc_text
 
@@ -32,16 +32,12 @@ class Snapshot:
     digest: str
 
 
-def take(store: Store, day: date) -> Snapshot:
+def take(tx: Transaction, day: date, deals: pd.DataFrame) -> Snapshot:
     """Store the deals as they stand now, as the snapshot of a day. Without a change in between, it stays."""
-    from sidefeed.forecast.history import deals
-
-    with store.write() as tx:
-        table = deals(tx)
-        made = Snapshot(tx.last_rev(), day, utc_text(store.now()), len(table),
-                        hashlib.sha256(to_bytes(table)).hexdigest())
-        tx.upsert(t.snapshot, [{"rev": made.rev, "day": day.isoformat(), "at": made.at, "deals": made.deals,
-                                "digest": made.digest, "content": pack(table, DEALS)}], keep=("day", "at"))
+    made = Snapshot(tx.last_rev(), day, utc_text(tx.store.now()), len(deals),
+                    hashlib.sha256(to_bytes(deals)).hexdigest())
+    tx.upsert(t.snapshot, [{"rev": made.rev, "day": day.isoformat(), "at": made.at, "deals": made.deals,
+                            "digest": made.digest, "content": pack(deals, DEALS)}], keep=("day", "at"))
     return made
 
 

@@ -2,9 +2,9 @@
 
 from sidefeed.sync.engine import Engine
 from sidefeed.sync.guard import GuardTripped, Limit, Limits
-from sidefeed.sync.plan import ObjectPlan, PlannedWrite, min_calls
 from sidefeed.sync.report import Problem, Report
 from sidefeed.sync.saved import SavedPlan, WorldMoved
+from sidefeed.sync.writes import ObjectPlan, PlannedWrite, min_calls
 
 __all__ = ["Engine", "GuardTripped", "Limit", "Limits", "ObjectPlan", "PlannedWrite", "Problem", "Report", "SavedPlan",
            "WorldMoved", "min_calls"]

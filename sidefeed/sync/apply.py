@@ -36,8 +36,9 @@ from sidefeed.sync.capture import Progress, pack
 from sidefeed.sync.due import catch_up, is_due
 from sidefeed.sync.hindsight import look_back, to_look_back
 from sidefeed.sync.owner import given_to, names_no_owner
-from sidefeed.sync.plan import ObjectPlan, PlannedWrite, content_digest
+from sidefeed.sync.plan import content_digest
 from sidefeed.sync.report import Report
+from sidefeed.sync.writes import ObjectPlan, PlannedWrite
 from sidefeed.workspace import Link, Store, Transaction
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from sidefeed.connector import Capabilities, Connector, Metered, Quota
-from sidefeed.sync.plan import MAPPING_CHANGED, ObjectPlan, PlannedWrite, min_calls
+from sidefeed.sync.writes import MAPPING_CHANGED, ObjectPlan, PlannedWrite, min_calls
 from sidefeed.workspace import Store, Transaction
 
 RETRIES_UPTO = 0.75

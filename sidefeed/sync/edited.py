@@ -14,7 +14,7 @@ from sidefeed.connector import Connector, ConnectorError, Stream, Write
 from sidefeed.mapping import Mapping as Mappings
 from sidefeed.mapping import ObjectMap, Problem
 from sidefeed.sync import refs
-from sidefeed.sync.plan import PlannedWrite
+from sidefeed.sync.writes import PlannedWrite
 from sidefeed.workspace import Link, RecordState, Store, Transaction
 from sidefeed.workspace.report import label
 

@@ -49,7 +49,7 @@ from sidefeed.sync.guard import (
 from sidefeed.sync.match import index, natural_keys
 from sidefeed.sync.matching import LinkPlan, questions
 from sidefeed.sync.observation import look_up
-from sidefeed.sync.plan import ObjectPlan, keep_only, plan_object
+from sidefeed.sync.plan import plan_object
 from sidefeed.sync.recover import recover
 from sidefeed.sync.report import Report
 from sidefeed.sync.restored import older_than_the_world
@@ -57,6 +57,7 @@ from sidefeed.sync.retranslate import changed_fields, check_reading, note_fields
 from sidefeed.sync.reunite import reunite, strangers
 from sidefeed.sync.saved import SavedPlan, WorldMoved
 from sidefeed.sync.shards import HEAD, PART, Shard
+from sidefeed.sync.writes import ObjectPlan, keep_only
 from sidefeed.workspace import Store, Transaction
 from sidefeed.workspace.tables import metadata
 

@@ -15,7 +15,8 @@ from typing import Any
 from sidefeed.calendars.foreign import rivals
 from sidefeed.calendars.recurrence import RECURRENCE
 from sidefeed.mapping import ObjectMap
-from sidefeed.sync.plan import ObjectPlan, PlannedWrite, content_digest
+from sidefeed.sync.plan import content_digest
+from sidefeed.sync.writes import ObjectPlan, PlannedWrite
 from sidefeed.workspace import Transaction
 from sidefeed.workspace.window import deletions_reported, writes_done
 

@@ -8,8 +8,8 @@ from difflib import SequenceMatcher
 from typing import Any
 
 from sidefeed.sync.match import normalise
-from sidefeed.sync.plan import ObjectPlan
 from sidefeed.sync.report import Report
+from sidefeed.sync.writes import ObjectPlan
 from sidefeed.workspace import RecordState, StoreError, Transaction
 from sidefeed.workspace.report import label
 

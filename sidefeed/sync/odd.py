@@ -27,7 +27,7 @@ from difflib import SequenceMatcher
 from typing import Any
 
 from sidefeed.mapping import ObjectMap
-from sidefeed.sync.plan import PlannedWrite
+from sidefeed.sync.writes import PlannedWrite
 
 SCORES = {"refused": 100, "deleted": 90, "blanked": 80, "unread": 80, "cut": 70, "differs": 70, "disputed": 60,
           "waits": 30, "far": 0}

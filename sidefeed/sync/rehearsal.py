@@ -20,10 +20,10 @@ from sidefeed.sync.authors import Authors
 from sidefeed.sync.edited import WHEN, Edited, Tried, edited, tried
 from sidefeed.sync.engine import Engine
 from sidefeed.sync.odd import Oddity, Reason, because, odd_values
-from sidefeed.sync.plan import ObjectPlan, PlannedWrite
 from sidefeed.sync.report import Report
 from sidefeed.sync.sample import Place
 from sidefeed.sync.saved import SavedPlan
+from sidefeed.sync.writes import ObjectPlan, PlannedWrite
 from sidefeed.workspace import Draft, RecordState, Store
 from sidefeed.workspace import tables as t
 from sidefeed.workspace.report import label

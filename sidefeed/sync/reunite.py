@@ -12,20 +12,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import sqlalchemy as sa
 
 from sidefeed.mapping import ObjectMap
 from sidefeed.sync.match import normalise
+from sidefeed.sync.writes import ObjectPlan, PlannedWrite
 from sidefeed.workspace import RecordState, Transaction
 from sidefeed.workspace import tables as t
 from sidefeed.workspace.clock import utc_instant
 from sidefeed.workspace.database import of_feed
 from sidefeed.workspace.log import CLOCK_TOLERANCE
-
-if TYPE_CHECKING:
-    from sidefeed.sync.plan import ObjectPlan, PlannedWrite
 
 ALIKE = 0.5
 """From which share of equal fields on a newer record may be a stranger that was edited since."""

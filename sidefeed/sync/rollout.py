@@ -17,8 +17,8 @@ import sqlalchemy as sa
 from sidefeed.connector import Connector
 from sidefeed.sync.budget import fitting
 from sidefeed.sync.engine import Engine
-from sidefeed.sync.plan import ObjectPlan, PlannedWrite, min_calls
 from sidefeed.sync.report import Report
+from sidefeed.sync.writes import ObjectPlan, PlannedWrite, min_calls
 from sidefeed.workspace import Store
 from sidefeed.workspace import tables as t
 

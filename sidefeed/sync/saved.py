@@ -15,8 +15,8 @@ import orjson
 
 from sidefeed.connector import Connector
 from sidefeed.mapping import Mapping as Mappings
-from sidefeed.sync.plan import ObjectPlan, PlannedWrite
 from sidefeed.sync.report import Report
+from sidefeed.sync.writes import ObjectPlan, PlannedWrite
 from sidefeed.workspace import StoreError
 from sidefeed.workspace.clock import Now, utc_text
 

@@ -21,7 +21,8 @@ from sidefeed.mapping import Mapping as Mappings
 from sidefeed.mapping import ObjectMap
 from sidefeed.sync import refs
 from sidefeed.sync.due import in_sync, put_back
-from sidefeed.sync.plan import content_digest, followed
+from sidefeed.sync.plan import content_digest
+from sidefeed.sync.writes import followed
 from sidefeed.workspace import DELETED, Change, Draft, Link, RecordState, Transaction
 from sidefeed.workspace.clock import utc_instant, utc_text
 from sidefeed.workspace.merge import replay

@@ -13,7 +13,8 @@ from fastapi.responses import Response
 from sidefeed.mapping import FieldSpec, Policy
 from sidefeed.mapping.always import Edit, NotWritten, rule
 from sidefeed.mapping.explain import rule_told
-from sidefeed.sync.policy import choose, make_rule
+from sidefeed.sync.policy import choose
+from sidefeed.sync.rules import make_rule
 from sidefeed.web import wording
 from sidefeed.web.board import label
 from sidefeed.web.decisions import CHANGED, disputed, revisions, settle

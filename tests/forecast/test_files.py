@@ -15,7 +15,7 @@ import pytest
 from sidefeed.forecast import deals_as_of, to_bytes
 from sidefeed.forecast.export import ROWS_PER_SHEET, write_csv, write_parquet, write_workbook
 from sidefeed.forecast.frames import DEALS, Schema, frame
-from sidefeed.forecast.history import revision_at
+from sidefeed.forecast.history import deals, revision_at
 from sidefeed.forecast.snapshots import at_revision, take, taken
 from tests.forecast.shop import Shop, money
 
@@ -80,8 +80,9 @@ def test_a_snapshot_is_what_the_log_says_and_is_taken_once(shop: Shop) -> None:
     deal = shop.deal("Pump", "100.10", owner=ann, next_step="Call")
     shop.deal("Bare", None, None)
     before = to_bytes(deals_as_of(shop.store))
-    made = take(shop.store, shop.clock.date())
-    assert take(shop.store, shop.clock.date()) == made
+    with shop.store.write() as tx:
+        made = take(tx, shop.clock.date(), deals(tx))
+        assert take(tx, shop.clock.date(), deals(tx)) == made
     then = shop.later(hours=1)
     shop.later(days=1)
     shop.edit(deal, money=money("7"))

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from sidefeed.connector import PermissionDenied, Stream, Unavailable, Write
-from sidefeed.sync.plan import ObjectPlan
 from sidefeed.sync.unlink import unlink
+from sidefeed.sync.writes import ObjectPlan
 from sidefeed.workspace import Draft, Store, Transaction
 from tests.sync.test_engine import Office
 from tests.sync.world import Killed, World
