@@ -227,7 +227,8 @@ class Outcome:
     refused  the system will not; ``error`` says why (Invalid, Duplicate, Gone, PermissionDenied)
     stale    not written, because the record moved since it was read (``seen`` and ``version`` when known)
     retry    no effect, and the same write may succeed later (Locked, Unavailable, RateLimited)
-    unknown  the call may have had an effect; look by key or id, never resend
+    unknown  the call may have had an effect; look by key or id, never resend. So is a write of which a part took
+             effect and a part was refused: what is there must not be taken for an edit of somebody's
     """
 
     key: str

@@ -18,7 +18,7 @@ from typing import Any
 from connectors.hubspot.errors import said
 from connectors.hubspot.portal import ASSOCIATION_READ, BATCH, Portal
 from connectors.hubspot.wire import by_number, contexts
-from sidefeed.connector import ConnectorError, Invalid, Onward, UnknownOutcome, Write, chunked
+from sidefeed.connector import ConnectorError, Invalid, Onward, Unavailable, UnknownOutcome, Write, chunked
 
 PREFIX = "associations."
 SINGULAR = {"company": "companies", "contact": "contacts", "deal": "deals"}
@@ -217,11 +217,15 @@ def write(
     """Give records the associations with one other type that their writes name; by key, what they hold then.
 
     Read first, then written as differences: what is to be there and is not, and what was decided to go and is there.
+    A record whose associations HubSpot does not tell is left as it is: a pair would lose the labels it has.
     """
     ids = [str(each.external_id) for each in writes]
     there = read(portal, object, to, ids)
-    plans = {each.key: _Plan.of(object, to, each, there.get(str(each.external_id)), portal.labels) for each in writes}
-    refused: dict[str, ConnectorError] = {}
+    plans = {each.key: _Plan.of(object, to, each, there[str(each.external_id)], portal.labels) for each in writes
+             if str(each.external_id) in there}
+    refused: dict[str, ConnectorError] = {each.key: Unavailable(
+        f"HubSpot's answer says nothing of {object} {each.external_id} with {to}; nothing was associated")
+        for each in writes if each.key not in plans}
     added = [(plan, other) for plan in plans.values() for other in plan.add]
     for chunk in chunked(added, BATCH):
         inputs = [
@@ -241,7 +245,7 @@ def write(
         portal.dissociate(
             object, to, [{"from": {"id": p.record}, "to": [{"id": each} for each in p.remove]} for p in chunk]
         )
-    return {key: refused.get(key) or plan.seen for key, plan in plans.items()}
+    return {key: plan.seen for key, plan in plans.items()} | refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,9 +260,9 @@ class _Plan:
     seen: Mapping[str, Any]
 
     @classmethod
-    def of(cls, object: str, to: str, write: Write, there: Linked | None, labels_of: LabelsOf) -> _Plan:
+    def of(cls, object: str, to: str, write: Write, there: Linked, labels_of: LabelsOf) -> _Plan:
         fields = [field for field in write.values if is_association(field) and target(field) == to]
-        now = dict(there or {})
+        now = dict(there)
         add: dict[str, Types] = {}
         unlabel: dict[str, Types] = {}
         gone: set[str] = set()

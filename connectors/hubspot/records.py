@@ -9,8 +9,8 @@ from typing import Any
 
 from connectors.hubspot import associations
 from connectors.hubspot.portal import BATCH, Portal
-from connectors.hubspot.wire import Record, contexts, moment
-from sidefeed.connector import Gone, Invalid, Remote, chunked
+from connectors.hubspot.wire import Record, contexts, is_id, moment
+from sidefeed.connector import Gone, Remote, Unavailable, chunked
 
 MERGEABLE = frozenset({"contacts", "companies", "deals", "tickets"})
 ACTOR = "hs_updated_by_user_id"
@@ -126,7 +126,7 @@ class Reader:
     def fetch(self, wanted: Wanted, ids: Sequence[str]) -> Iterator[Remote]:
         """Exactly one observation for each id: live, merged away or deleted."""
         for chunk in chunked(dict.fromkeys(ids), 1000):
-            known = [each for each in chunk if each.isascii() and each.isdigit()]
+            known = [each for each in chunk if is_id(each)]
             yield from (Remote(each, state="deleted") for each in chunk if each not in set(known))
             records, _ = self.live(wanted, known)
             asked = set(known)
@@ -146,14 +146,19 @@ class Reader:
         return {each: found.get(each) or self._alone(wanted, each) for each in ids}
 
     def _alone(self, wanted: Wanted, record_id: str) -> Remote:
-        """A single read follows merges, which batch reads need not do."""
+        """A single read follows merges, which batch reads need not do. It asks for no more names than an address holds.
+        """
+        names = wanted.properties if wanted.fits_in_address else ()
         try:
-            record = self._portal.one(wanted.object, record_id, wanted.properties)
-        except (Gone, Invalid):
+            record = self._portal.one(wanted.object, record_id, names)
+        except Gone:
             return Remote(record_id, state="deleted")
         if record.id != record_id:
             return Remote(record_id, merged_into=record.id)
-        return self.observations(wanted, [record], self.linked(wanted, [record_id]))[0]
+        records = [record] if wanted.fits_in_address else self.live(wanted, [record_id])[0]
+        if not records:
+            raise Unavailable(f"HubSpot's answer says nothing of {wanted.object} {record_id}, which is there")
+        return self.observations(wanted, records, self.linked(wanted, [record_id]))[0]
 
 
 def archived(record: Record) -> Remote:

@@ -333,18 +333,16 @@ def _all(batch: Sequence[Write], error: ConnectorError) -> Iterator[Outcome]:
 def _joined(write: Write, outcome: Outcome, result: Mapping[str, Any] | ConnectorError) -> Outcome:
     """The outcome of record and associations together.
 
-    Where only the associations failed for a while, the record has moved already: unknown, so that it is read again.
+    Where a part is written and the associations are not, what was sent is neither there nor refused: unknown, so that
+    the record is read again and what is written is not taken for an edit of somebody's.
     """
     if outcome.status != "done":
         return outcome
     if not isinstance(result, ConnectorError):
         return replace(outcome, seen={**(outcome.seen or {}), **result})
     failed = _outcome(write, result)
-    touched = not all(map(associations.is_association, write.values))
-    if failed.status == "retry" and touched and not isinstance(result, ENDING):
-        lost = UnknownOutcome(f"the record is written, its associations are not: {result.message}")
-        return replace(failed, status="unknown", error=lost)
-    return replace(failed, version=outcome.version, seen=outcome.seen)
+    touched = bool(outcome.seen) or not all(map(associations.is_association, write.values))
+    return replace(failed, status="unknown") if touched else failed
 
 
 def _by_target(writes: Sequence[Write]) -> dict[str, list[Write]]:

@@ -60,11 +60,14 @@ _RECORD_ID = re.compile(r"record with id: ([A-Za-z0-9]{15,18})")
 _FIELD_IN_TEXT = re.compile(r"No such column '([\w.]+)'")
 
 
-def refusal(status: int, content: Any, *, about: str, safe: bool) -> ConnectorError:
+def refusal(
+    status: int, content: Any, *, about: str, safe: bool, references: Sequence[str] = ()
+) -> ConnectorError:
     """The error for a whole call that was answered with ``status``.
 
     ``content`` is the decoded body, or its text; ``about`` says what was asked, for the message; ``safe`` is true for
-    calls without effect: a failure of the server in any other call leaves its outcome unknown.
+    calls without effect: a failure of the server in any other call leaves its outcome unknown. ``references`` names the
+    fields sent that hold ids: only with 404 is what a call is about not there itself.
     """
     errors = list(_errors(content))
     first = errors[0] if errors else {}
@@ -94,7 +97,7 @@ def refusal(status: int, content: Any, *, about: str, safe: bool) -> ConnectorEr
             code=code, owner="admin",
         )  # fmt: skip
     if errors:
-        return row_error(first, about=about, denied=status == 403)
+        return row_error(first, about=about, denied=status == 403, references=() if status == 404 else references)
     kind = PermissionDenied if status == 403 else Invalid
     return kind(f"Salesforce refused with status {status} while {about}: {_said(first, content)}")
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -171,16 +171,17 @@ class Client:
 
     def send(
         self, method: str, path: str, body: Any = None, *, about: str, params: Mapping[str, str] | None = None,
-        headers: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None, references: Sequence[str] = (),
     ) -> bytes:  # fmt: skip
-        """The body of the answer (empty for 204). Raises UnknownOutcome where the effect cannot be known."""
+        """The body of the answer (empty for 204). ``references`` names the fields sent that hold ids (`refusal`).
+        Raises UnknownOutcome where the effect cannot be known."""
         data = None if body is None else msgspec.json.encode(body)
         sent = {"Sforce-Call-Options": "client=sidefeed", **(headers or {})}
         answer = self._call(
             lambda sf: sf.restful(
                 path, params=dict(params or {}), method=method, data=data, headers=sent, allow_redirects=False
             ),
-            about, safe=False,
+            about, safe=False, references=references,
         )  # fmt: skip
         return b"" if answer is None else answer.body
 
@@ -207,11 +208,13 @@ class Client:
 
     # Both
 
-    def _call(self, call: Callable[[_RawSalesforce], Answer | None], about: str, *, safe: bool) -> Answer | None:
+    def _call(
+        self, call: Callable[[_RawSalesforce], Answer | None], about: str, *, safe: bool, references: Sequence[str] = ()
+    ) -> Answer | None:
         try:
             return call(self._client())
         except SalesforceError as error:
-            raise refusal(error.status, error.content, about=about, safe=safe) from None
+            raise refusal(error.status, error.content, about=about, safe=safe, references=references) from None
         except requests.RequestException as error:
             raise _lost(error, about, safe=safe) from None
 

@@ -137,8 +137,8 @@ class Writer:
         for row in chunk:
             error = row.problem or failed.get(row.write.key)
             outcome = _outcome(row, error)
-            if row.problem is None and error is not None and op == "create":
-                # The record is there and its list is not: looking by key finds it, and the next plan completes it.
+            if row.problem is None and error is not None and (op == "create" or row.values):
+                # The record is written and its list is not: it is looked at, and the next plan completes it.
                 outcome = replace(outcome, status="unknown")
             yield outcome
 
@@ -153,7 +153,7 @@ class Writer:
         try:
             self._client.send(
                 "PATCH", f"sobjects/{self._object}/{row.id}", row.values, about=self._about(row),
-                headers={"If-Unmodified-Since": since},
+                headers={"If-Unmodified-Since": since}, references=row.references,
             )  # fmt: skip
         except ConnectorError as error:
             row.problem = error

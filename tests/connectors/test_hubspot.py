@@ -767,6 +767,18 @@ def test_a_merge_is_followed_where_batch_reads_leave_it_out(office: Office) -> N
     assert office.fetch("companies", ["name"], other)[other].merged_into == survivor
 
 
+def test_a_merge_is_followed_for_more_properties_than_an_address_holds(office: Office) -> None:
+    one, other = (office.creates("companies", name=name) for name in ("Acme", "Acme Inc"))
+    survivor = office.merges("companies", one, other)
+    fields = ["name", *(f"a_property_that_is_not_there_{n:04}" for n in range(400))]
+    body = {"results": [], "numErrors": 0, "errors": []}
+    office.server.faults.add("status", path="*/batch/read", count=2, status=207, body=body)
+    assert office.fetch("companies", fields, other)[other].merged_into == survivor
+    office.server.faults.add("status", path="*/batch/read", count=2, status=207, body=body)
+    found = office.fetch("companies", fields, survivor)[survivor]
+    assert (found.state, found.values) == ("live", {"name": "Acme"})
+
+
 def test_a_write_to_what_was_merged_away_touches_nobody_unnoticed(office: Office) -> None:
     office.server.condition("merge_mode", mode="old")
     one, other = (office.creates("companies", name=name) for name in ("Acme", "Acme Inc"))
@@ -945,6 +957,41 @@ def test_an_association_with_what_is_not_there_is_refused_by_name(office: Office
     }  # fmt: skip
     error = outcomes["bad"].error
     assert isinstance(error, Invalid) and error.field == "associations.company"
+
+
+def test_a_record_that_is_written_while_its_association_is_refused_is_unknown_and_no_edit_of_anybodys(
+    office: Office,
+) -> None:
+    deal, _, _ = linked_office(office)
+    outcome = office.write("deals", change(deal, dealname="ours", **{"associations.company": "999999999999"}))["w"]
+    assert (office.holds_of("deals", deal, ["dealname"]) or {})["dealname"] == "ours"
+    assert outcome.status == "unknown" and isinstance(outcome.error, Invalid)
+    alone = office.write("deals", change(deal, **{"associations.company": "999999999999"}))["w"]
+    assert alone.status == "refused" and isinstance(alone.error, Invalid)
+    assert alone.error.field == "associations.company"
+
+
+def test_a_write_half_done_when_the_days_calls_are_used_up_is_unknown_and_ends_the_writing(office: Office) -> None:
+    deal, companies, _ = linked_office(office)
+    office.server.faults.add("ratelimit", path="*/associations/*", shape="daily")
+    found = []
+    with pytest.raises(QuotaExhausted):
+        for outcome in office.connector.write(DEALS, [
+                change(deal, dealname="ours", **{"associations.company": companies[0]})]):
+            found.append(outcome)
+    assert [outcome.status for outcome in found] == ["unknown"]
+
+
+def test_an_association_is_not_written_where_what_is_there_was_not_told(office: Office) -> None:
+    deal, _, (ann, _, cid) = linked_office(office)
+    office.links("deals", deal, "contacts", ann, DEAL_TO_CONTACT)
+    office.server.faults.add("empty", path="*/contacts/batch/read", count=2, status=200, body='{"results":[]}')
+    write = change(deal, expected={"associations.contacts": [ann]}, **{"associations.contacts": [cid]})
+    outcome = office.write("deals", write)["w"]
+    assert outcome.status == "retry" and isinstance(outcome.error, Unavailable)
+    assert set(office.linked("deals", deal, "contacts")) == {ann}
+    assert office.write("deals", write)["w"].status == "done"
+    assert set(office.linked("deals", deal, "contacts")) == {cid}
 
 
 def test_an_association_made_minutes_after_its_record_is_seen(office: Office) -> None:

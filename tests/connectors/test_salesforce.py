@@ -289,6 +289,19 @@ def test_a_deal_whose_contacts_were_refused_is_unknown_and_keeps_its_id(office: 
     assert list(office.connector.find(office.stream, ["rec-0:1"])["rec-0:1"]) == [outcome.external_id]
 
 
+def test_a_deal_that_is_written_while_its_contacts_are_refused_is_unknown_and_no_edit_of_anybodys(
+    office: Office,
+) -> None:
+    deal, ann, ben = deal_with_contacts(office)
+    wanted = {"ContactIds": [ann, soql.full_id("0035g0000NoSuch")]}
+    write = Write("w", "update", {"Name": "Ours", **wanted}, external_id=deal, expected={"ContactIds": [ann, ben]})
+    (outcome,) = office.write("Opportunity", write)
+    assert [row["Name"] for row in office.asks("SELECT Name FROM Opportunity")] == ["Ours"]
+    assert outcome.status == "unknown" and outcome.error is not None
+    (alone,) = office.write("Opportunity", Write("w", "update", wanted, external_id=deal, expected={"ContactIds": [ann]}))
+    assert alone.status == "refused" and isinstance(alone.error, Invalid) and alone.error.field == "ContactIds"
+
+
 def test_people_at_an_event_are_its_who_first_and_then_its_relations(office: Office) -> None:
     ann, ben = (office.creates("Contact", LastName=name) for name in ("Ann", "Ben"))
     values = {**MEETING, "WhoIds": [ben, ann]}
@@ -493,6 +506,17 @@ def test_one_update_alone_carries_its_version_as_a_condition(office: Office) -> 
     (outcome,) = office.write("Opportunity", change)
     assert outcome.status == "stale"
     assert office.asks("SELECT Name FROM Opportunity")[0]["Name"] == "Deal"
+
+
+def test_one_update_that_names_a_user_who_is_not_there_is_refused_and_not_taken_for_a_deletion(office: Office) -> None:
+    deal = office.creates("Opportunity", **DEAL)
+    (record,) = office.connector.fetch(office.stream, ["Name"], [deal])
+    change = Write("w", "update", {"OwnerId": soql.full_id("0055g0000NoSuch")}, external_id=deal, version=record.version)
+    (outcome,) = office.write("Opportunity", change)
+    assert isinstance(outcome.error, Invalid) and outcome.error.field == "OwnerId"
+    office.deletes("Opportunity", deal)
+    (outcome,) = office.write("Opportunity", change)
+    assert isinstance(outcome.error, Gone)
 
 
 def test_a_condition_survives_the_renewal_of_the_token(office: Office) -> None:
