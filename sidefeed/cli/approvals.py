@@ -44,6 +44,10 @@ def approve(
             report = engine.approve(run)
             calls = calls_of(engine)
         opened.close()
+    if report.still_parked and not json:
+        failed = escape(", ".join(report.still_parked))
+        output.out.print(f"[yellow]![/yellow] The run waits on, because {failed} failed: approve it again once that is "
+                         f"mended.")
     end_with(report, calls, json=json)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from sidefeed.sync.capture import swept
 from sidefeed.sync.guard import GuardTripped
+from sidefeed.sync.report import Report
 from sidefeed.sync.scope import OUT
 from sidefeed.sync.shards import PART
 from sidefeed.workspace import StoreError, Transaction
@@ -34,16 +36,19 @@ class Parked:
     trips: tuple[dict[str, Any], ...]
 
     def approval(self, entities: Mapping[tuple[str, str], str]) -> dict[str, int]:
-        """What was shown, by guard and feed. Who believes deletions in one system lets them reach the others.
-        ``entities`` says which entity each (system, object) holds."""
+        """What was shown, by guard and feed. Who believes deletions in one system lets them reach the others, and each
+        mailbox of those: together as many as were shown. ``entities`` says which entity each (system, object) holds."""
         shown: dict[str, int] = {}
+        believed: Counter[str | None] = Counter()
         for trip in self.trips:
-            entity, number = entities.get((trip["system"], trip["object"].partition("/")[0])), len(trip["items"])
-            keys = [f"{trip['guard']} {trip['system']} {trip['object']}", *(
-                f"mass-delete {system} {object}" for system, object in entities
-                if trip["guard"] in _BELIEVED and entities[(system, object)] == entity)]
-            for key in keys:  # one guard may trip on several fields of a feed
-                shown[key] = max(number, shown.get(key, 0))
+            key, number = f"{trip['guard']} {trip['system']} {trip['object']}", len(trip["items"])
+            shown[key] = max(number, shown.get(key, 0))  # one guard may trip on several fields of a feed
+            if trip["guard"] in _BELIEVED:
+                believed[entities.get((trip["system"], trip["object"].partition("/")[0]))] += number
+        for (system, object), entity in entities.items():
+            if entity in believed:
+                key = f"mass-delete {system} {object}"
+                shown[key] = max(believed[entity], shown.get(key, 0))
         return shown
 
     @property
@@ -78,16 +83,44 @@ def next_steps(tripped: GuardTripped) -> str:
 
 
 def waiting_runs(tx: Transaction) -> list[dict[str, Any]]:
-    """Parked runs that still matter, newest first: no run of the same systems came to its end, or waits, since."""
-    seen: set[str] = set()
+    """Parked runs that still matter, newest first: no run of the same systems waits since, or came to its end and
+    reached what the guards had stopped."""
     found = []
+    later: list[dict[str, Any]] = []
     for run in tx.runs(500):
         whole = run["what"].partition(PART)[0]  # a later run of all its mailboxes is one of this part too
-        if run["state"] == "parked" and not seen & {run["what"], whole}:
+        if run["state"] == "parked" and not any(
+                one["what"] in (run["what"], whole) and not _missed(run, one) for one in later):
             found.append(run)
-        if run["state"] not in ("running", "died"):
-            seen.add(run["what"])
+        if run["state"] not in ("running", "died", "failed"):
+            later.append(run)
     return found
+
+
+def _missed(parked: Mapping[str, Any], later: Mapping[str, Any]) -> list[str]:
+    """What a later run failed to reach of what a parked one was stopped for, or of what carrying that out began."""
+    detail, failed = parked["detail"] or {}, (later["detail"] or {}).get("failed", {})
+    stopped = {(trip["system"], trip["object"]) for trip in detail.get("trips", ())}
+    return not_reached(failed, stopped) + [name for name in detail.get("not_reached", ()) if name in failed]
+
+
+def not_reached(failed: Iterable[str], feeds: Collection[tuple[str, str]]) -> list[str]:
+    """Of the systems and feeds that failed, those that keep any of these (system, object) from being written."""
+    objects = {(system, one.partition("/")[0]) for system, listed in feeds for one in listed.split(", ")}
+    systems = {system for system, _object in objects}
+    return [name for name in failed if name in systems
+            or (name.partition(" ")[0], name.partition(" ")[2].partition("/")[0]) in objects]
+
+
+def carried_out(tx: Transaction, waiting: Parked, approval: Mapping[str, int], report: Report) -> None:
+    """Note that a run did what a parked one was to do; where it could not reach all that this takes, the parked one
+    waits on, and may be approved again."""
+    feeds = {(system, object) for key in approval for _guard, system, object in [key.split(" ", 2)]}
+    report.still_parked = not_reached(report.failed, feeds)
+    if report.still_parked:
+        tx.keep_parked(waiting.run, report.still_parked)
+    else:
+        tx.set_run_state(waiting.run, "approved", by=report.run)
 
 
 def carried_out_by(tx: Transaction, run: str) -> str:

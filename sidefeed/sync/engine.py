@@ -29,7 +29,7 @@ from sidefeed.mapping import ObjectMap
 from sidefeed.sync import quarantine, schemas
 from sidefeed.sync.absorb import absorb
 from sidefeed.sync.apply import apply
-from sidefeed.sync.approval import carried_out_by, parked
+from sidefeed.sync.approval import carried_out, carried_out_by, parked
 from sidefeed.sync.awaited import wake
 from sidefeed.sync.budget import Budget, Meter
 from sidefeed.sync.capture import Progress, capture, missing_ids, read_anew, swept
@@ -118,14 +118,15 @@ class Engine:
 
     def approve(self, run: str) -> Report:
         """Run again what a guard parked, and let exactly that pass: these guards at these feeds, for no more records
-        than were shown. Raises StoreError where no such run waits, GuardTripped where more came since."""
+        than were shown. It waits on where a system it needs failed. Raises StoreError where no such run waits,
+        GuardTripped where more came since."""
         with self.store.read() as tx:
             waiting = parked(tx, run)
-        entities = {(om.system, om.object): om.entity for om in self.mappings.objects}
+        approval = waiting.approval({(om.system, om.object): om.entity for om in self.mappings.objects})
         report = self._run("sync", [name for name in waiting.systems if name in self.connectors],
-                           approve=waiting.approval(entities), confirm_mapping=waiting.confirms_mapping)
+                           approve=approval, confirm_mapping=waiting.confirms_mapping)
         with self.store.write() as tx:
-            tx.set_run_state(waiting.run, "approved", by=report.run)
+            carried_out(tx, waiting, approval, report)
         return report
 
     def apply(self, saved: SavedPlan, *, approve: Approval = False) -> Report:

@@ -90,6 +90,11 @@ class Trip:
         """What a person approves: this guard at this feed."""
         return f"{self.guard} {self.system} {self.object}"
 
+    @property
+    def keys(self) -> tuple[str, str]:
+        """Its own key, and that of the same guard at all mailboxes of its object."""
+        return self.key, f"{self.guard} {self.system} {self.object.partition('/')[0]}"
+
     def as_json(self) -> dict[str, Any]:
         return {"guard": self.guard, "system": self.system, "object": self.object, "message": self.message,
                 "items": list(self.items)}
@@ -112,7 +117,8 @@ Approval = bool | Mapping[str, int]
 def refuse(approved: Approval, trips: Sequence[Trip]) -> list[str]:
     """Raise GuardTripped for every trip that was not approved; return the keys of those that were."""
     shown = approved if isinstance(approved, Mapping) else {}
-    stopped = [trip for trip in trips if approved is not True and len(trip.items) > shown.get(trip.key, -1)]
+    stopped = [trip for trip in trips
+               if approved is not True and len(trip.items) > max(shown.get(key, -1) for key in trip.keys)]
     if stopped:
         raise GuardTripped(stopped)
     return [trip.key for trip in trips]

@@ -41,6 +41,8 @@ class Report:
     parked: list[str] = field(default_factory=list)
     skipped: dict[str, str] = field(default_factory=dict)
     approved: list[str] = field(default_factory=list)
+    still_parked: list[str] = field(default_factory=list)
+    """Why an approved run waits on: what failed of what it was to write."""
     codes: Codes = field(default_factory=Codes)
     matches: list[dict[str, str]] = field(default_factory=list)
     """Which objects were found to be known records, by which natural key."""
@@ -93,4 +95,4 @@ class Report:
         return {"run": self.run, "ok": self.ok, "counts": self.counts, "written": self.written,
                 "absorbed": self.changes, "problems": [asdict(problem) for problem in self.problems],
                 "failed": self.failed, "waiting": self.waiting, "parked": self.parked,
-                "skipped": self.skipped, "approved": self.approved}
+                "skipped": self.skipped, "approved": self.approved, "still_parked": self.still_parked}

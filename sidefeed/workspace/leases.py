@@ -13,6 +13,10 @@ from sidefeed.workspace.clock import utc_instant, utc_text
 from sidefeed.workspace.model import LeaseHeld
 from sidefeed.workspace.unit import Unit
 
+HELD: set[tuple[str, str]] = set()
+"""The leases that runs of this very process hold now, by name and owner. One that the workspace keeps for this process
+and that is not here was left behind: the database was away when its run gave it back."""
+
 
 class Leases(Unit):
     def take_lease(self, name: str, owner: str, seconds: int) -> datetime:
@@ -21,7 +25,8 @@ class Leases(Unit):
         now = self.store.now()
         expires = now + timedelta(seconds=seconds)
         row = self.connection.execute(sa.select(t.lease).where(t.lease.c.name == name)).mappings().one_or_none()
-        if row is not None and row["owner"] != owner and utc_instant(row["expires"]) > now and not _died(row["owner"]):
+        if row is not None and row["owner"] != owner and utc_instant(row["expires"]) > now and not _left(
+                name, row["owner"]):
             raise LeaseHeld(
                 f"another run ({row['owner']}) is at work on {name!r} until {row['expires']} at the latest. Wait for "
                 f"it to end; if it died, its lease ends by itself at that time.")
@@ -44,8 +49,10 @@ def lease_owner(run: str) -> str:
     return f"{run} on {this_machine()} pid {os.getpid()}"
 
 
-def _died(owner: str) -> bool:
-    """Whether a lease was left behind by a process of this machine that is no more."""
+def _left(name: str, owner: str) -> bool:
+    """Whether a lease was left behind: by a process of this machine that is no more, or by a run of this process."""
     _, _, where = owner.partition(" on ")
     host, _, pid = where.partition(" pid ")
+    if (host, pid) == (this_machine(), str(os.getpid())):
+        return (name, owner) not in HELD
     return ended(host, pid)

@@ -36,6 +36,11 @@ class Runs(Unit):
         detail = {**(self.run(run)["detail"] or {}), "by": by} if by else self.run(run)["detail"]
         self.connection.execute(t.run.update().where(t.run.c.id == run).values(state=state, detail=detail))
 
+    def keep_parked(self, run: str, not_reached: Sequence[str]) -> None:
+        """A person approved a run, and these systems or feeds failed when it was carried out."""
+        self.connection.execute(t.run.update().where(t.run.c.id == run).values(
+            detail={**(self.run(run)["detail"] or {}), "not_reached": list(not_reached)}))
+
     def run(self, id: str) -> dict[str, Any]:
         """One run by its id or the start of it. Raises StoreError where there is none or more than one."""
         begins = t.run.c.id.startswith(id, autoescape=True)

@@ -21,7 +21,7 @@ from sidefeed.calendars.policy import CalendarPolicy
 from sidefeed.workspace import tables as t
 from sidefeed.workspace.clock import HybridClock, Now, system_now
 from sidefeed.workspace.database import configure_sqlite, database_url, dialect_module, make_private
-from sidefeed.workspace.leases import lease_owner
+from sidefeed.workspace.leases import HELD, lease_owner
 from sidefeed.workspace.transaction import Transaction
 
 NaturalKeys = Callable[[str, Mapping[str, Any]], Iterable[str]]
@@ -115,14 +115,18 @@ class Store:
     def lease(self, name: str, run: str, *, seconds: int = 900) -> Iterator[None]:
         """Hold a name that only one run may hold. Raises LeaseHeld, naming the holder and when it ends."""
         owner = lease_owner(run)
-        with self.write() as tx:
-            self._leased[name] = run, tx.take_lease(name, owner, seconds)
+        HELD.add((name, owner))
         try:
-            yield
-        finally:
-            self._leased.pop(name, None)
             with self.write() as tx:
-                tx.drop_lease(name, owner)
+                self._leased[name] = run, tx.take_lease(name, owner, seconds)
+            try:
+                yield
+            finally:
+                self._leased.pop(name, None)
+                with self.write() as tx:
+                    tx.drop_lease(name, owner)
+        finally:
+            HELD.discard((name, owner))
 
     @contextmanager
     def share_lease(self, name: str, run: str) -> Iterator[None]:

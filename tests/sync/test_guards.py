@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from sidefeed.connector import CursorExpired, Remote
+from sidefeed.connector import CursorExpired, Remote, Stream, Unavailable
 from sidefeed.mapping import load
 from sidefeed.sync import Engine, GuardTripped, Limits
-from sidefeed.sync.approval import parked, skip, waiting_runs
-from sidefeed.sync.guard import Limit, check_plan
+from sidefeed.sync.approval import Parked, parked, skip, waiting_runs
+from sidefeed.sync.guard import Limit, Trip, check_plan, refuse
 from sidefeed.workspace import Store, StoreError
 from tests.sync.test_engine import Office
 from tests.sync.world import World
@@ -67,6 +67,14 @@ def delete(office: Guarded, number: int) -> list[str]:
     return ids
 
 
+def unavailable(office: Guarded, system: str) -> None:
+    def away(_number: int, _phase: str, what: str) -> None:
+        if what.startswith(f"{system} "):
+            raise Unavailable(f"{system} does not answer")
+
+    office.world.on_call = away
+
+
 def test_mass_deletion_shows_what_it_stopped_and_approving_lets_exactly_that_pass(office: Guarded) -> None:
     ids = delete(office, 11)
     (trip,) = office.stopped().trips
@@ -86,6 +94,56 @@ def test_more_than_was_shown_is_stopped_again(office: Guarded) -> None:
     with pytest.raises(GuardTripped, match="13 of 20"):
         office.approve()
     assert len(office.b.live("Deal")) == 20
+
+
+def test_a_run_that_could_not_be_carried_out_waits_on(office: Guarded) -> None:
+    """A system failed in the approved run, and the run counted as approved: nobody asked again."""
+    delete(office, 11)
+    office.stopped()
+    first = office.waiting()
+    unavailable(office, "b")
+    report = office.approve()
+    office.world.on_call = None
+    assert (list(report.failed), report.still_parked) == (["b"], ["b"])
+    assert len(office.b.live("Deal")) == 20 and office.waiting() == first
+    assert office.approve().written == {"b Deal": {"delete": 11}}
+    with office.store.read() as tx:
+        assert (waiting_runs(tx), tx.run(first)["state"]) == ([], "approved")
+
+
+def test_a_run_that_did_not_reach_what_was_stopped_settles_nothing(office: Guarded) -> None:
+    delete(office, 11)
+    office.stopped()
+    first = office.waiting()
+    unavailable(office, "a")
+    assert list(office.sync().failed) == ["a"]
+    office.world.on_call = None
+    assert office.waiting() == first
+    office.approve()
+    assert len(office.b.live("Deal")) == 9
+
+
+def test_approving_deletions_reaches_the_mailboxes_of_another_system(tmp_path: Path) -> None:
+    """The copies were stopped for ever: what was approved named the object, and a mailbox's feed has its own name."""
+    office = Guarded(tmp_path, World(batch=50, page=50))
+    office.b.streams = lambda object: [Stream(object, "ann@example.test")]  # type: ignore[method-assign]
+    for number in range(20):
+        office.a.person_creates("Deal", {"Name": f"Deal {number}"})
+    office.quiet()
+    delete(office, 11)
+    assert [trip.key for trip in office.stopped().trips] == ["mass-delete a Deal"]
+    assert office.approve().written == {"b Deal/ann@example.test": {"delete": 11}}
+
+
+def test_deletions_that_two_mailboxes_report_are_believed_together() -> None:
+    listed = [{"external_id": str(number)} for number in range(12)]
+    trips = tuple({"guard": "mass-delete", "system": "mail", "object": f"contacts/{who}", "items": listed}
+                  for who in ("ann@example.test", "bob@example.test"))
+    shown = Parked("r1", ("mail", "crm"), trips).approval({("mail", "contacts"): "contact", ("crm", "Contact"): "contact"})
+    deletion = Trip("mass-delete", "crm", "Contact", "", tuple({"record": str(number)} for number in range(24)))
+    assert refuse(shown, [deletion]) == [deletion.key]
+    with pytest.raises(GuardTripped):
+        refuse(shown, [replace(deletion, items=(*deletion.items, {"record": "one more"}))])
 
 
 def test_skipping_reported_deletions_keeps_the_copies(office: Guarded) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from sidefeed.sync import GuardTripped
 from sidefeed.sync.matching import answer, answer_new, questions
@@ -122,6 +123,24 @@ def test_a_create_that_a_restored_workspace_forgot_is_adopted_by_its_key(office:
     restore(office, backup)
     office.quiet()
     assert names(office, "b").count("Late") == names(office, "a").count("Late") == 1
+
+
+def test_a_lease_that_stayed_behind_while_the_workspace_was_away_holds_up_nobody(office: Office) -> None:
+    """A run of a long-lived process could not give its lease back, and the next one met it for a quarter of an hour."""
+    away = office.path.with_suffix(".away")
+    with pytest.raises(OperationalError), office.store.lease("sync:b", "r1"):
+        office.store.close()
+        office.path.rename(away)
+        office.path.mkdir()
+    office.path.rmdir()
+    away.rename(office.path)
+    with office.store.read() as tx:
+        assert tx.lease_ends("sync:b") is not None
+    other = Store.open(office.path, now=office.world.now)
+    with other.lease("sync:b", "r2"), pytest.raises(LeaseHeld, match="r2"):
+        office.sync()
+    other.close()
+    office.sync()
 
 
 def test_clock_and_leases_agree_on_what_is_left(office: Office) -> None:
