@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from sidefeed.sync.budget import Budget
     from sidefeed.sync.capture import Progress
     from sidefeed.sync.shards import Shard
-    from sidefeed.workspace import Store
+    from sidefeed.workspace import Store, Transaction
 
 FILE = "sidefeed.toml"
 ENVIRONMENT = "SIDEFEED_"
@@ -304,6 +304,16 @@ class Project:
         store.calendars = self.settings.calendars.policy()
         store.natural_keys = self._natural_keys
         return store
+
+    @contextmanager
+    def looking(self) -> Iterator[Transaction]:
+        """A look into the workspace, which needs no system and no credentials."""
+        store = self.store()
+        try:
+            with store.read() as tx:
+                yield tx
+        finally:
+            store.close()
 
     def _natural_keys(self, entity: str, values: Mapping[str, Any]) -> Iterable[str]:
         """The mapping is read with the first record that is written: a reader needs none."""

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from sandbox.hubspot import HubSpotServer
 from sandbox.salesforce import SalesforceServer
+from sidefeed.cli import app
+from sidefeed.cli.project_files import write_project
+from sidefeed.workspace import Draft, Store
 from tests.test_command_line import Desk
 
 
@@ -41,6 +46,31 @@ def disagreement(desk: Desk, names: list[str]) -> None:
         write(desk, "deals", row["id"], closedate="2027-03-01T12:00:00Z")
     for _run in range(3):
         desk("sync")
+
+
+@pytest.mark.parametrize(("field", "typed", "kept"), [
+    ("phone", "(212) 555-0142 ext 9", "+12125550142 ext. 9"),
+    ("email", "Ito@ACME.example", "ito@acme.example"),
+])
+def test_a_value_that_a_person_types_gets_the_form_that_its_type_has(
+    tmp_path: Path, field: str, typed: str, kept: str
+) -> None:
+    """A phone was kept as it was typed: each system gave it another form, and each form was an edit again."""
+    write_project(tmp_path)
+    store = Store.open(tmp_path / "workspace.db")
+    with store.write() as tx:
+        for source in ("salesforce", "hubspot"):
+            tx.append([Draft("contact", "r1", {field: f"old@{source}.example"}, "someone", source, base={field: []})])
+        assert field in tx.records(["r1"])["r1"].conflicts
+    command = ["resolve", "r1", field, "-C", str(tmp_path), "--json", "--value"]
+    if field == "email":
+        refused = CliRunner().invoke(app, [*command, "ito at acme"])
+        assert refused.exit_code == 2 and "nothing was decided" in refused.stdout
+    result = CliRunner().invoke(app, [*command, typed])
+    assert (result.exit_code, json.loads(result.stdout)["value"]) == (0, kept)
+    with store.read() as tx:
+        assert tx.records(["r1"])["r1"].values[field] == kept
+    store.close()
 
 
 def test_a_conflict_shows_where_both_started_and_always_makes_the_decision_a_rule(desk: Desk) -> None:

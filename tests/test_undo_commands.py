@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from sandbox.hubspot import HubSpotServer
 from sandbox.salesforce import SalesforceServer
+from sidefeed.cli import app
+from sidefeed.cli.project_files import write_project
 from tests.test_command_line import Desk
 
 
@@ -139,3 +143,11 @@ def test_what_a_run_made_is_taken_out_again(desk: Desk) -> None:
     assert code == 2 and run["run"] in told["error"]
     code, told = desk("undo", run["run"], "--record", "Nobody")
     assert code == 2 and "no record is called 'Nobody'" in told["error"]
+
+
+def test_a_run_that_is_not_there_is_told_before_any_credentials_are_asked_for(tmp_path: Path) -> None:
+    write_project(tmp_path)
+    for command in (["undo", "WRONG"], ["undo", "WRONG", "--plan"], ["approve", "WRONG"], ["skip", "WRONG"]):
+        result = CliRunner().invoke(app, [*command, "-C", str(tmp_path), "--json"])
+        assert result.exit_code == 2
+        assert "no run begins with 'WRONG'" in json.loads(result.stdout)["error"], command

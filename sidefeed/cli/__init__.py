@@ -47,6 +47,7 @@ from sidefeed.cli.shared import (
     the_record,
 )
 from sidefeed.collector import rarely_collecting
+from sidefeed.plural import many
 
 app = typer.Typer(
     name="sidefeed", cls=panels.Commands, no_args_is_help=True, add_completion=False, rich_markup_mode=panels.MARKUP,
@@ -137,8 +138,9 @@ def plan(
         output.out.print(
             f"{counts.get('matched', 0)} matched, {counts.get('new_here', 0)} new here, "
             f"{sum(write.op == 'create' for write in writes)} new there ({len(waiting)} more wait for a parent), "
-            f"{counts.get('ambiguous', 0)} ambiguous, {sum(write.op == 'update' for write in writes)} updates, "
-            f"{sum(write.op == 'delete' for write in writes)} deletions; {saved.mails} messages would be sent")
+            f"{counts.get('ambiguous', 0)} ambiguous, {many(sum(write.op == 'update' for write in writes), 'update')}, "
+            f"{many(sum(write.op == 'delete' for write in writes), 'deletion')}; "
+            f"{many(saved.mails, 'message')} would be sent")
         for message in saved.messages:
             output.out.print(f"[yellow]mail[/yellow] {escape(message)}")
         for write in writes[:limit]:
@@ -185,7 +187,7 @@ def status(project: ProjectOption = Path(), json: JsonOption = False) -> None:
         (one["feed"], one["linked"], one["inbox"], one["complete_to"] or "not read yet") for one in found["feeds"]])
     output.table("Last runs", ("run", "started", "what", "state", "written"), [
         (one["id"], one["started"][:19], one["what"], one["state"], one["written"]) for one in found["runs"]])
-    output.out.print(f"{found['conflicts']} in conflict, {len(found['questions'])} questions, "
+    output.out.print(f"{found['conflicts']} in conflict, {many(len(found['questions']), 'question')}, "
                      f"{len(found['refusals'])} refused, {len(found['parked'])} waiting for another object")
     if found["duplicates"]:
         output.table("Second copies of a record in one system, which are read and left alone", (
@@ -263,8 +265,8 @@ def demo(
     else:
         output.out.print(
             f"\n{'[green]Every step held.[/green]' if outcome.ok else '[red]Some steps failed.[/red]'} "
-            f"{outcome.duplicates} duplicates, {outcome.lost} lost, {outcome.mailed} messages mailed by us, "
-            f"{outcome.seconds:.0f} seconds.")
+            f"{many(outcome.duplicates, 'duplicate')}, {outcome.lost} lost, {many(outcome.mailed, 'message')} mailed "
+            f"by us, {outcome.seconds:.0f} seconds.")
         if keep:
             output.out.print(f"The project stays in {escape(str(keep))}: `sidefeed status -C {escape(str(keep))}`.")
             output.out.print(f"Open the forecast as a page: [bold]sidefeed serve -C {escape(str(keep))}[/bold]")

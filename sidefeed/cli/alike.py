@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from sidefeed.plural import many
+
 NAMED = 5
 """How many records of one reason are named."""
 
@@ -29,4 +31,4 @@ def _sentence(where: str, field: str, found: list[tuple[str, str]]) -> str:
         return f"{where} {record}{field}: {message}"
     names = list(dict.fromkeys(record for record, _message in found))
     others = f" and {len(names) - NAMED} more; --json names all" if len(names) > NAMED else ""
-    return f"{where}{field}, {len(found)} records: {message} ({', '.join(names[:NAMED])}{others})"
+    return f"{where}{field}, {many(len(found), 'record')}: {message} ({', '.join(names[:NAMED])}{others})"

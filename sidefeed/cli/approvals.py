@@ -10,6 +10,7 @@ from rich.markup import escape
 
 from sidefeed.cli import output
 from sidefeed.cli.shared import JsonOption, ProjectOption, calls_of, end_with, errors
+from sidefeed.plural import many
 
 RunArgument = Annotated[str | None, typer.Argument(
     help="The run's id, or the start of it; without it, the runs that wait are shown with what stopped them.")]
@@ -33,6 +34,7 @@ def approve(
     and has a new id to look at.
     """
     from sidefeed.project import Project
+    from sidefeed.sync.approval import parked
 
     with errors(json):
         opened = Project.load(project)
@@ -40,6 +42,8 @@ def approve(
             _show_parked(opened, limit, json=json)
             opened.close()
             return
+        with opened.looking() as tx:
+            run = parked(tx, run).run
         with output.progress(quiet=json) as bar, opened.engine(progress=bar) as engine:
             report = engine.approve(run)
             calls = calls_of(engine)
@@ -82,7 +86,7 @@ def skip(
         output.print_json({"ok": True, "skipped": done})
     else:
         for what, number in done.items():
-            output.out.print(f"left out: {escape(what)}, {number} records")
+            output.out.print(f"left out: {escape(what)}, {many(number, 'record')}")
         output.out.print("The next sync passes without them.")
 
 
@@ -110,8 +114,8 @@ def _show_parked(project: Any, limit: int, *, json: bool) -> None:
     if not waiting:
         output.out.print("No run waits.")
         return
-    wait = "1 run waits" if len(waiting) == 1 else f"{len(waiting)} runs wait"
-    output.out.print(f"{wait}: `sidefeed approve RUN` lets one pass, `sidefeed skip RUN` leaves out what stopped it.")
+    output.out.print(f"{many(len(waiting), 'run waits', 'runs wait')}: `sidefeed approve RUN` lets one pass, `sidefeed "
+                     f"skip RUN` leaves out what stopped it.")
 
 
 def _item(item: dict[str, Any]) -> str:

@@ -11,6 +11,7 @@ from rich.markup import escape
 
 from sidefeed.cli import imports, output
 from sidefeed.cli.shared import JsonOption, ProjectOption, errors
+from sidefeed.plural import many
 
 if TYPE_CHECKING:
     from sidefeed.sync import Report
@@ -91,7 +92,7 @@ def _tell(report: Report, what: str, *, json: bool) -> None:
         output.print_json(report.as_json())
     else:
         output.out.print(f"{counts.get('new_here', 0)} new {what}, {counts.get('matched', 0)} matched, "
-                         f"{counts.get('absorbed', 0)} changes in the history.")
+                         f"{many(counts.get('absorbed', 0), 'change')} in the history.")
         if left:
             output.out.print("Left out: " + ", ".join(f"{number} {name}" for name, number in left.items()))
         for problem in report.problems:

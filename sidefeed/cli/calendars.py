@@ -10,6 +10,7 @@ from rich.markup import escape
 
 from sidefeed.cli import output
 from sidefeed.cli.shared import JsonOption, ProjectOption, errors
+from sidefeed.plural import many
 
 ask_app = typer.Typer(invoke_without_command=True)
 my_app = typer.Typer(invoke_without_command=True)
@@ -51,7 +52,7 @@ def ask(
         output.out.print(f"[bold]{one.id}[/bold] {escape(one.text)}" + (f"  [dim]{one.rep}[/dim]" if one.rep else ""))
         for id, name in one.choices.items():
             output.out.print(f"       {escape(name)}  [dim]{id}[/dim]")
-    output.out.print(f"{len(found)} questions. Answer one: `sidefeed ask answer ID DEAL`." if found else
+    output.out.print(f"{many(len(found), 'question')}. Answer one: `sidefeed ask answer ID DEAL`." if found else
                      "Nothing is asked.")
 
 

@@ -11,6 +11,7 @@ from rich.markup import escape
 from sidefeed.cli import output
 from sidefeed.cli.output import USAGE
 from sidefeed.cli.shared import JsonOption, ProjectOption, errors
+from sidefeed.plural import many
 
 if TYPE_CHECKING:
     from sidefeed.mapping import Mapping
@@ -75,7 +76,7 @@ def check(
         for one in shown:
             colour = COLOURS[one.severity]
             output.out.print(f"[{colour}]{one.severity}[/{colour}] {escape(str(one))}")
-        output.out.print(f"{number} mapped objects, {len(shown)} findings")
+        output.out.print(f"{many(number, 'mapped object')}, {many(len(shown), 'finding')}")
     if failed:
         raise typer.Exit(USAGE)
 

@@ -12,6 +12,7 @@ from rich.markup import escape
 from sidefeed.cli import output
 from sidefeed.cli.output import USAGE
 from sidefeed.cli.shared import JsonOption, ProjectOption, errors
+from sidefeed.plural import many
 
 if TYPE_CHECKING:
     from sidefeed.project import Project
@@ -101,23 +102,25 @@ def resolve(
         return
     output.out.print(f"{field} is now {escape(str(readable(shown)))}; the next sync writes it everywhere.")
     if files:
-        output.out.print(f"From now on {system} wins {field}: written to {', '.join(map(escape, files))}; {others} "
-                         f"other conflicts about it were decided too. `sidefeed map test` holds the rule.")
+        output.out.print(f"From now on {system} wins {field}: written to {', '.join(map(escape, files))}; "
+                         f"{many(others, 'other conflict about it was', 'other conflicts about it were')} decided "
+                         f"too. `sidefeed map test` holds the rule.")
 
 
 def _reader(project: Project, entity: str, field: str, *, json: bool) -> Callable[[str, Any], Any] | None:
     """How the text of a value is read where the mapping says what this field holds. It ends the command where the text
     is none: each system would refuse it, long after the decision."""
-    from sidefeed.web.typed import EDITABLE, NotUnderstood, value_of
+    from sidefeed.web.typed import EDITABLE, NotUnderstood, region_of, value_of
 
-    declared = project.mappings().entities.get(entity)
+    mappings = project.mappings()
+    declared = mappings.entities.get(entity)
     spec = declared.fields.get(field) if declared else None
     if spec is None or spec.type not in EDITABLE:
         return None
 
     def read(text: str, like: Any) -> Any:
         try:
-            return value_of(text, spec, like)
+            return value_of(text, spec, like, region=region_of(mappings, entity, field))
         except NotUnderstood as error:
             output.fail(f"nothing was decided about {field}. {error}", USAGE, json=json)
 

@@ -29,6 +29,7 @@ from sandbox.salesforce import SalesforceServer
 from sidefeed.cli.demo_calendars import DOORS, Door, opened
 from sidefeed.cli.project_files import settings_text, write_project
 from sidefeed.mapping.prepare import prepare
+from sidefeed.plural import many
 from sidefeed.project import Project
 from sidefeed.sync import Report
 from sidefeed.workspace import Draft
@@ -530,7 +531,8 @@ def page(outcome: Outcome) -> str:
                       for name, count in outcome.calls.items())
     return (f"<!doctype html><html lang=en><meta charset=utf-8><title>Sidefeed: a company's day</title><style>{_STYLE}"
             f"</style><h1>A company's day</h1><p>{'Every step held.' if outcome.ok else 'Some steps failed.'} "
-            f"{outcome.duplicates} duplicates, {outcome.lost} lost, {outcome.mailed} messages mailed by us.</p>"
+            f"{many(outcome.duplicates, 'duplicate')}, {outcome.lost} lost, {many(outcome.mailed, 'message')} mailed "
+            f"by us.</p>"
             f"<table>{rows}</table><p>Calls: {escape(calls)}.</p></html>")
 
 

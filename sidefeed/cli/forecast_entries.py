@@ -27,6 +27,7 @@ from sidefeed.cli.forecast_room import (
 )
 from sidefeed.cli.output import USAGE
 from sidefeed.cli.shared import JsonOption, ProjectOption, SystemsArgument, errors
+from sidefeed.plural import many
 
 
 def register(app: typer.Typer) -> None:
@@ -191,7 +192,7 @@ def history(
     if json:
         output.print_json({"ok": True, "added": added})
     else:
-        told = ", ".join(f"{count} changes from {name}" for name, count in added.items())
+        told = ", ".join(f"{many(count, 'change')} from {name}" for name, count in added.items())
         output.out.print(f"Taken over: {told}.")
 
 

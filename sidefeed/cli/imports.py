@@ -10,6 +10,7 @@ from rich.markup import escape
 
 from sidefeed.cli import output
 from sidefeed.cli.shared import JsonOption, ProjectOption, errors
+from sidefeed.plural import many
 
 if TYPE_CHECKING:
     from sidefeed.cli.csv_import import Imported
@@ -66,9 +67,10 @@ def _print(done: Imported) -> None:
     output.table("Imported", ("file", "records"), list(done.records.items()))
     counts = report.counts
     output.out.print(f"{counts.get('new_here', 0)} new, {counts.get('matched', 0)} matched with records that were "
-                     f"there, {counts.get('absorbed', 0)} changes in the history.")
+                     f"there, {many(counts.get('absorbed', 0), 'change')} in the history.")
     if done.waiting:
-        output.out.print(f"{done.waiting} rows wait for a record that they refer to; import its file as well.")
+        output.out.print(f"{many(done.waiting, 'row waits', 'rows wait')} for a record that "
+                         f"{'it refers' if done.waiting == 1 else 'they refer'} to; import its file as well.")
     for problem in report.problems:
         output.out.print(f"[yellow]![/yellow] {escape(str(problem))}")
     for name, message in report.failed.items():

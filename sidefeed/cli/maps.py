@@ -12,6 +12,7 @@ from rich.markup import escape
 from sidefeed.cli import attach, checking, output, rollout
 from sidefeed.cli.output import ATTENTION, USAGE
 from sidefeed.cli.shared import JsonOption, ProjectOption, errors
+from sidefeed.plural import many
 
 if TYPE_CHECKING:
     from sidefeed.connector import Rights
@@ -149,8 +150,8 @@ def begin(
         output.out.print(f"# {system}.yaml, under `objects:`", made.text(), sep="\n", markup=False)
     for path in files:
         output.out.print(f"changed {escape(str(path))}")
-    output.out.print(f"Mapped: {sum(bool(line.written) for line in made.lines)} fields. Doubts: {made.doubts}. "
-                     f"Not mapped: {len(made.unmapped)} fields of {object}. "
+    output.out.print(f"Mapped: {many(sum(bool(line.written) for line in made.lines), 'field')}. Doubts: {made.doubts}. "
+                     f"Not mapped: {many(len(made.unmapped), 'field')} of {object}. "
                      f"{'Settle the doubts, then run' if made.doubts else 'Run'} `sidefeed check`.", markup=False)
 
 
@@ -188,13 +189,13 @@ def diff(
                            "linked": linked})
     else:
         for each, number in changes:
-            said = "" if number is None else f" ({number} {'record' if number == 1 else 'records'})"
+            said = "" if number is None else f" ({many(number, 'record')})"
             output.out.print(f"[{'yellow' if each.risky else 'default'}]{'!' if each.risky else '-'}[/] "
                              f"{escape(f'{each.sentence}{said}')}")
         if linked:
             output.table("What the next sync does to linked records", ("field", *_LINKED.values()), [
                 (f"{row['system']} {row['object']}.{row['field']}", *(row[key] for key in _LINKED)) for row in linked])
-        output.out.print(f"{len(changes)} changes." if changes else "No change of meaning.")
+        output.out.print(f"{many(len(changes), 'change')}." if changes else "No change of meaning.")
     if changes:
         raise typer.Exit(ATTENTION)
 

@@ -8,6 +8,7 @@ from html import escape
 from itertools import groupby
 from typing import Any
 
+from sidefeed.plural import many
 from sidefeed.sync import SavedPlan
 
 _STYLE = """
@@ -38,7 +39,8 @@ def page(
         f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style>',
         f"<h1>{escape(heading)} for {escape(', '.join(plan.systems))}</h1>",
         f"<p>{numbers['create']} to create, {numbers['update']} to update, {numbers['delete']} to delete; "
-        f"{len(plan.waiting)} wait. {_calls(plan.calls)} {plan.mails} messages would be sent to people.</p>",
+        f"{many(len(plan.waiting), 'waits', 'wait')}. {_calls(plan.calls)} {many(plan.mails, 'message')} would be sent "
+        f"to people.</p>",
         f'<p class="note">Made {escape(plan.made[:16].replace("T", " "))} UTC. {escape(note)}</p>',
         *(line for title, lines in (lists or {}).items() for line in _listed(title, lines)),
         *_listed("Stopped by a guard", plan.parked, "stop"),

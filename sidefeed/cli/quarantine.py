@@ -15,6 +15,7 @@ from sidefeed.cli.alike import told_once
 from sidefeed.cli.output import USAGE
 from sidefeed.cli.shared import JsonOption, ProjectOption, calls_of, end_with
 from sidefeed.cli.shared import errors as told
+from sidefeed.plural import many
 
 SHOWN = 20
 """How many reasons are told of one code."""
@@ -129,4 +130,4 @@ def show(refusals: Sequence[dict[str, Any]]) -> None:
         for sentence in reasons[:SHOWN]:
             output.out.print(f"  {escape(sentence)}")
         if len(reasons) > SHOWN:
-            output.out.print(f"  ... and {len(reasons) - SHOWN} other reasons; --json prints all.")
+            output.out.print(f"  ... and {many(len(reasons) - SHOWN, 'other reason')}; --json prints all.")

@@ -16,6 +16,7 @@ from rich.markup import escape
 from sidefeed.cli import output
 from sidefeed.cli.output import ATTENTION, STOPPED, UNREACHABLE, USAGE
 from sidefeed.cli.shared import JsonOption, ProjectOption, errors
+from sidefeed.plural import many
 
 if TYPE_CHECKING:
     from sidefeed.connector import ObjectSchema
@@ -334,7 +335,7 @@ def _print(done: Done, changes: list[tuple[Change, int | None]], odd: int) -> No
 
 
 def _counted(change: Change, number: int | None) -> str:
-    return change.sentence + ("" if number is None else f" ({number} {'record' if number == 1 else 'records'})")
+    return change.sentence + ("" if number is None else f" ({many(number, 'record')})")
 
 
 def _made_of(done: Done) -> str:

@@ -11,6 +11,7 @@ from rich.markup import escape
 from sidefeed.cli import budget, output
 from sidefeed.cli.output import ATTENTION, STOPPED, USAGE
 from sidefeed.cli.shared import JsonOption, ProjectOption, errors
+from sidefeed.plural import many
 
 if TYPE_CHECKING:
     from sidefeed.sync.rollout import Outcome
@@ -96,7 +97,7 @@ def canary(
         opened = Project.load(project)
         try:
             with output.progress(quiet=json) as bar, opened.engine(progress=bar) as engine:
-                stages = [(f"{records} records", Part(engine.store, records))]
+                stages = [(many(records, "record"), Part(engine.store, records))]
                 if team:
                     stages.append((", ".join(team), Part(engine.store, None, owners_named(engine.store, team))))
                 if all:
@@ -126,8 +127,8 @@ def canary(
 def _stops(name: str, outcome: Outcome, most: float) -> str:
     for number, what in ((outcome.refused, "were refused"), (outcome.differ, "differ again afterwards")):
         if outcome.rate(number) > most:
-            return (f"Stopped after {name}: {number} of {outcome.records} records {what}, more than {most:.0%}. "
-                    f"`sidefeed undo {outcome.report.run}` takes this stage back; mend the mapping first.")
+            return (f"Stopped after {name}: {number:,} of {many(outcome.records, 'record')} {what}, more than "
+                    f"{most:.0%}. `sidefeed undo {outcome.report.run}` takes this stage back; mend the mapping first.")
     return ""
 
 
@@ -137,5 +138,5 @@ def _as_json(outcome: Outcome) -> dict[str, Any]:
 
 
 def _sentence(outcome: Outcome) -> str:
-    return (f"{outcome.records} records written, {outcome.refused} refused, {outcome.differ} differ again afterwards, "
-            f"{outcome.left} left.")
+    return (f"{many(outcome.records, 'record')} written, {outcome.refused} refused, {outcome.differ} differ again "
+            f"afterwards, {outcome.left} left.")

@@ -13,6 +13,7 @@ from rich.markup import escape
 from sidefeed.cli import output
 from sidefeed.cli.alike import told_once
 from sidefeed.cli.output import ATTENTION, BUSY, STOPPED, UNREACHABLE, USAGE
+from sidefeed.plural import many
 
 if TYPE_CHECKING:
     from sidefeed.sync import Engine, Report
@@ -126,9 +127,9 @@ def _print_report(report: Report, calls: Calls) -> None:
         output.out.print("Nothing new to write.")
     if report.changes:
         output.table("Absorbed", ("from", "changes"), list(report.changes.items()))
-    for count, (one, many), sentence in _DECIDE:
+    for count, (one, several), sentence in _DECIDE:
         if number := report.counts.get(count, 0):
-            output.out.print(f"{number} {one if number == 1 else many} {sentence}")
+            output.out.print(f"{many(number, one, several)} {sentence}")
     output.out.print("Calls: " + ", ".join(f"{name} {count['used']}" for name, count in calls.items()))
     tell_problems(report)
 

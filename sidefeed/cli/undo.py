@@ -11,6 +11,7 @@ from rich.markup import escape
 from sidefeed.cli import output
 from sidefeed.cli.output import ATTENTION, STOPPED, UNREACHABLE
 from sidefeed.cli.shared import JsonOption, ProjectOption, calls_of, errors, the_record
+from sidefeed.plural import many
 
 if TYPE_CHECKING:
     from sidefeed.sync import ObjectPlan
@@ -42,9 +43,12 @@ def undo(
     mapping: mend the mapping file, undo the run, then `sidefeed sync --confirm-mapping`.
     """
     from sidefeed.project import Project
+    from sidefeed.sync.approval import carried_out_by
 
     with errors(json):
         opened = Project.load(project)
+        with opened.looking() as tx:  # before any system is asked, and before any credentials are
+            run = carried_out_by(tx, run)
         with output.progress(quiet=json) as bar, opened.engine(progress=bar) as engine:
             one = the_record(engine.store, record, json=json).id if record else None
             options: dict[str, Any] = {"record": one, "field": field, "actor": actor}
@@ -83,9 +87,8 @@ def _print_undone(done: Undone, plans: list[ObjectPlan], limit: int, *, planned:
                          f"{escape(one.what[:160])}")
     if len(done.restored) > limit:
         output.out.print(f"... and {len(done.restored) - limit} more; --json prints all.")
-    records = len(done.parts)
-    output.out.print(f"{len(done.restored)} things {would}taken back on {records} records"
-                     + (f", in {sum(len(one.writes) for one in plans)} writes" if planned else "")
+    output.out.print(f"{many(len(done.restored), 'thing')} {would}taken back on {many(len(done.parts), 'record')}"
+                     + (f", in {many(sum(len(one.writes) for one in plans), 'write')}" if planned else "")
                      + f"; {len(done.left)} {would}left as they are")
     for what, lines in (("left", done.left), ("stays", done.kept)):
         for line in lines[:limit]:

@@ -15,6 +15,7 @@ from typing import Any
 from sidefeed.calendars.foreign import rivals
 from sidefeed.calendars.recurrence import RECURRENCE
 from sidefeed.mapping import ObjectMap
+from sidefeed.plural import many
 from sidefeed.sync.plan import content_digest
 from sidefeed.sync.writes import ObjectPlan, PlannedWrite
 from sidefeed.workspace import Transaction
@@ -153,8 +154,8 @@ def _deletions(
     listed = tuple({"external_id": id} for id in known)
     if len(known) >= linked >= EMPTY_FROM:
         return [Trip("emptied", om.system, object, (
-            f"{om.system} {object}: everything that was linked there, {linked} records, was reported deleted. Nothing "
-            f"was deleted anywhere. {_MEANT}"), listed)]
+            f"{om.system} {object}: everything that was linked there, {many(linked, 'record')}, was reported deleted. "
+            f"Nothing was deleted anywhere. {_MEANT}"), listed)]
     if not known:
         return []
     limit = limits.deletion(om.entity).of(linked)
@@ -163,8 +164,8 @@ def _deletions(
         return []
     also = f" ({before} more in the last {limits.hours} hours)" if before else ""
     return [Trip("mass-delete", om.system, object, (
-        f"{om.system} {object}: {len(known)} of {linked} was reported deleted{also}, more than {limit}. Nothing was "
-        f"deleted anywhere. {_MEANT}"), listed)]
+        f"{om.system} {object}: {len(known)} of {many(linked, 'record')} were reported deleted{also}, more than "
+        f"{limit}. Nothing was deleted anywhere. {_MEANT}"), listed)]
 
 
 _MEANT = ("If people really deleted them, approve the run; if rights, a filter or an import changed, mend that first, "
@@ -222,7 +223,7 @@ def check_plan(tx: Transaction, plan: ObjectPlan, limits: Limits, so_far: SoFar 
         before = len(earlier - {write.record for write in mine})
         if mine and len(mine) + before > limit:
             trips.append(_trip(guard, plan, mine, so_far, (
-                f"would {what} {len(mine)} of {linked} records{_also(before, limits)}, more than {limit}")))
+                f"would {what} {len(mine)} of {many(linked, 'record')}{_also(before, limits)}, more than {limit}")))
     trips += _one_field(plan, updates, done.changed, linked, limits, so_far)
     people = people_mailed(plan)
     if people and people + so_far.mailed > limits.mails:
@@ -230,7 +231,7 @@ def check_plan(tx: Transaction, plan: ObjectPlan, limits: Limits, so_far: SoFar 
         allowed = f", more than {limits.mails}" if limits.mails else ""
         unasked = [write for write in plan.writes if write.mails is not None and not write.mails.asked]
         trips.append(_trip("mail-budget", plan, unasked, so_far, (
-            f"would mail {people} people{also}{allowed}, and no organiser asked for it")))
+            f"would mail {many(people, 'person', 'people')}{also}{allowed}, and no organiser asked for it")))
     return trips
 
 
@@ -261,7 +262,7 @@ def _one_field(
         before = len(earlier.get(name, set()) - {write.record for write in writes})
         if len(writes) + before > max(limits.one_field_count, int(linked * limits.one_field)):
             trips.append(_trip("mass-update", plan, writes, so_far, (
-                f"would change {name} on {len(writes)} of {linked} records{_also(before, limits)}")))
+                f"would change {name} on {len(writes)} of {many(linked, 'record')}{_also(before, limits)}")))
     return trips
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from sidefeed.connector import Stream
 from sidefeed.mapping import ObjectMap
+from sidefeed.plural import many
 from sidefeed.sync.guard import Trip
 from sidefeed.sync.match import stamped_record
 from sidefeed.sync.reunite import strangers
@@ -33,9 +34,10 @@ def older_than_the_world(tx: Transaction, om: ObjectMap, stream: Stream) -> list
     strangers = unknown_stamps(tx, om, stream)
     if not strangers:
         return []
+    told = many(len(strangers), "object carries a key of a record", "objects carry keys of records")
     return [Trip("older-than-the-world", om.system, stream.name, (
-        f"{om.system} {stream.name}: {len(strangers)} objects carry keys of records that this workspace does not know. "
-        f"Nothing was written. Either it was restored from a backup that is older than they are: bring back a newer "
-        f"one if there is, else approve the run, and they are matched anew. Or another workspace feeds the same "
-        f"system: switch one of the two off first."),
+        f"{om.system} {stream.name}: {told} that this workspace does not know. Nothing was written. Either it was "
+        f"restored from a backup that is older than they are: bring back a newer one if there is, else approve the "
+        f"run, and they are matched anew. Or another workspace feeds the same system: switch one of the two off "
+        f"first."),
         tuple({"external_id": id, "record": record} for id, record in strangers.items()))]

@@ -18,7 +18,7 @@ from sidefeed.web import wording
 from sidefeed.web.board import ORDERS, Deal, label
 from sidefeed.web.desk import Posted, SignedIn, Visitor
 from sidefeed.web.sums import CATEGORIES, COMMITTED_DEALS, Selection, page_number, pages, select, summed
-from sidefeed.web.typed import EDITABLE, NotUnderstood, value_of
+from sidefeed.web.typed import EDITABLE, NotUnderstood, region_of, value_of
 from sidefeed.web.view import root_of
 from sidefeed.workspace import Draft, RecordState, Transaction
 from sidefeed.workspace.report import blame_lines
@@ -236,7 +236,8 @@ def change(visitor: SignedIn, form: Posted, id: str, name: str) -> Response:
         if spec is None or not _editing(visitor, state, name, None)["editable"]:
             raise HTTPException(403, "You may not change this field. Nothing was changed.")
         try:
-            value = value_of(form.get("value", ""), spec, state.values.get(name))
+            value = value_of(form.get("value", ""), spec, state.values.get(name),
+                             region=region_of(visitor.desk.mappings, state.entity, name))
         except NotUnderstood as error:
             return visitor.back(f"/records/{id}", f"{_label(visitor, state.entity, name)} stays as it is. {error}")
         if value != state.values.get(name):

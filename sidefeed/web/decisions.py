@@ -13,7 +13,7 @@ from sidefeed.web.board import label
 from sidefeed.web.desk import WHICH, Posted, SignedIn, Visitor
 from sidefeed.web.parked import parked
 from sidefeed.web.sums import page_number, pages
-from sidefeed.web.typed import EDITABLE, NotUnderstood, value_of
+from sidefeed.web.typed import EDITABLE, NotUnderstood, region_of, value_of
 from sidefeed.workspace import DELETED, Draft, Head, RecordState, Transaction
 
 router = APIRouter(include_in_schema=False)
@@ -117,7 +117,7 @@ def _value(visitor: Visitor, state: RecordState, name: str, chosen: str, typed: 
     spec = visitor.desk.spec(state.entity, name)
     if spec is None:
         raise NotUnderstood("Choose one of the values.")
-    return value_of(typed, spec, heads[0].value)
+    return value_of(typed, spec, heads[0].value, region=region_of(visitor.desk.mappings, state.entity, name))
 
 
 # -- which record an object is --------------------------------------------------------------------------------------

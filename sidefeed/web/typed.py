@@ -8,10 +8,11 @@ from datetime import date
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from sidefeed.mapping import FieldSpec
+from sidefeed.mapping import FieldSpec, LensError, values
+from sidefeed.mapping import Mapping as Mappings
 
 LONGEST = 5000
-EDITABLE = ("text", "money", "date", "choice", "number")
+EDITABLE = ("text", "money", "date", "datetime", "choice", "number", "email", "phone", "url")
 _NUMBER = re.compile(r"-?\d{1,30}(\.\d{1,10})?")
 
 
@@ -19,8 +20,9 @@ class NotUnderstood(ValueError):
     """The text is no value of this field; the message says what is."""
 
 
-def value_of(text: str, spec: FieldSpec, like: Any = None) -> Any:
-    """The value that a text means for a field; blank is None. ``like`` is the value there now, for its currency.
+def value_of(text: str, spec: FieldSpec, like: Any = None, *, region: str | None = None) -> Any:
+    """The value that a text means for a field, in the one form that its type has; blank is None. ``like`` is the value
+    there now, for its currency; ``region`` the country of telephone numbers that name none.
 
     Raises NotUnderstood, also for fields that cannot be typed.
     """
@@ -41,7 +43,28 @@ def value_of(text: str, spec: FieldSpec, like: Any = None) -> Any:
         raise NotUnderstood(f"{text!r} is none of {', '.join(spec.choices)}.")
     if spec.lines == "one" and ("\n" in text or "\r" in text):
         raise NotUnderstood("This field holds one line.")
+    if spec.type == "phone":
+        return values.phone(text, region)
+    if spec.type in _FORMS:
+        return _in_form(text, spec.type)
     return text
+
+
+_FORMS = {"email": values.email, "url": values.url, "datetime": values.moment}
+
+
+def _in_form(text: str, type: str) -> str | None:
+    try:
+        return _FORMS[type](text)
+    except LensError as error:
+        raise NotUnderstood(f"{error.message}.") from None
+
+
+def region_of(mappings: Mappings, entity: str, name: str) -> str | None:
+    """The country in which the mapping files read a field's telephone numbers, where they name one and no other."""
+    named = {region for om in mappings.objects if om.entity == entity and name in om
+             for region in [getattr(getattr(om.field(name).lens, "options", None), "region", None)] if region}
+    return named.pop() if len(named) == 1 else None
 
 
 def amount_of(text: str) -> Decimal:

@@ -12,6 +12,7 @@ from typing import Any
 from sidefeed.installed import entry_points
 from sidefeed.mapping import FieldSpec
 from sidefeed.mapping.values import referred
+from sidefeed.plural import many as many
 from sidefeed.workspace.clock import utc_instant, utc_text
 
 MINUS = "\u2212"
@@ -116,10 +117,6 @@ def system(name: str) -> str:
 
 def field_label(spec: FieldSpec | None, name: str) -> str:
     return (spec.label if spec is not None and spec.label else "") or _NAMES.get(name) or words(name)
-
-
-def many(number: int, one: str, several: str = "") -> str:
-    return f"{number:,} {one if number == 1 else several or one + 's'}"
 
 
 def plain(value: Any) -> str:
