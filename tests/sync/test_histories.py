@@ -95,6 +95,7 @@ class Histories(RuleBasedStateMachine):
         self.deals: list[str] = []
         self.deal_of: dict[tuple[str, str], str] = {}
         self.kept: set[str] = set()
+        self.kept_before: dict[tuple[str, str], bool] = {}  # whether a deal was meant to live before it was restored
         self.again = 0  # how often a person let something live that may have to be made once more elsewhere
         self.away: dict[str, set[str]] = {"a": set(), "b": set()}
 
@@ -253,15 +254,16 @@ class Histories(RuleBasedStateMachine):
             return
         id = sorted(known)[pick % len(known)]
         row = self.world.systems[system].rows["Deal"][id]
+        with self.store.read() as tx:
+            role = tx.known_as(system, "Deal", [id]).get(id, ("", ""))[1]
         self.ledger.note(known[id], DELETED, True, {
             self.said(system, name, value) for name, value in row.values.items() if value is not None})
         if any(deal == known[id] for other, deal in known.items() if other != id):
             self.kept.add(known[id])  # an old copy that was restored beside a newer one: the deal lives on in the other
-        else:
-            self.kept.discard(known[id])
-        with self.store.read() as tx:
-            if row.actor == "sidefeed" and not tx.known_as(system, "Deal", [id]):
-                HAPPENED["deleted unheard of"] += 1  # a run died before it learnt that it had made this
+        elif role != "gone" or not self.kept_before.get((system, id)):
+            self.kept.discard(known[id])  # else nobody read that it was restored: it is as deleted as it was before
+        if row.actor == "sidefeed" and not role:
+            HAPPENED["deleted unheard of"] += 1  # a run died before it learnt that it had made this
         self.world.systems[system].person_deletes("Deal", id)
         HAPPENED["delete"] += 1
 
@@ -273,6 +275,7 @@ class Histories(RuleBasedStateMachine):
             id = gone[pick % len(gone)]
             deal = self.deal_of.get((system, id)) or self._by_key(rows[id].values.get("key"))
             if deal is not None:
+                self.kept_before[system, id] = deal in self.kept
                 self.kept.add(deal)
             self.world.systems[system].person_restores("Deal", id)
             self.again += 1
@@ -839,5 +842,24 @@ def test_an_undo_leaves_what_was_deleted_since_and_says_so() -> None:
         told.sync()
         told.person_deletes(pick=0, system="a")
         told.undo_an_earlier_run(back=2)
+    finally:
+        told.teardown()
+
+
+def test_a_deal_restored_and_deleted_again_between_two_syncs_is_as_deleted_as_before() -> None:
+    """A seed of the histories: somebody had decided that it lives, having seen its deletion, and the ledger held a
+    second deletion against that, of which no reading of the system could tell."""
+    told = Histories()
+    try:
+        told.an_office_at_work(synced=True)
+        told.feed_lags(lag=20, system="b")
+        told.person_edits(name="Amount", pick=1, system="b")
+        told.person_deletes(pick=0, system="a")
+        told.sync()
+        told.person_decides(pick=0)
+        told.person_restores(pick=0, system="a")
+        told.person_deletes(pick=0, system="a")
+        told.quiet_point()
+        assert len(told.world.systems["a"].live("Deal")) == len(told.world.systems["b"].live("Deal")) == 2
     finally:
         told.teardown()
