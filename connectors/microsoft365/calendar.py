@@ -111,6 +111,7 @@ class Calendar:
 def _absorb(rows: Sequence[Json], state: Cursor, meetings: Meetings) -> list[Remote]:
     """The records of one page. Masters only become pending: all their occurrences are known when the round ends."""
     events = [meetings.dressed(row) for row in rows if "@removed" not in row]
+    meetings.marked.look_at(events)
     records: list[Remote] = []
     for event in events:
         if event.get("type") == "seriesMaster":

@@ -12,7 +12,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
@@ -26,7 +25,7 @@ from sidefeed.connector import Gone, Remote
 
 from . import recurrence, values
 from .door import Answer, Part
-from .marks import marked
+from .marks import Marked
 from .values import Json, discreet, modified, when
 
 if TYPE_CHECKING:
@@ -62,7 +61,7 @@ class Meetings:
     def __init__(
         self, door: Door, mailbox: str, fields: Sequence[str], *, bodies: bool = False, marks: Sequence[Named] = ()
     ) -> None:  # fmt: skip
-        self._marks = marks if "Marks" in fields else ()
+        self.marked = Marked(door, mailbox, marks if "Marks" in fields else ())
         self.door = door
         self.mailbox = mailbox
         self._fields = [each for each in fields if each != RECURRENCE and (each != "Body" or bodies)]
@@ -114,7 +113,7 @@ class Meetings:
                     "Key": key, RECURRENCE: None, "Sensitivity": str(master.get("sensitivity") or "private").lower()})
             elif structure is not None:
                 try:
-                    read = self._read(master, when(master), SERIES, uid, master_id)
+                    read = self._read(master, when(master), SERIES, uid)
                 except (ValueError, KeyError) as error:
                     log.warning("mailbox %s: series …%s cannot be read: %s", self.mailbox, master_id[-12:], error)
                     continue
@@ -155,13 +154,16 @@ class Meetings:
             owner, original = split_id(each)
             wanted.setdefault(owner, set()).add(original or "")
         expanded = self.events(list(wanted), "?$expand=exceptionOccurrences")
+        exceptions = {master_id: [self.dressed(each) for each in (master or {}).get("exceptionOccurrences") or ()]
+                      for master_id, master in expanded.items()}
+        self.marked.look_at(each for several in exceptions.values() for each in several)
         made: dict[str, Occurrence] = {}
         for master_id, starts in wanted.items():
             master = expanded[master_id]
             if master is None or master.get("type") != "seriesMaster":
                 continue
-            for exception in master.get("exceptionOccurrences") or ():
-                self._place(made, self.dressed(exception), starts)
+            for exception in exceptions[master_id]:
+                self._place(made, exception, starts)
             plain = [each for each in starts if occurrence_id(master_id, each) not in made]
             for span in spans(plain):
                 for bare in self._instances(master_id, span):
@@ -195,7 +197,7 @@ class Meetings:
             found = self.occurrence(event)
             return found.remote if found else None
         uid = str(event.get("iCalUId") or "")
-        read = self._read(event, time, original, uid, str(event["id"]))
+        read = self._read(event, time, original, uid)
         return Remote(str(event["id"]), read, str(event.get("@odata.etag") or ""), modified(event))
 
     def occurrence(self, event: Json) -> Occurrence | None:
@@ -213,22 +215,17 @@ class Meetings:
             log.warning("mailbox %s: occurrence …%s is left out: %s", self.mailbox, str(event.get("id"))[-12:], error)
             return None
         uid = str(master.get("iCalUId") or "")
-        read = self._read(event, time, original, uid, str(event["id"]), master_id)
+        read = self._read(event, time, original, uid)
         version = str(event.get("@odata.etag") or "")
         remote_id = occurrence_id(master_id, original)
         return Occurrence(remote_id, str(event["id"]), version, Remote(remote_id, read, version, modified(event)))
 
-    def _read(self, event: Json, time: When, original: str, uid: str, *events: str) -> dict[str, Any]:
-        """Raw values of one meeting. ``events`` are those whose marks are its own: it, and its series."""
+    def _read(self, event: Json, time: When, original: str, uid: str) -> dict[str, Any]:
+        """Raw values of one meeting, with the marks on it and on its series."""
         read = values.read_meeting(event, time, original, uid, self.mailbox, self._fields)
-        if self._marks and "Marks" in read:
-            more = {mark for each in events for mark in self._marked.get(each, ())}
-            read["Marks"] = sorted({*read["Marks"], *more})
+        if "Marks" in read:
+            read["Marks"] = sorted({*read["Marks"], *self.marked.of(event)})
         return read
-
-    @cached_property
-    def _marked(self) -> dict[str, list[str]]:
-        return marked(self.door, self.mailbox, self._marks)
 
     def ids(self, window: Window) -> Iterator[tuple[str, str]]:
         """Ids and versions of every meeting and occurrence in a window, from one listing."""

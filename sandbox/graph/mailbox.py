@@ -142,11 +142,12 @@ class Visit:
             made |= self._expanded(row.item, name, options.expand[name])
         return made
 
-    def _expanded(self, item: Item, name: str, identifier: str) -> dict[str, Any]:
+    def _expanded(self, item: Item, name: str, identifiers: Sequence[str]) -> dict[str, Any]:
         """What `$expand` of one name adds to an event or contact."""
         if name == odata.PROPERTIES:
-            value = property_value(item, identifier)
-            return {name: [{"id": identifier, "value": value}]} if value is not None else {}
+            told = [{"id": each, "value": value} for each in identifiers
+                    if (value := property_value(item, each)) is not None]
+            return {name: told} if told else {}
         if item.kind != "CalendarItem" or (name == "attachments" and item.attachments):
             raise not_implemented(f"$expand={name} here")
         if name == "calendar":

@@ -49,7 +49,7 @@ class Options:
     top: int | None = None
     skip: int = 0
     count: bool = False
-    expand: dict[str, str] = field(default_factory=dict)
+    expand: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 _KNOWN = ("$filter", "$select", "$expand", "$orderby", "$top", "$skip", "$count", "$search")
@@ -113,10 +113,11 @@ def _orders(value: str, known: frozenset[str]) -> Iterator[tuple[str, bool]]:
         yield words[0], len(words) == 2 and words[1].lower() == "desc"
 
 
-_EXPANSION = re.compile(r"\s*(\w+)(?:\(\$filter=id eq '((?:[^']|'')*)'\)|\(([^()]*)\))?\s*(?:,|$)")
+_ID = r"id eq '(?:[^']|'')*'"
+_EXPANSION = re.compile(rf"\s*(\w+)(?:\(\$filter=({_ID}(?: or {_ID})*)\)|\(([^()]*)\))?\s*(?:,|$)")
 
 
-def _expansions(value: str) -> Iterator[tuple[str, str]]:
+def _expansions(value: str) -> Iterator[tuple[str, tuple[str, ...]]]:
     at = 0
     while at < len(value):
         found = _EXPANSION.match(value, at)
@@ -124,7 +125,7 @@ def _expansions(value: str) -> Iterator[tuple[str, str]]:
             raise bad_request(f"Parsing OData Select and Expand failed: '{value}'.", "RequestBroker--ParseUri")
         if found[1] == PROPERTIES and not found[2]:
             raise bad_request("Expanding extended properties needs $filter=id eq '…'.", "ErrorInvalidUrlQueryFilter")
-        yield found[1], (found[2] or "").replace("''", "'")
+        yield found[1], tuple(each[7:-1].replace("''", "'") for each in re.findall(_ID, found[2] or ""))
         at = found.end()
 
 

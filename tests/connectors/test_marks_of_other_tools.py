@@ -111,6 +111,31 @@ def test_graph_is_asked_once_a_round_which_events_carry_a_property(cloud: graph_
     assert graph_office.read(connector, STREAM, cursor, fields=FIELDS)[0] == {} and cloud.calls() == calls + 1
 
 
+def test_one_marked_occurrence_of_a_series_is_known_by_itself(
+    outlook: exchange_office.Office, cloud: graph_office.Office,
+) -> None:  # fmt: skip
+    """The list of what carries a property tells single meetings and series alone; an exception is asked by itself."""
+    outlook.server.properties["crm_link_state"] = PropertyKey(set=SET, name="crmLinkState"), "Double"
+    for office, server, fetch in ((outlook, outlook.server, read), (cloud, cloud.server.office, graph_office.read)):
+        rule = {"daily": 1, "count": 4}
+        series = server.call(lambda server=server, rule=rule: server.create_event(
+            ANN, subject="stand-up", start=graph_office.at(2, 9), end=graph_office.at(2, 10), recurrence=rule))
+        for number, state in ((2, "2"), (3, "0")):
+            server.call(lambda server=server, series=series, number=number, state=state: server.update_event(
+                ANN, series, occurrence=number, subject=f"stand-up {number}", crm_link_state=state))
+        told, cursor = fetch(connector := office.connect(), STREAM, fields=FIELDS)
+        found = {str(values["Subject"]): values["Marks"] for one in told.values() if (values := one.values)}
+        assert found == {"stand-up": [], "stand-up 2": [DYNAMICS], "stand-up 3": []}
+        server.call(lambda server=server, series=series: server.update_event(
+            ANN, series, occurrence=3, crm_link_state="1"))
+        changed, _cursor = fetch(connector, STREAM, cursor, fields=FIELDS)
+        assert sorted(str(one.values["Subject"]) for one in changed.values() if one.values and one.values["Marks"]) == [
+            "stand-up 2", "stand-up 3"]
+        again = {one.id: one.values for one in connector.fetch(STREAM, FIELDS, sorted(told))}
+        assert sorted(str(each["Subject"]) for each in again.values() if each and each["Marks"]) == [
+            "stand-up 2", "stand-up 3"]
+
+
 def test_icalendar_tells_the_names_of_properties_that_say_something() -> None:
     text = calendar(event("a", "SUMMARY:x", "CATEGORIES:Red", "X-RIVA-ID:17", "X-EMPTY:", "X-SIDEFEED-LINK:r:1"))
     ((_uid, one),) = events.by_uid(events.parse(text.encode())).items()
