@@ -1,4 +1,5 @@
-"""Bring what left already into line with what may leave now, after somebody chose another level of privacy."""
+"""Bring what left already into line with what may leave now, after somebody chose another level of privacy, or said
+otherwise which tools file meetings too."""
 
 from __future__ import annotations
 
@@ -13,25 +14,41 @@ from sidefeed.sync.attribution import addresses, domain
 from sidefeed.sync.capture import read_anew
 from sidefeed.sync.meetings import retract
 from sidefeed.workspace import Draft, RecordState, Store, Transaction
+from sidefeed.workspace import tables as t
 
-POLICY = "calendars:policy"
+POLICY, MARKS = "calendars:policy", "calendars:marks"
 
 
 def enforce_policy(store: Store, feeds: Sequence[tuple[str, str]]) -> int:
     """Take back what a changed ``[calendars]`` no longer allows, and read again what it now does; returns how many
     meetings were touched. Cheap where nothing changed. ``feeds`` are the (system, stream) of the calendars."""
     policy = store.calendars
-    told = hashlib.blake2b(repr((policy.privacy, sorted(policy.blocked_domains), sorted(policy.internal_domains)))
-                           .encode(), digest_size=8).hexdigest()
+    if _changed(store, MARKS, (sorted(policy.foreign_marks.items()), sorted(policy.accepted_tools))):
+        with store.write() as tx:
+            _look_again(tx, feeds)
+    if _changed(store, POLICY, (policy.privacy, sorted(policy.blocked_domains), sorted(policy.internal_domains))):
+        with store.write() as tx:
+            return enforce(tx, feeds)
+    return 0
+
+
+def _changed(store: Store, name: str, said: object) -> bool:
+    """Whether settings say something else than at the last run; at the first there is nothing to bring into line."""
+    told = hashlib.blake2b(repr(said).encode(), digest_size=8).hexdigest()
     with store.read() as tx:
-        known = tx.setting(POLICY)
-    if known == told:
-        return 0
-    with store.write() as tx:
-        tx.save_setting(POLICY, told)
-        if known is None:
-            return 0
-        return enforce(tx, feeds)
+        known = tx.setting(name)
+    if known != told:
+        with store.write() as tx:
+            tx.save_setting(name, told)
+    return known not in (None, told)
+
+
+def _look_again(tx: Transaction, feeds: Sequence[tuple[str, str]]) -> None:
+    """Have every meeting of these calendars read and judged anew, also where it is what it was."""
+    for system, stream in feeds:
+        tx.connection.execute(t.link.update().where(t.link.c.system == system, t.link.c.object == stream).values(
+            digest=None))
+        read_anew(tx, system, stream)
 
 
 def enforce(tx: Transaction, feeds: Sequence[tuple[str, str]], *, actor: str = "policy:private") -> int:

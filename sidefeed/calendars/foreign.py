@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 
+from sidefeed.calendars import busy
 from sidefeed.calendars import marks as hidden
 from sidefeed.calendars.policy import CalendarPolicy
 from sidefeed.workspace import RecordState, Transaction
@@ -28,6 +30,8 @@ appointments and emails"; Salesforce help 000383657; Microsoft Copilot for Sales
 
 
 _HIDDEN = {mark.casefold(): tool for mark, tool in hidden.HIDDEN.items()}
+ELSEWHERE = "elsewhere"
+"""What is decided of a meeting with a mark of another tool."""
 _SHOWN = 3
 """Meetings that the report of a run names by their days; `sidefeed status` lists all."""
 
@@ -48,19 +52,23 @@ def claim(marks: Iterable[str], policy: CalendarPolicy) -> Claim | None:
     return min(open_claims, key=lambda each: (each.tool, each.mark), default=None)
 
 
-def advice(tool: str, mailbox: str, marks: Iterable[str], days: Iterable[str]) -> str:
-    """What to do about meetings that another tool files, which are told by their days."""
+def advice(tool: str, mailbox: str, marks: Iterable[str], days: Iterable[str], *, filed: bool = False) -> str:
+    """What to do about meetings that another tool files, which are told by their days; ``filed``: here too, since
+    before it marked them."""
     told = sorted(days)
     these = f"{len(told)} meetings" if len(told) > 1 else "A meeting"
     which = ", ".join(told[:_SHOWN]) + (f" and {len(told) - _SHOWN} more" if len(told) > _SHOWN else "")
     signs = ", ".join(sorted({hidden.shown(mark) for mark in marks}))
+    so = ("filed here before it was marked, so look whether it is in the CRM twice; nothing more is written of it"
+          if filed else "not filed here, so that none is there twice")
     return (f"{these} in the calendar of {mailbox} ({which}) with a mark of {tool} ({signs}), which files meetings in "
-            f"a CRM too: not filed here, so that none is there twice; every other meeting goes on. {remedy(tool)}")
+            f"a CRM too: {so}; every other meeting goes on. {remedy(tool, filed=filed)}")
 
 
-def remedy(tool: str) -> str:
+def remedy(tool: str, *, filed: bool = False) -> str:
+    ours = f" To leave such a meeting to {tool}, delete its activity of Sidefeed's in the CRM." if filed else ""
     return (f"Switch {tool} off for this mailbox and remove its mark; or, if its marks are old or it files elsewhere, "
-            "add it to accepted_tools under [calendars] in sidefeed.toml.")
+            f"add it to accepted_tools under [calendars] in sidefeed.toml.{ours}")
 
 
 def waits_for(tool: str) -> str:
@@ -71,22 +79,45 @@ def waits_for(tool: str) -> str:
 _OFF = " to be switched off"
 
 
-def waiting(tx: Transaction, mailbox: str | None = None) -> list[dict[str, str]]:
+def waiting(tx: Transaction, mailbox: str | None = None) -> list[dict[str, Any]]:
     """Every meeting (of one mailbox) that waits because another tool files it: ``mailbox``, ``start``, ``meeting`` (by
-    which its owner finds it in `sidefeed my-calendar`), ``tool``, ``fix``. Of no meeting a word is told."""
+    which its owner finds it in `sidefeed my-calendar`), ``tool``, ``filed`` (whether it is in a CRM from here already),
+    ``fix``. Of no meeting a word is told."""
     same = sa.and_(t.busy.c.system == t.inbox.c.system, t.busy.c.object == t.inbox.c.object,
                    t.busy.c.external_id == t.inbox.c.external_id)
     query = sa.select(t.busy.c.mailbox, t.busy.c.start, t.busy.c.key, t.busy.c.external_id, t.inbox.c.waiting_for).join(
-        t.inbox, same).where(t.busy.c.verdict == "elsewhere", t.inbox.c.waiting_for.endswith(_OFF)).order_by(
-            t.busy.c.mailbox, t.busy.c.start)
+        t.inbox, same).where(t.busy.c.verdict == ELSEWHERE, t.inbox.c.waiting_for.endswith(_OFF),
+                             t.busy.c.start != busy.NEVER).order_by(t.busy.c.mailbox, t.busy.c.start)
     if mailbox is not None:
         query = query.where(t.busy.c.mailbox == mailbox)
+    rows = tx.connection.execute(query).all()
+    here = filed(tx, {row.key for row in rows if row.key})
     found = []
-    for row in tx.connection.execute(query):
-        tool = str(row.waiting_for).removesuffix(_OFF)
+    for row in rows:
+        tool, ours = str(row.waiting_for).removesuffix(_OFF), row.key in here
         found.append({"mailbox": row.mailbox, "start": row.start, "meeting": str(row.key or row.external_id)[-8:],
-                      "tool": tool, "fix": remedy(tool)})
+                      "tool": tool, "filed": ours, "fix": remedy(tool, filed=ours)})
     return found
+
+
+def filed(tx: Transaction, keys: Collection[str]) -> set[str]:
+    """Which of these meetings are in a CRM from here."""
+    from sidefeed.sync.match import keys_of  # a room that itself needs this one
+
+    names = {name: key for key in keys for name in keys_of([("key",)], {"key": key})}
+    records = {record: names[name] for name, several in tx.by_natural_keys("meeting", set(names)).items()
+               for record in several}
+    return {records[link.record] for link in tx.links_of_all(records) if link.state == "live" and "/" not in link.object}
+
+
+def held(tx: Transaction, states: Iterable[RecordState]) -> dict[str, str]:
+    """Meetings of which nothing is written while another tool has its mark on any copy of them, and why. Those that
+    were taken back or deleted are not among them: what must leave a CRM leaves it."""
+    keys = set(tx.connection.execute(sa.select(t.busy.c.key).where(
+        t.busy.c.verdict == ELSEWHERE, t.busy.c.key.is_not(None))).scalars())
+    return {state.id: "another tool files this meeting too; `sidefeed status` says which, and what to do"
+            for state in states if state.values.get("key") in keys and not state.deleted
+            and not state.values.get("withdrawn")}
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,9 +121,10 @@ def _shown(tx: Transaction, rules: Rules, block: Mapping[str, Any]) -> Shown:
 def _why(tx: Transaction, block: Mapping[str, Any]) -> str:
     verdict = str(block["verdict"])
     if verdict == "elsewhere":
-        tools = {(one["mailbox"], one["meeting"]): one["tool"] for one in foreign.waiting(tx, block["mailbox"])}
-        if tool := tools.get((block["mailbox"], _handle(block))):
-            return f"waits: {tool} files it"
+        waiting = {(one["mailbox"], one["meeting"]): one for one in foreign.waiting(tx, block["mailbox"])}
+        if found := waiting.get((block["mailbox"], _handle(block))):
+            return f"is in the CRMs as it was; {found['tool']} files it too, so nothing more is written of it" if (
+                found["filed"]) else f"waits: {found['tool']} files it"
     return WHY.get(verdict, verdict)
 
 

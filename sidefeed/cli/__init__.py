@@ -194,9 +194,10 @@ def status(project: ProjectOption = Path(), json: JsonOption = False) -> None:
             "where", "id", "record"), [
             (f"{one['system']} {one['object']}", one["external_id"], one["label"]) for one in found["duplicates"]])
     if found["two_tools"]:
-        output.table("Meetings that another tool files, so they are not filed here", (
-            "mailbox", "begins", "meeting", "tool"), [
-            (one["mailbox"], one["start"], one["meeting"], one["tool"]) for one in found["two_tools"]])
+        output.table("Meetings that another tool files, so nothing is written of them here", (
+            "mailbox", "begins", "meeting", "tool", "filed here"), [
+            (one["mailbox"], one["start"], one["meeting"], one["tool"], "before" if one["filed"] else "no")
+            for one in found["two_tools"]])
         for fix in dict.fromkeys(one["fix"] for one in found["two_tools"]):
             output.out.print(escape(fix))
     for one in found["shared_uids"]:

@@ -62,7 +62,7 @@ class _Gate:
 
     def admit(self, live: list[Observation]) -> list[Observation]:
         admitted, blocks = [], []
-        elsewhere: dict[tuple[str, str], list[Observation]] = {}
+        elsewhere: list[Observation] = []
         for one in live:
             one.mailbox = one.stream.partition("/")[2].casefold()
             one.people = tuple(addresses(one.values))
@@ -78,15 +78,24 @@ class _Gate:
                 admitted.append(one)
             if verdict != "admit" and not one.is_series:
                 self.report.count(f"meetings_{verdict}")
-            if verdict == "elsewhere" and one.claim and not one.is_series:
-                elsewhere.setdefault((one.claim.tool, one.mailbox), []).append(one)
-        for (tool, mailbox), claimed in elsewhere.items():
-            signs = [one.claim.mark for one in claimed if one.claim]
-            days = [str((one.values.get("when") or {}).get("start") or "?")[:10] for one in claimed]
-            self.report.problem(self.om.system, live[0].stream, mailbox, None, "two-tools",
-                                foreign.advice(tool, mailbox, signs, days), "admin")
+            if verdict == foreign.ELSEWHERE and not one.is_series:
+                elsewhere.append(one)
+        self._tell(elsewhere)
         busy.note(self.tx, blocks)
         return admitted
+
+    def _tell(self, elsewhere: list[Observation]) -> None:
+        """Say once for each tool and mailbox what another tool files."""
+        here = foreign.filed(self.tx, {key for one in elsewhere if (key := one.values.get("key"))})
+        told: dict[tuple[str, str, bool], list[Observation]] = {}
+        for one in elsewhere:
+            if one.claim is not None:
+                told.setdefault((one.claim.tool, one.mailbox, one.values.get("key") in here), []).append(one)
+        for (tool, mailbox, filed), claimed in told.items():
+            signs = [one.claim.mark for one in claimed if one.claim]
+            days = [str((one.values.get("when") or {}).get("start") or "?")[:10] for one in claimed]
+            self.report.problem(self.om.system, claimed[0].stream, mailbox, None, "two-tools",
+                                foreign.advice(tool, mailbox, signs, days, filed=filed), "admin")
 
     def _passes(self, one: Observation, verdict: str) -> bool:
         if verdict == "admit":
@@ -99,9 +108,8 @@ class _Gate:
         if verdict == "unmatched":
             self._wait(one)
             return False
-        if verdict == "elsewhere" and one.id not in self.known:
-            self.tx.postpone(self.om.system, one.stream, one.id, until=self.now + timedelta(hours=1),
-                             waiting_for=foreign.waits_for(one.claim.tool if one.claim else "another tool"))
+        if verdict == foreign.ELSEWHERE and one.claim and not (one.is_series and one.id in self.known):
+            self._hold(one, one.claim.tool)
             return False
         if verdict == "later":
             self.tx.postpone(self.om.system, one.stream, one.id, until=self._opens(one), waiting_for="its time to come")
@@ -110,6 +118,20 @@ class _Gate:
             return True  # already published: later changes still count
         self.done.append(one.id)
         return False
+
+    def _hold(self, one: Observation, tool: str) -> None:
+        """Another tool files it. Of one that was filed here before, what the calendar says now waits too, until nobody
+        cares any more."""
+        starts, _ends = _span(one)
+        if starts is not None and starts < self.now - PAST:
+            self.done.append(one.id)
+            return
+        self.tx.postpone(self.om.system, one.stream, one.id, until=self.now + timedelta(hours=1),
+                         waiting_for=foreign.waits_for(tool))
+        for link in self.tx.links(self.om.system, one.stream, [
+                self.known[one.id][0]] if one.id in self.known else []).values():
+            link.digest = None  # what was absorbed last is looked at again once it is back without the mark
+            self.tx.save_link(link)
 
     def _wait(self, one: Observation) -> None:
         """Nobody of it is known yet. It waits here, in no CRM, and not for ever."""
@@ -145,6 +167,8 @@ class _Gate:
         outside = [address for address in one.people if domain(address) not in self.internal]
         if any(domain(address) in self.policy.blocked_domains for address in one.people):
             return "blocked"
+        if one.claim and one.id in self.known:
+            return foreign.ELSEWHERE
         if not outside:
             return "internal"
         starts, ends = _span(one) if not one.is_series else (None, None)
@@ -158,7 +182,7 @@ class _Gate:
             return "declined"
         if not people(self.tx, outside) and not accounts(self.tx, outside):
             return "unmatched"
-        return "elsewhere" if one.claim else "admit"
+        return foreign.ELSEWHERE if one.claim else "admit"
 
     def _block(self, one: Observation, show_as: str, verdict: str) -> dict[str, Any] | None:
         when = one.values.get("when") or {}

@@ -12,6 +12,8 @@ from typing import Any
 
 import orjson
 
+from sidefeed.calendars import foreign
+from sidefeed.calendars.policy import SECRET
 from sidefeed.calendars.redact import secret_raw, told
 from sidefeed.connector import Stream
 from sidefeed.mapping import LensError, ObjectMap, Problem, Unresolved
@@ -72,8 +74,25 @@ def plan_object(
             plan.waiting[id] = _FROZEN
         elif id not in links and id in states:
             planner.create(states[id], None)
+    if om.entity == "meeting":
+        _hold(plan, foreign.held(tx, states.values()), states)
     planner.explain()
     return plan
+
+
+def _hold(plan: ObjectPlan, held: Mapping[str, str], states: Mapping[str, RecordState]) -> None:
+    """Leave of the meetings that are held only what takes something out of the system: what may not be there waits for
+    nobody."""
+    kept = []
+    for write in plan.writes:
+        if write.record in held and write.op == "update":
+            values = states[write.record].values
+            _keep_fields(plan.om, write, [name for name in SECRET if values.get(name) in (None, "", [])])
+        if write.record not in held or write.op == "delete" or (write.op == "update" and write.after):
+            kept.append(write)
+        else:
+            plan.waiting[write.record] = held[write.record]
+    plan.writes = kept
 
 
 _FROZEN = "it left the scope of a system whose mapping freezes it"

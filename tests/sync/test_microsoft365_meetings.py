@@ -131,6 +131,60 @@ def test_a_meeting_that_another_tool_marks_waits_with_advice_and_the_rest_goes_o
 
 
 @pytest.mark.slow
+def test_a_mark_on_a_filed_meeting_stops_every_further_write_of_it_until_somebody_decides(cloud: CloudCalendar) -> None:
+    """Ann is read through Graph, Bob through EWS. Both have the meeting, and a tool marks the copy of one of them."""
+    cloud.write(microsoft365={"mailboxes": [ANN]})
+    both = {"uid": "shared-review", "organizer": ANN}
+    mark = ["Tracked to Dynamics 365"]
+    own = cloud.meets(ANN, "Review", **both)
+    kept = cloud.meets(BOB, "Review", **both)
+    cloud.meets(ANN, "Plain", days=2)
+    cloud.sync(2)
+    cloud.exchange.call(lambda: cloud.exchange.update_event(ANN, own, subject="Review moved"))
+    cloud.exchange.call(lambda: cloud.exchange.update_event(BOB, kept, categories=mark))
+    _code, report = cloud("sync")
+    (told,) = [one["message"] for one in report["problems"] if one["code"] == "two-tools"]
+    assert told.startswith("A meeting") and "filed here before it was marked" in told and "delete its activity" in told
+    assert "Review" not in told and report["counts"].get("written", 0) == 0
+    assert [subject for subject, _deal, _contact in shown(cloud)] == ["Plain", "Review"]
+    (line,) = cloud("status")[1]["two_tools"]
+    assert (line["mailbox"], line["tool"], line["filed"]) == (BOB, "Dynamics 365", True)
+    (why,) = [one["why"] for one in cloud("my-calendar", "--as", BOB)[1]["meetings"] if "Dynamics" in one["why"]]
+    assert why.startswith("is in the CRMs as it was")
+    with (cloud.folder / "sidefeed.toml").open("a") as settings:
+        settings.write('\n[calendars]\naccepted_tools = ["Dynamics 365"]\n')
+    cloud.sync()
+    assert [subject for subject, _deal, _contact in shown(cloud)] == ["Plain", "Review moved"]
+    assert sorted(cloud.hs_names("meetings", "hs_meeting_title")) == ["Plain", "Review moved"]
+    assert cloud("status")[1]["two_tools"] == []
+
+
+@pytest.mark.slow
+def test_a_marked_meeting_that_turns_private_is_taken_back_all_the_same(cloud: CloudCalendar) -> None:
+    meeting = cloud.meets(ANN, "Review")
+    other = cloud.meets(ANN, "Lunch", days=2)
+    cloud.sync(2)
+    for one in (meeting, other):
+        cloud.exchange.call(lambda one=one: cloud.exchange.update_event(
+            ANN, one, subject="Secret", categories=["Tracked to Dynamics 365"]))
+    cloud.sync()
+    assert [subject for subject, _deal, _contact in shown(cloud)] == ["Lunch", "Review"]
+    cloud.exchange.call(lambda: cloud.exchange.update_event(ANN, meeting, sensitivity="Private"))
+    cloud.sync(2)
+    assert [subject for subject, _deal, _contact in shown(cloud)] == ["Lunch"]
+    cloud.exchange.call(lambda: cloud.exchange.update_event(ANN, other, subject="Lunch", categories=[]))
+    cloud.exchange.call(lambda: cloud.exchange.update_event(ANN, other, subject="Lunch moved"))
+    cloud.sync()
+    (event,) = cloud.events()
+    assert event["Subject"] == "Lunch moved"
+    cloud.exchange.call(lambda: cloud.exchange.update_event(ANN, other, categories=["Tracked to Dynamics 365"]))
+    cloud.sync()
+    cloud.salesforce.call(lambda: cloud.salesforce.delete(event["Id"]))
+    cloud.sync(2)
+    assert shown(cloud) == [] and cloud.hs_names("meetings", "hs_meeting_title") == []
+
+
+@pytest.mark.slow
 def test_a_tool_that_is_accepted_holds_no_meeting_back(cloud: CloudCalendar) -> None:
     settings = cloud.folder / "sidefeed.toml"
     settings.write_text(settings.read_text() + '\n[calendars]\naccepted_tools = ["dynamics 365"]\n')
