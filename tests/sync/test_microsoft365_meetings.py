@@ -179,7 +179,7 @@ def test_a_marked_meeting_that_turns_private_is_taken_back_all_the_same(cloud: C
     assert event["Subject"] == "Lunch moved"
     cloud.exchange.call(lambda: cloud.exchange.update_event(ANN, other, categories=["Tracked to Dynamics 365"]))
     cloud.sync()
-    cloud.salesforce.call(lambda: cloud.salesforce.delete(event["Id"]))
+    cloud.salesforce.call(lambda: cloud.salesforce.delete("Event", event["Id"]))
     cloud.sync(2)
     assert shown(cloud) == [] and cloud.hs_names("meetings", "hs_meeting_title") == []
 
