@@ -1,9 +1,9 @@
 """Which events of a mailbox carry a named property by which another tool is known.
 
 A delta query expands nothing, so the mailbox is asked, for all properties in one batch, which of its events say one. A
-series is marked as a whole. An occurrence that was changed is in no such list, which tells of single meetings and series
-only: it is asked by its own id. Sources: "List events"; "Get singleValueLegacyExtendedProperty" ($filter takes eq on the
-id, with ne on a text and the comparisons on a number, which is cast); "Get and set add-in metadata" (``ep/value ne
+series is marked as a whole. An occurrence that was changed is in no such list, which tells of single meetings and of
+series: it is asked by its own id. Sources: "List events"; "Get singleValueLegacyExtendedProperty" ($filter takes eq on
+the id, with ne on a text and the comparisons on a number, which is cast); "Get and set add-in metadata" (``ep/value ne
 null``).
 """
 

@@ -107,7 +107,8 @@ def filed(tx: Transaction, keys: Collection[str]) -> set[str]:
     names = {name: key for key in keys for name in keys_of([("key",)], {"key": key})}
     records = {record: names[name] for name, several in tx.by_natural_keys("meeting", set(names)).items()
                for record in several}
-    return {records[link.record] for link in tx.links_of_all(records) if link.state == "live" and "/" not in link.object}
+    return {records[link.record] for link in tx.links_of_all(records)
+            if link.state == "live" and "/" not in link.object}
 
 
 def held(tx: Transaction, states: Iterable[RecordState]) -> dict[str, str]:

@@ -126,6 +126,7 @@ def _objects(old: Mapping, new: Mapping) -> Iterator[Change]:
 
 _SETTINGS = (
     ("entity", "is the entity"), ("scope", "is the scope"), ("creates", "is whether records are created there"),
+    ("who", "is in whose folders they are created"),
     ("introduces", "is whether records there become new ones here"), ("deletes", "is what a deletion does"),
     ("leaving_scope", "is what leaving the scope does"), ("key_field", "carries our key"),
     ("key_unique", "is whether the key field is unique"), ("readonly", "is whether nothing is written"),

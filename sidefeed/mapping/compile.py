@@ -291,6 +291,8 @@ class _Compiler:
             creates=creates,
             introduces=told.introduces,
             create_when=self._predicate((*path, "create_when"), told.create_when, entity),
+            who=told.who,
+            owned=self._owned(path, told, entity),
             deletes=told.deletes or entity.deletes,
             leaving_scope=told.leaving_scope,
             key_field=key_field,
@@ -299,10 +301,20 @@ class _Compiler:
             place=partial(_placed, self.document, path),
             writers=writers,
             fingerprint=_fingerprint(
-                system.system, name, system.defaults, key_field, told.model_dump(mode="json"),
+                system.system, name, system.defaults, key_field, told.model_dump(
+                    mode="json", exclude=None if told.who else {"who"}),
                 [_told(entity.fields[each.name]) for each in fields],
             ),
         )  # fmt: skip
+
+    def _owned(self, path: Path_, told: ObjectFile, entity: Entity) -> bool:
+        """Whether somebody owns such a record; where not, it cannot be created in its owner's folder."""
+        owner = entity.fields.get("owner")
+        owned = owner is not None and (owner.type, owner.entity) == ("ref", "user")
+        if told.who in ("owner", "deals") and not owned:
+            self._report((*path, "who"), f"{entity.name} has no field 'owner' of type `ref user`, so nobody owns one.",
+                         "Use `who: all`, or declare the field in entities.yaml.")
+        return owned
 
     def _field(
         self, system: SystemFile, entity: Entity, path: Path_, name: str, written: Any, readonly: bool

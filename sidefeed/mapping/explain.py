@@ -150,6 +150,8 @@ def _object_sentences(om: ObjectMap, entity: Entity) -> Iterator[str]:
         needed = [each.name for each in om.fields if each.required_on_create and each.create_as is None]
         waits = f" It waits until {_and(needed)} {'is' if len(needed) == 1 else 'are'} filled." if needed else ""
         yield f"A record that is not there yet is created there{condition}.{waits}"
+        if om.who is not None:
+            yield f"Where each person has a folder there, {_WHO[om.who]}"
     else:
         yield "Nothing is created there; linked records are updated."
     if om.creates and om.key_field:
@@ -158,6 +160,14 @@ def _object_sentences(om: ObjectMap, entity: Entity) -> Iterator[str]:
         when = "on new records" if writer.on_create_only else "always"
         said = repr(writer.constant) if writer.template is None else f"the text {writer.template!r}"
         yield f"{writer.field} is written as {said} ({when}); edits of it go nowhere."
+
+
+_WHO = {
+    "owner": "it is created in that of the record's owner, and stays there when the owner changes.",
+    "deals": "it is created in those of its owner, its account's owner and the owners of its open deals, and stays there "
+             "when they change.",
+    "all": "it is created in everybody's.",
+}  # fmt: skip
 
 
 def _scope(scope: Any) -> str:

@@ -272,6 +272,12 @@ class ObjectFile(Strict):
         default_factory=dict, description="System fields that are only written: constants and templates."
     )
     creates: bool = Field(True, description="Whether workspace records without a counterpart are created here.")
+    who: Literal["owner", "deals", "all"] | None = Field(
+        None,
+        description="Where each person has an own folder (contacts of mailboxes): whose records are created in it. "
+        "`owner`: those that the person owns; `deals`: besides, the people of the person's accounts and open deals; "
+        "`all`: everybody's. Default: owner.",
+    )
     introduces: bool = Field(
         True, description="Whether records here that match nothing become new workspace records."
     )

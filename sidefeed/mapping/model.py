@@ -117,7 +117,8 @@ class ObjectMap:
 
     ``match`` holds natural keys, strongest first, as tuples of workspace field names. ``introduces`` tells whether a
     remote record that matches nothing becomes a new workspace record, ``creates`` whether a workspace record without
-    a counterpart is created there. ``create_when`` is asked before such a creation.
+    a counterpart is created there. ``create_when`` is asked before such a creation; ``who`` says in whose feed it
+    happens, where a system has one for each person; unsaid, in the owner's where the entity has one (``owned``).
     """
 
     system: str
@@ -129,6 +130,8 @@ class ObjectMap:
     creates: bool = True
     introduces: bool = True
     create_when: Callable[[Map[str, Value]], bool] | None = None
+    who: Literal["owner", "deals", "all"] | None = None
+    owned: bool = False
     deletes: Literal["propagate", "unlink", "ask"] = "ask"
     leaving_scope: Literal["unlink", "freeze", "archive", "delete"] = "unlink"
     key_field: str | None = None

@@ -13,7 +13,6 @@ from typing import Any
 import orjson
 
 from sidefeed.calendars import foreign
-from sidefeed.calendars.policy import SECRET
 from sidefeed.calendars.redact import secret_raw, told
 from sidefeed.connector import Stream
 from sidefeed.mapping import LensError, ObjectMap, Problem, Unresolved
@@ -23,7 +22,8 @@ from sidefeed.sync.due import in_sync, is_due, put_backs, remapped
 from sidefeed.sync.flips import parked_fields
 from sidefeed.sync.reunite import may_be_one, strangers
 from sidefeed.sync.scope import frozen
-from sidefeed.sync.writes import MAPPING_CHANGED, ObjectPlan, PlannedWrite, Unwritable, followed
+from sidefeed.sync.whose import Whose
+from sidefeed.sync.writes import MAPPING_CHANGED, ObjectPlan, PlannedWrite, Unwritable, followed, hold
 from sidefeed.workspace import DELETED, Link, RecordState, Transaction
 from sidefeed.workspace.report import label
 
@@ -38,10 +38,13 @@ def plan_object(
             from sidefeed.calendars.planned import plan_calendar
 
             plan_calendar(tx, om, plan)
-            _Planner(tx, om, plan, refs.outward(tx, om, []), refs.inward(tx, om, []), creatable, {}).explain()
+            _Planner(tx, om, plan, refs.outward(tx, om, []), refs.inward(tx, om, []), creatable, {},
+                     Whose(tx, om, stream)).explain()
         return plan
     plan.since = since = tx.cursor(om.system, stream.name).planned_rev
-    ids = dict.fromkeys([*tx.due(om.system, stream.name), *tx.behind(om.system, stream.name, om.entity, since=since)])
+    whose = Whose(tx, om, stream)
+    ids = dict.fromkeys([*tx.due(om.system, stream.name), *tx.behind(om.system, stream.name, om.entity, since=since),
+                         *whose.more(since)])
     if not ids:
         return plan
     links = tx.links(om.system, stream.name, list(ids))
@@ -53,7 +56,7 @@ def plan_object(
     to_update = [(states[id], links[id]) for id in ids if id in links and id in states]
     bases = tx.bases(om.system, stream.name, [
         state.id for state, link in to_update if link.state in ("live", "unwanted")])
-    planner = _Planner(tx, om, plan, outward, refs.inward(tx, om, bases.values()), creatable, known_refusals)
+    planner = _Planner(tx, om, plan, outward, refs.inward(tx, om, bases.values()), creatable, known_refusals, whose)
     unread = set(tx.inbox_bare(om.system, stream.name))
     for state, link in to_update:
         if state.id in held:
@@ -75,24 +78,9 @@ def plan_object(
         elif id not in links and id in states:
             planner.create(states[id], None)
     if om.entity == "meeting":
-        _hold(plan, foreign.held(tx, states.values()), states)
+        hold(plan, foreign.held(tx, states.values()), states)
     planner.explain()
     return plan
-
-
-def _hold(plan: ObjectPlan, held: Mapping[str, str], states: Mapping[str, RecordState]) -> None:
-    """Leave of the meetings that are held only what takes something out of the system: what may not be there waits for
-    nobody."""
-    kept = []
-    for write in plan.writes:
-        if write.record in held and write.op == "update":
-            values = states[write.record].values
-            _keep_fields(plan.om, write, [name for name in SECRET if values.get(name) in (None, "", [])])
-        if write.record not in held or write.op == "delete" or (write.op == "update" and write.after):
-            kept.append(write)
-        else:
-            plan.waiting[write.record] = held[write.record]
-    plan.writes = kept
 
 
 _FROZEN = "it left the scope of a system whose mapping freezes it"
@@ -107,7 +95,7 @@ def _restored(state: RecordState, link: Link) -> bool:
 class _Planner:
     def __init__(
         self, tx: Transaction, om: ObjectMap, plan: ObjectPlan, outward: refs.BatchRefs, inward: refs.BatchRefs,
-        creatable: Mapping[str, ObjectMap], refusals: Mapping[str, Mapping[str, str]],
+        creatable: Mapping[str, ObjectMap], refusals: Mapping[str, Mapping[str, str]], whose: Whose,
     ) -> None:
         self.tx = tx
         self.om = om
@@ -117,6 +105,7 @@ class _Planner:
         self.inward = inward
         self.creatable = creatable
         self.refusals = refusals
+        self.whose = whose
         self.parked = parked_fields(tx)
         self.strangers = strangers(tx, plan.om.system, plan.stream.name)
         self.disputed = {record for records in tx.open_questions(plan.om.system, plan.stream.name).values()
@@ -189,7 +178,7 @@ class _Planner:
     def wanted(self, state: RecordState) -> bool:
         """Whether the mapping asks for an object of a record that has none here."""
         return (self.om.creates and not state.deleted and state.merged_into is None and bool(state.values)
-                and (self.om.create_when is None or self.om.create_when(state.values)))
+                and (self.om.create_when is None or self.om.create_when(state.values)) and self.whose.holds(state))
 
     def create(self, state: RecordState, link: Link | None) -> None:
         if not self.wanted(state):

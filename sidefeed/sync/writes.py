@@ -9,10 +9,11 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from sidefeed.calendars.policy import SECRET
 from sidefeed.calendars.redact import masked
 from sidefeed.connector import Capabilities, Stream
 from sidefeed.mapping import ObjectMap
-from sidefeed.workspace import DELETED, Link
+from sidefeed.workspace import DELETED, Link, RecordState
 
 Op = Literal["create", "update", "delete"]
 
@@ -131,6 +132,21 @@ def keep_only(plan: ObjectPlan, parts: Mapping[str, Collection[str]]) -> None:
             kept.append(write)
         else:
             plan.waiting[write.record] = "not part of this run; the next sync takes it up"
+    plan.writes = kept
+
+
+def hold(plan: ObjectPlan, held: Mapping[str, str], states: Mapping[str, RecordState]) -> None:
+    """Leave of the meetings that are ``held``, each for a reason, only what takes something out of the system: what may
+    not be there waits for nobody."""
+    kept = []
+    for write in plan.writes:
+        if write.record in held and write.op == "update":
+            values = states[write.record].values
+            _keep_fields(plan.om, write, [name for name in SECRET if values.get(name) in (None, "", [])])
+        if write.record not in held or write.op == "delete" or (write.op == "update" and write.after):
+            kept.append(write)
+        else:
+            plan.waiting[write.record] = held[write.record]
     plan.writes = kept
 
 

@@ -129,8 +129,7 @@ def test_a_person_is_matched_before_one_is_made_in_the_folder(tmp_path: Path) ->
     with SalesforceServer(tls=True) as salesforce, HubSpotServer() as hubspot, ExchangeServer() as exchange:
         desk = Calendar(tmp_path, salesforce, hubspot, exchange)
         desk.write(exchange={"mailboxes": [REP], "contacts_folder": "Sidefeed"})
-        begins, ends = "    creates: false\n    introduces: false", "    creates: true\n    introduces: false"
-        desk.edit("exchange.yaml", begins, ends)
+        desk.edit("exchange.yaml", "    creates: false\n    who: owner", "    creates: true")
         for field in ("GivenName", "Surname", "EmailAddress1"):
             desk.edit("exchange.yaml", f"{{field: {field}, direction: read}}", field)
         code, told = desk("check")
@@ -142,7 +141,9 @@ def test_a_person_is_matched_before_one_is_made_in_the_folder(tmp_path: Path) ->
         own = exchange.call(lambda: next(one for one in exchange.world.folders.values() if one.name == "Sidefeed"))
         exchange.call(lambda: exchange.create_contact(REP, given_name="Elsewhere", emails=[GUEST]))
         exchange.call(lambda: exchange.create_contact(REP, folder="Sidefeed", given_name="Here", emails=[GUEST]))
-        desk.sf("Contact", FirstName="Mia", LastName="Berg", Email="mia@acme.example", AccountId=desk.account)
+        owner = salesforce.call(lambda: next(one["Id"] for one in salesforce.rows("User") if one["Email"] == REP))
+        desk.sf("Contact", FirstName="Mia", LastName="Berg", Email="mia@acme.example", AccountId=desk.account, OwnerId=owner)
+        desk.sf("Contact", FirstName="Zoe", LastName="Alm", Email="zoe@acme.example", AccountId=desk.account)
         desk.sync(2)
         held = exchange.call(lambda: sorted(
             str(item.get("contacts:EmailAddresses")["EmailAddress1"]) for item in own.items.values()))

@@ -300,3 +300,14 @@ def test_mappings_load_without_the_libraries_of_systems_flows_and_tables() -> No
         check=True,
     )
     assert told.stdout.strip() == "[]"
+
+
+def test_a_record_that_nobody_owns_has_no_owners_folder(folder: Folder) -> None:
+    folder.edit("entities.yaml", """      account: ref account
+      owner: {type: ref, to: user, policy: {prefer: salesforce}}
+
+  opportunity""", """      account: ref account
+
+  opportunity""")
+    with pytest.raises(MappingErrors, match=r"exchange.yaml.*nobody owns one.*who: all"):
+        folder.load()
