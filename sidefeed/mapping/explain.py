@@ -164,8 +164,8 @@ def _object_sentences(om: ObjectMap, entity: Entity) -> Iterator[str]:
 
 _WHO = {
     "owner": "it is created in that of the record's owner, and stays there when the owner changes.",
-    "deals": "it is created in those of its owner, its account's owner and the owners of its open deals, and stays there "
-             "when they change.",
+    "deals": "it is created in those of its owner, its account's owner and the owners of its open deals, and stays "
+             "there when they change.",
     "all": "it is created in everybody's.",
 }  # fmt: skip
 
