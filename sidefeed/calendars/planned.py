@@ -7,7 +7,7 @@ anybody's calendar. Invitations go out where the organiser asked for them, and n
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -39,18 +39,18 @@ def plan_calendar(tx: Transaction, om: ObjectMap, plan: ObjectPlan) -> None:
     for state in own:
         write = _write(tx, om, plan, state, links.get(state.id))
         if write is not None:
-            write.mails = mails_of(tx, state, write.op)
+            write.mails = mails_of(tx, state, write.op, list(write.fields))
             plan.writes.append(write)
 
 
 def _write(
     tx: Transaction, om: ObjectMap, plan: ObjectPlan, state: RecordState, link: Link | None
 ) -> PlannedWrite | None:
-    ends = str((state.values.get("when") or {}).get("end") or "")
+    last = str((state.values.get("when") or {}).get("start" if state.values.get("invite") else "end") or "")
     off = state.deleted or state.values.get("status") == "cancelled"
     if link is None or link.state == "wanted":
-        if off or ends < utc_text(tx.store.now())[:len(ends)]:
-            return None  # nothing in the past is ever put into a calendar, and nobody is invited to it
+        if off or last < utc_text(tx.store.now())[:len(last)]:
+            return None  # nothing in the past is ever put into a calendar, and nobody is invited to what has begun
         op, names = "create", [name for name in MOVES if name in om]
     elif link.state != "live":
         return None
@@ -104,14 +104,20 @@ def _shown(values: Mapping[str, Any], name: str) -> Any:
     return f"{values['location']} ({link})" if values.get("location") else link
 
 
-def mails_of(tx: Transaction, state: RecordState, op: str) -> Mails | None:
-    """Whom a write would mail, or None. The organiser asked only if the organiser said so, here."""
+def mails_of(tx: Transaction, state: RecordState, op: str, names: Sequence[str] = ()) -> Mails | None:
+    """Whom a write would mail, or None. ``names`` are the fields that an update writes.
+
+    The organiser asked only if the organiser said so, here, and also said everything that the message tells: who is
+    invited and to what, the other time, that it is off. A colleague's edit of an invited meeting is not asked for.
+    """
     people = tuple(person["address"] for person in state.values.get("attendees") or () if person.get("address"))
     organiser = str(state.values.get("organiser") or "")
     if not state.values.get("invite") or not people:
         return None
-    said = tx.head_details(state.heads_of("invite")).values()
-    asked = bool(said) and all(change.source == "workspace" and change.actor == organiser for change in said)
+    told = {"create": (*MOVES, "attendees"), "update": names, "delete": (DELETED if state.deleted else "status",)}[op]
+    said = tx.head_details([rev for name in ("invite", *told) for rev in state.heads_of(name)]).values()
+    asked = bool(state.heads_of("invite")) and all(
+        change.source == "workspace" and change.actor == organiser for change in said)
     return Mails(KINDS[op], people, organiser, asked)
 
 
@@ -164,10 +170,19 @@ def plan_meeting(tx: Transaction, wish: Wish, *, actor: str) -> str:
 
 
 def change_meeting(tx: Transaction, meeting: str, fields: Mapping[str, Any], *, actor: str, reason: str) -> RecordState:
-    """Move or cancel a meeting that was planned here. Raises StoreError for any other: its calendar is its owner's."""
+    """Move or cancel a meeting that was planned here. Raises StoreError for any other: its calendar is its owner's; for
+    one to which people were invited, whom only its organiser may have mailed; and for what is over."""
     state = _one(tx, meeting, "meeting")
     if not state.values.get("planned_in"):
         raise StoreError("this meeting was not planned here; move or cancel it in the calendar of its organiser.")
+    now, organiser = utc_text(tx.store.now()), str(state.values.get("organiser") or "")
+    if state.values.get("invite") and state.values.get("attendees") and actor != organiser:
+        raise StoreError(f"{organiser} invited people to this meeting, who would be mailed, and only {organiser} can "
+                         "ask for that; say it as the organiser, or ask them to.")
+    if str((state.values.get("when") or {}).get("end") or now) < now:
+        raise StoreError("this meeting is over; what is past is neither moved nor cancelled, and nobody is mailed.")
+    if "when" in fields and str(fields["when"]["start"]) < now:
+        raise StoreError("the meeting must begin in the future; nobody is told of a move into the past.")
     tx.append([Draft("meeting", state.id, dict(fields), actor, "workspace", reason=reason)])
     return state
 

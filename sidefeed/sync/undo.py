@@ -243,6 +243,9 @@ class _Undo:
                 continue
             if om is None:
                 self._leave(state, "", f"{system} {object} is not mapped any more")
+            elif om.readonly:
+                self._leave(state, "", f"it stands in {object} of {system}, and a person's calendar is changed by its "
+                                       "organiser alone: `sidefeed meet move` or `meet cancel`")
             elif state.merged_into is not None or link.state == "detached":
                 self._leave(state, "", "it was merged into another record: a merge cannot be taken apart")
             elif write.op != "delete" and link.state == "live" and not self._is_that_object(write, link):

@@ -87,6 +87,31 @@ def test_nobody_but_the_organiser_raises_the_mail_budget(calendar: Calendar) -> 
     assert outbox(calendar) == [] and items(calendar) == []
 
 
+def test_no_word_of_anybody_else_mails_those_whom_the_organiser_invited(calendar: Calendar) -> None:
+    calendar.sync()
+    meeting = planned(calendar, ANN, "--invite")["meeting"]
+    _code, report = calendar("sync")
+    run = report["run"]
+    for rep in (BOB, "nobody@elsewhere.example"):
+        for words in (("move", meeting, "--start", f"{DAY}T15:00"), ("cancel", meeting)):
+            code, told = calendar("meet", *words, "--as", rep)
+            assert code == 2 and f"only {ANN} can ask" in told["error"]
+    code, told = calendar("meet", "move", meeting, "--as", ANN, "--start", "2020-01-01T10:00")
+    assert code == 2 and "future" in told["error"]
+    _code, undone = calendar("undo", run)
+    assert [one["why"] for one in undone["left"] if "organiser alone" in one["why"]]
+    calendar.sync()
+    assert len(items(calendar)) == 1 and outbox(calendar) == [(GUEST,)]
+    store = Project.load(calendar.folder).store()
+    with store.write() as tx:
+        tx.append([Draft("meeting", meeting, {"subject": "What I would call it"}, BOB, "workspace")])
+    store.close()
+    code, plan = calendar("plan")
+    assert code == 3 and "not asked for by its organiser" in plan["messages"][0]
+    assert calendar("sync")[0] == 3
+    assert outbox(calendar) == [(GUEST,)]
+
+
 def test_a_move_in_the_crm_moves_nobodys_calendar(calendar: Calendar) -> None:
     calendar.sync()
     planned(calendar)
