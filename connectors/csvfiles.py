@@ -4,8 +4,8 @@ object
     A file by its stem: ``accounts`` is ``accounts.csv``. ``teams.managers`` is a second object in ``teams.csv``, for a
     file whose rows hold records of several kinds.
 id
-    The value of the object's key column; with several key columns, a hash of their values; without a key, a hash of
-    the whole row, so that an edited row is a new record.
+    The value of the object's key column; with several key columns, a hash of their values, and of one that no database
+    can look up; without a key, a hash of the whole row, so that an edited row is a new record.
 raw field
     A column by its heading, or text with columns in braces, ``"{account} {number}"``: blank columns leave nothing.
 
@@ -48,6 +48,9 @@ FIELD_LIMIT = 10_000_000
 """Characters in one cell; Python's default of 131,072 is less than some CRMs' long text fields hold."""
 
 _COLUMN = re.compile(r"\{([^{}]+)\}")
+LONGEST_ID = 1_000
+"""Characters. PostgreSQL indexes no value of more than 2,704 bytes."""
+
 _BROKEN = re.compile("[\ud800-\udfff]")
 _log = logging.getLogger(__name__)
 
@@ -230,7 +233,7 @@ class CsvConnector:
                     tell(line, "key-blank", f"{' and '.join(keys) or 'the row'} is blank, so the row has no identity. "
                                             f"Fill it in and import again.")
                     continue
-                id = told[0] if len(keys) == 1 and told[0] else _hash(told)
+                id = told[0] if len(keys) == 1 and told[0] and _can_be_looked_up(told[0]) else _hash(told)
                 values = {name: cell(row) for name, cell in readers}
                 content = hash(tuple(values.values()))
                 before = seen.setdefault(id, (line, content))
@@ -321,6 +324,10 @@ def _reader(field: str, columns: Mapping[str, int], file: Path) -> Callable[[lis
 def _allowed(values: Any) -> set[str | None]:
     listed = values if isinstance(values, list | tuple) else [values]
     return {None if value is None else str(value) for value in listed}
+
+
+def _can_be_looked_up(key: str) -> bool:
+    return len(key) <= LONGEST_ID and "\x00" not in key
 
 
 def _hash(parts: Sequence[str | None]) -> str:

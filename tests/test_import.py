@@ -140,6 +140,23 @@ def test_a_row_that_cannot_be_read_is_named_and_the_rest_goes_on(
         set() if quoted else {"Isdom N3W"})
 
 
+@pytest.mark.parametrize("key", ["N3\x00W", "N3W" * 1000], ids=["with a NUL", "3,000 characters"])
+def test_a_key_that_no_database_finds_again_is_kept_as_a_hash_and_one_record(
+    project: Project, files: Callable[..., Path], key: str
+) -> None:
+    text = DEALS + f"{key},Moses Frase,MG Special,Isdom,Prospecting,,,\r\n"
+    done = imported(project, files(sales_pipeline=text))
+    assert (done.report.problems, done.records["sales_pipeline"], done.waiting) == ([], 3, 0)
+    store = project.store()
+    with store.read() as tx:
+        assert max(map(len, tx.linked_ids("crm_csv", "sales_pipeline"))) == 32
+    store.close()
+    assert imported(project, files(sales_pipeline=text)).report.counts == {}
+    edited = imported(project, files(sales_pipeline=text.replace("MG Special,Isdom", "GTX Basic,Isdom")))
+    assert edited.report.counts == {"captured": 1, "absorbed": 1}
+    assert len(held(project, "opportunity")) == 3
+
+
 def test_a_value_outside_the_table_is_reported_and_the_record_goes_on(
     project: Project, files: Callable[..., Path]
 ) -> None:
