@@ -136,7 +136,8 @@ def _take(
 def _suspects(
     store: Store, om: ObjectMap, stream: Stream, live: Sequence[Remote], believed: Mapping[str, bytes | None]
 ) -> set[str]:
-    """Objects of one page that are not what was last absorbed, and objects not known at all."""
+    """Objects of one page that are not what was last absorbed, and objects in scope that are not known at all: what
+    never took part is no drift, and a connector may list it all the same."""
     odd = [one for one in live if one.id not in believed or one.values is None
            or believed[one.id] != digest(one.values)]
     if not odd:
@@ -145,7 +146,8 @@ def _suspects(
         known = tx.known_as(om.system, stream.name, [one.id for one in odd])
         records = {one.id: known[one.id][0] for one in odd if one.id in known}
         bases = tx.bases(om.system, stream.name, list(records.values()))
-    strangers = {one.id for one in odd if one.id not in known} if om.entity != "meeting" else set()
+    strangers = {one.id for one in odd if one.id not in known and om.within_scope(one.values or {})} if (
+        om.entity != "meeting") else set()
     return strangers | {one.id for one in odd if one.id in known and known[one.id][1] in ("primary", "gone") and (
         one.values is None or one.id not in believed or differing(bases.get(records[one.id], {}), one.values))}
 

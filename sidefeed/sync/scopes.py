@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sidefeed.connector import Connector
@@ -40,16 +40,10 @@ def preview(
 def matching(connector: Connector, om: ObjectMap, scope: Any) -> Iterator[str]:
     """The ids of live records in scope. A scope of fields and values is held to the values read; a condition in the
     system's own language is the system's to answer."""
+    scoped = replace(om, scope=scope)
     fields = list(scope) if isinstance(scope, dict) else list(om.raw_fields[:1])
     for stream in connector.streams(om.object):
         for page in connector.changes(stream, fields, None, scope=scope):
             for remote in page.records:
-                if remote.state == "live" and remote.merged_into is None and _fits(scope, remote.values or {}):
+                if remote.state == "live" and remote.merged_into is None and scoped.within_scope(remote.values or {}):
                     yield f"{stream.name} {remote.id}"
-
-
-def _fits(scope: Any, values: Any) -> bool:
-    if not isinstance(scope, dict):
-        return True
-    return all(values.get(name) in (allowed if isinstance(allowed, list) else [allowed])
-               for name, allowed in scope.items())

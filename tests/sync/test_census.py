@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,21 @@ def test_an_object_that_was_never_seen_is_found_and_created_elsewhere(office: Of
     assert found(office, "a Deal") == [(deal, "missed", ())]
     count(office, repair=True)
     assert office.sync().written == {"b Deal": {"create": 1}}
+
+
+def test_objects_out_of_scope_are_no_drift_and_hold_up_no_repair(office: Office) -> None:
+    objects = tuple(replace(om, scope={"NextStep": [None, "call"]}) if (om.system, om.object) == ("a", "Deal") else om
+                    for om in office.mappings.objects)
+    office.mappings = replace(office.mappings, objects=objects)
+    for number in range(30):
+        office.a.person_creates("Deal", {"Name": f"Elsewhere {number}", "NextStep": "none of ours"})
+    office.quiet()
+    assert len(office.b.live("Deal")) == 20
+    deal = next(iter(office.a.rows["Deal"]))
+    unnoticed(office.a.rows["Deal"][deal], Amount="999")
+    one = count(office, repair=True)["a Deal"]
+    assert [(each.external_id, each.kind) for each in one.differences] == [(deal, "unnoticed")]
+    assert one.repaired == 1
 
 
 def test_deletions_and_merges_that_no_feed_told_of_are_followed(office: Office) -> None:
