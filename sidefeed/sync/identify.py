@@ -104,7 +104,7 @@ def _match(batch: Batch, unknown: list[Observation], fresh_keys: Mapping[str, in
     asked = batch.tx.open_questions(batch.system, batch.stream.name) if unknown else {}
     for one in unknown:
         if one.id in answers:
-            one.record = answers[one.id] if answers[one.id] != "new" else _create(batch, one)
+            one.record = batch.survivor(answers[one.id]) if answers[one.id] != "new" else _create(batch, one)
             batch.remember(one, "primary")
             continue
         candidates, key = next(((records, key) for key in keys[one.id]

@@ -91,6 +91,24 @@ def test_edits_of_different_fields_in_two_systems_both_survive(office: Office) -
         assert (office.only(system)["Amount"], office.only(system)["NextStep"]) == ("20", "visit")
 
 
+def test_an_answer_names_a_record_also_after_that_was_merged_into_another(office: Office) -> None:
+    one, two = (office.a.person_creates("Account", {"Name": name, "Domain": "acme.test"}) for name in ("Acme", "Acme 2"))
+    there = office.b.person_creates("Account", {"Name": "Acme", "Domain": "acme.test"})
+    office.sync()
+    with office.store.write() as tx:
+        answer(tx, "b", "Account", there, tx.known_as("a", "Account", [one])[one][0])
+    office.world.tick += 60
+    office.a.person_merges("Account", two, one)
+    office.quiet()
+    with office.store.read() as tx:
+        (winner, _role), (linked, _) = tx.known_as("a", "Account", [two])[two], tx.known_as("b", "Account", [there])[there]
+        assert linked == winner
+        assert [link.external_id for link in tx.links("b", "Account", [winner]).values()] == [there]
+    office.b.person_edits("Account", there, {"Phone": "555"})
+    office.quiet()
+    assert office.a.live("Account")[two]["Phone"] == "555"
+
+
 def test_two_different_values_are_a_conflict_until_a_decision_settles_it_everywhere(office: Office) -> None:
     office.a.person_creates("Deal", {"Name": "Big", "Amount": "10"})
     office.quiet()
