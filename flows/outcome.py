@@ -1,8 +1,8 @@
 """How a run shows in Prefect: the state it ends in and the artifacts it leaves.
 
-States: Completed; Completed "Attention", where single records need a person; Failed, where a system could not take
-part or the settings are wrong; Failed "Parked", where a guard stopped the run before its first write, so that whatever
-alarms on failures tells somebody; Cancelled "Busy", where another run was at work.
+States: Completed; Completed "Attention", where single records need a person or something is to be decided; Failed,
+where a system could not take part or the settings are wrong; Failed "Parked", where a guard stopped the run before
+its first write, so that whatever alarms on failures tells somebody; Cancelled "Busy", where another run was at work.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.client.schemas.objects import State, StateType
 from prefect.states import Completed, Failed
 
+from sidefeed.plural import many
 from sidefeed.sync import Report
 from sidefeed.sync.guard import Trip
 
@@ -69,8 +70,8 @@ class Outcome:
         if self.report.failed:
             who = "; ".join(f"{name}: {message}" for name, message in self.report.failed.items())
             return Failed(message=f"{who}. Everything else was synced ({written}). {run}")
-        if self.report.problems:
-            return Completed(name=ATTENTION, message=f"{written}; need a person: {len(self.report.problems)}. {run}")
+        if needed := len(self.report.problems) + self.report.to_decide:
+            return Completed(name=ATTENTION, message=f"{written}; need a person: {needed}. {run}")
         return Completed(message=f"{written}. {run}")
 
     def publish(self, key: str) -> None:
@@ -105,8 +106,10 @@ class Outcome:
         if report is not None and report.failed:
             lines += ["## Could not take part", ""]
             lines += [f"- **{safe(name)}** {safe(message)}" for name, message in report.failed.items()]
+        if report is not None and report.decisions:
+            lines += ["", "## To decide", "", *(f"- {sentence}" for sentence in report.decisions)]
         if report is not None and report.problems:
-            lines += ["", f"## {len(report.problems)} records need a person", "",
+            lines += ["", f"## {many(len(report.problems), 'record needs', 'records need')} a person", "",
                       "| system | object | record | field | what and why | code | for |", f"{'|---' * 7}|"]
             lines += ["| " + " | ".join(safe(cell) for cell in (
                 one.system, one.object, one.record, one.field or "", one.message, one.code, one.owner)) + " |"

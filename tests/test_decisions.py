@@ -44,8 +44,9 @@ def disagreement(desk: Desk, names: list[str]) -> None:
         name = row["properties"]["dealname"]
         desk.salesforce.call(lambda name=name: desk.salesforce.update("Opportunity", ids[name], CloseDate="2027-02-01"))
         write(desk, "deals", row["id"], closedate="2027-03-01T12:00:00Z")
-    for _run in range(3):
-        desk("sync")
+    ended = [desk("sync") for _run in range(3)]
+    assert (ended[0][0], ended[0][1]["to_decide"]) == (1, len(names)), "what a run found needs a person"
+    assert (ended[-1][0], ended[-1][1]["to_decide"]) == (0, 0), "what stands since is not told again"
 
 
 @pytest.mark.parametrize(("field", "typed", "kept"), [

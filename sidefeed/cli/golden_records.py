@@ -1,4 +1,8 @@
-"""A real record as a golden test: what a system was last seen to hold, the ids it refers to, and nobody's name."""
+"""A real record as a golden test: what a system was last seen to hold, and the ids it refers to.
+
+A redactor puts made-up values in the place of all that could tell whom or what the record is about; without one, the
+test holds the record as it is.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +24,8 @@ def case_of(
     store: Store, mappings: Mappings, text: str, *, system: str | None = None, name: str | None = None,
     redactor: Redactor | None = None,
 ) -> dict[str, Any]:
-    """The test, as `golden.write_case` takes it, with its entity under ``_entity``. Raises NoGolden."""
+    """The test, as `golden.write_case` takes it, with its entity under ``_entity``; its values are the record's own
+    unless there is a ``redactor``. Raises NoGolden."""
     with store.read() as tx:
         found = find_records(tx, text)
         if len(found) != 1:
@@ -48,8 +53,6 @@ def case_of(
     return {**case, **got, "_entity": om.entity}
 
 
-
-
 def _source(tx: Transaction, mappings: Mappings, state: RecordState, system: str | None) -> tuple[ObjectMap, Link]:
     mapped = {(om.system, om.object): om for om in mappings.objects}
     links = [(om, link) for link in tx.links_of(state.id) if link.state == "live" and link.external_id
@@ -64,7 +67,8 @@ def _source(tx: Transaction, mappings: Mappings, state: RecordState, system: str
 def _references(
     tx: Transaction, mappings: Mappings, om: ObjectMap, image: dict[str, Any], redactor: Redactor | None
 ) -> tuple[dict[str, Any], dict[str, dict[str, dict[str, str]]]]:
-    """The raw record, and the records it refers to, under names that tell nothing: ``user-1``."""
+    """The raw record, and the ids of the records it refers to, each record under a name that tells only its kind:
+    ``user-1``. Values and ids are real ones unless there is a ``redactor``."""
     told = {raw: image[raw] for each in om.fields for raw in each.lens.raw if raw in image}
     if redactor is not None:
         told = redactor.record(om, image)

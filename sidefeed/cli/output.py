@@ -20,8 +20,8 @@ Report = Callable[[str, int], None]
 OK, ATTENTION, USAGE, STOPPED, UNREACHABLE, BUSY = 0, 1, 2, 3, 4, 5
 
 EXIT_CODES = """\
-Exit codes: 0 all well; 1 done, but something needs a person; 2 wrong settings, mapping or usage; 3 a guard stopped the
-run and nothing was written; 4 a system could not be reached or refused our credentials; 5 another run is at work."""
+Exit codes: 0 all well; 1 done, but something new needs a person; 2 wrong settings, mapping or usage; 3 a guard stopped
+the run, nothing was written; 4 a system could not be reached or refused our credentials; 5 another run is at work."""
 
 _NUMBER = re.compile(r"[+-]?\d[\d,]*(\.\d+)?")
 

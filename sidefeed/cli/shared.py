@@ -13,7 +13,6 @@ from rich.markup import escape
 from sidefeed.cli import output
 from sidefeed.cli.alike import told_once
 from sidefeed.cli.output import ATTENTION, BUSY, STOPPED, UNREACHABLE, USAGE
-from sidefeed.plural import many
 
 if TYPE_CHECKING:
     from sidefeed.sync import Engine, Report
@@ -102,18 +101,8 @@ def end_with(report: Report, calls: Calls, *, json: bool) -> None:
         _print_report(report, calls)
     if report.failed:
         raise typer.Exit(UNREACHABLE)
-    if report.problems:
+    if report.problems or report.to_decide:
         raise typer.Exit(ATTENTION)
-
-
-_DECIDE = (
-    ("conflicts", ("field is", "fields are"), "in conflict: `sidefeed conflicts` lists what is"),
-    ("ambiguous", ("object", "objects"), "could be one of several records: `sidefeed link` shows which"),
-    ("flips_parked", ("field flips", "fields flip"), (
-        "to and fro, and nothing of that is written: `sidefeed conflicts` shows what")),
-    ("duplicates", ("object is a second copy", "objects are second copies"), (
-        "of a record, left alone: `sidefeed status` lists what is")),
-)
 
 
 def _print_report(report: Report, calls: Calls) -> None:
@@ -127,9 +116,8 @@ def _print_report(report: Report, calls: Calls) -> None:
         output.out.print("Nothing new to write.")
     if report.changes:
         output.table("Absorbed", ("from", "changes"), list(report.changes.items()))
-    for count, (one, several), sentence in _DECIDE:
-        if number := report.counts.get(count, 0):
-            output.out.print(f"{many(number, one, several)} {sentence}")
+    for sentence in report.decisions:
+        output.out.print(f"[yellow]![/yellow] {sentence}")
     output.out.print("Calls: " + ", ".join(f"{name} {count['used']}" for name, count in calls.items()))
     tell_problems(report)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from sidefeed.errors import Codes
 from sidefeed.mapping import ObjectMap
+from sidefeed.plural import many
 from sidefeed.workspace import Change
 
 
@@ -25,6 +26,17 @@ class Problem:
     def __str__(self) -> str:
         place = f"{self.system} {self.object} {self.record}" + (f", field {self.field}" if self.field else "")
         return f"{place}: {self.message} [{self.code}, for {self.owner}]"
+
+
+TO_DECIDE = {
+    "conflicts": ("field is", "fields are", "in conflict: `sidefeed conflicts` lists what is"),
+    "ambiguous": ("object", "objects", "could be one of several records: `sidefeed link` shows which"),
+    "flips_parked": ("field flips", "fields flip", (
+        "to and fro, and nothing of that is written: `sidefeed conflicts` shows what")),
+    "duplicates": ("object is a second copy", "objects are second copies", (
+        "of a record, left alone: `sidefeed status` lists what is")),
+}
+"""What a run counts that waits for somebody's decision, and how it is told of one and of several."""
 
 
 @dataclass(slots=True)
@@ -88,11 +100,23 @@ class Report:
         self.matches += other.matches
 
     @property
+    def to_decide(self) -> int:
+        """How much this run found that a person must decide. What was found before and still waits is not counted."""
+        return sum(self.counts.get(what, 0) for what in TO_DECIDE)
+
+    @property
+    def decisions(self) -> list[str]:
+        """What a person must decide, each kind in a sentence that names the command which shows it."""
+        return [f"{many(self.counts[what], one, several)} {sentence}"
+                for what, (one, several, sentence) in TO_DECIDE.items() if self.counts.get(what)]
+
+    @property
     def ok(self) -> bool:
         return not self.failed and not self.parked
 
     def as_json(self) -> dict[str, Any]:
-        return {"run": self.run, "ok": self.ok, "counts": self.counts, "written": self.written,
-                "absorbed": self.changes, "problems": [asdict(problem) for problem in self.problems],
+        return {"run": self.run, "ok": self.ok, "to_decide": self.to_decide, "counts": self.counts,
+                "written": self.written, "absorbed": self.changes,
+                "problems": [asdict(problem) for problem in self.problems],
                 "failed": self.failed, "waiting": self.waiting, "parked": self.parked,
                 "skipped": self.skipped, "approved": self.approved, "still_parked": self.still_parked}
