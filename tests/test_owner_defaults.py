@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from shutil import copy
+
+import pytest
+
 from tests.test_command_line import Desk, desk
 
 __all__ = ["desk"]
@@ -58,3 +62,38 @@ def test_whom_a_person_gives_it_to_before_we_looked_is_an_edit_also_where_the_an
              for row in hubspot.call(hubspot.records, "deals")}
     assert deals == {"Ours": ann, "Given away": there}
     assert desk("sync")[1]["written"] == {}
+
+
+@pytest.mark.slow
+def test_what_a_restored_workspace_forgot_that_it_made_does_not_change_hands(desk: Desk) -> None:
+    """Salesforce had given it to its maker, us; found again by its address, or by what it holds, it went to us in
+    HubSpot as well."""
+    hubspot, salesforce = desk.hubspot, desk.salesforce
+    admin = salesforce.call(lambda: next(row for row in salesforce.rows("User")))
+    bob = salesforce.call(lambda: salesforce.add_user("bob@us.example", first="Bob", last="Baker"))
+    ann, there, _robot = (hubspot.call(lambda address=address: hubspot.add_owner(address, "A", "B"))
+                          for address in ("ann@us.example", "bob@us.example", admin["Email"]))
+    desk("sync")
+    kept, workspace = desk.folder.parent / "kept.db", desk.folder / "workspace.db"
+    copy(workspace, kept)
+    hubspot.call(lambda: hubspot.create("contacts", email="ito@acme.example", lastname="Ito", hubspot_owner_id=ann))
+    for name in ("Pumps", "Valves"):
+        hubspot.call(lambda name=name: hubspot.create("deals", dealname=name, amount="1", hubspot_owner_id=ann,
+                                                      dealstage="appointmentscheduled", closedate="2027-01-15T00:00:00Z"))
+    for _ in range(2):
+        desk("sync")
+    rows = {row["Name"]: row for row in salesforce.call(salesforce.rows, "Opportunity")}
+    assert {row["OwnerId"] for row in rows.values()} == {admin["Id"]}, "Salesforce gave what we made to us"
+    salesforce.call(lambda: salesforce.update("Opportunity", rows["Valves"]["Id"], OwnerId=bob))
+    copy(kept, workspace)
+    assert desk("sync")[0] == 3, "it is older than the world"
+    desk("sync", "--approve")
+    for _ in range(2):
+        desk("sync")
+    assert desk("link")[1]["questions"] == []
+    deals = {row["properties"]["dealname"]: row["properties"]["hubspot_owner_id"]
+             for row in hubspot.call(hubspot.records, "deals")}
+    (person,) = hubspot.call(hubspot.records, "contacts")
+    assert person["properties"]["hubspot_owner_id"] == ann
+    assert deals == {"Pumps": ann, "Valves": there}, "only what a person gave away has another owner"
+    assert len(salesforce.call(salesforce.rows, "Opportunity")) == 2

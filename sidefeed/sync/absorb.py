@@ -22,6 +22,7 @@ from sidefeed.sync.capture import Progress
 from sidefeed.sync.edits import absorb_live
 from sidefeed.sync.identify import fresh_keys, identify
 from sidefeed.sync.observation import Observation, complete, observed
+from sidefeed.sync.owner import forgotten, given_to
 from sidefeed.sync.policy import decide
 from sidefeed.sync.removal import absorb_deletion, absorb_merge
 from sidefeed.sync.report import Report
@@ -59,9 +60,11 @@ def absorb(
         with store.read() as tx:
             items = tx.inbox_items(om.system, stream.name, chunk)
         items = complete(items, om, stream, connector)
+        made = forgotten(store, om, stream, items)
+        given = given_to(connector, stream, made) if made else False
         store.keep_leases()
         with store.write() as tx:
-            _absorb_batch(Batch(tx, mappings, om, stream, report, source, hides), items, keys)
+            _absorb_batch(Batch(tx, mappings, om, stream, report, source, hides, given), items, keys)
         if progress is not None:
             progress(f"absorbing {om.system} {stream.name}", len(chunk))
 

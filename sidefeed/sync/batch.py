@@ -17,9 +17,10 @@ from sidefeed.workspace import RecordState, Transaction
 
 @dataclass(slots=True)
 class Batch:
-    """``source`` is whom the history names; ``hides``: whether absence there may be a lost permission; ``done``: ids
-    that leave the inbox; ``touched``: records whose policies are asked; ``ancestors``: what both sides of a set began
-    with; ``refs``: the references that its live objects make; ``blanks``: what a blank reads as, by field."""
+    """``source`` is whom the history names; ``hides``: whether absence there may be a lost permission; ``done``:
+    ids that leave the inbox; ``touched``: records whose policies are asked; ``ancestors``: what both sides of a set
+    began with; ``given``: to whom the system gives what we make, where that is to be weighed; ``refs``: the
+    references that its live objects make; ``blanks``: what a blank reads as, by field."""
 
     tx: Transaction
     mappings: Mappings
@@ -28,6 +29,7 @@ class Batch:
     report: Report
     source: str
     hides: bool
+    given: str | bool = False
     now: datetime = field(init=False)
     done: list[str] = field(default_factory=list)
     touched: dict[str, RecordState] = field(default_factory=dict)

@@ -15,7 +15,7 @@ from sidefeed.sync.batch import Batch
 from sidefeed.sync.capture import digest
 from sidefeed.sync.due import catch_up, duplicate_key, in_sync, is_due, known_there, put_backs
 from sidefeed.sync.observation import Observation
-from sidefeed.sync.owner import is_given
+from sidefeed.sync.owner import carries_our_key, is_given
 from sidefeed.sync.policy import can_revert, policy_name, reverts
 from sidefeed.sync.scope import OUT, come_back
 from sidefeed.workspace import DELETED, Draft, Link, RecordState
@@ -85,6 +85,9 @@ def _edit(
             if DELETED not in link.exceptions:
                 # Our deletion found nothing there, so nobody there has seen it: it was out of sight, not restored.
                 edit.base[DELETED] = ()
+        if state is not None and not link.sent and isinstance(batch.given, str) and carries_our_key(batch.om, image):
+            # We made it and forgot it: whom the system gave it to then is nobody's edit.
+            link.sent = {"sure": True, "values": {}, "known": {}, "made": batch.given}
     else:
         edit = Edit(one, link)
     if state is None and not old and not link.exceptions and not link.sent:
