@@ -331,6 +331,8 @@ class Capabilities:
     deletes       deletions appear in the change feed
     merges        the system merges records of this object
     hides         single records may be hidden from us, so that one which is not there by id may exist all the same
+    unique_keys   a second object with the idempotency key of a live one is refused, or is answered with that one; where
+                  not, a create whose answer was lost is made again only once the first request can be at work no more
     """
 
     conditional: bool = False
@@ -339,6 +341,7 @@ class Capabilities:
     deletes: bool = True
     merges: bool = False
     hides: bool = False
+    unique_keys: bool = False
     write_batch: int = 1
     read_batch: int = 100
     writable: bool = True

@@ -133,7 +133,7 @@ class CalDavConnector(CalendarConnector):
 
     def _abilities(self, object: str) -> Capabilities:
         """Writes are conditional by ETag; the feed has deletions."""
-        return Capabilities(conditional=True, deletes=True, write_batch=1, read_batch=MULTIGET)
+        return Capabilities(conditional=True, deletes=True, unique_keys=True, write_batch=1, read_batch=MULTIGET)
 
     def _find(self, stream: Stream, keys: Sequence[str]) -> Mapping[str, Sequence[str]]:
         """Resources made for these keys. A copy that a person made carries the key too, and another UID: it is a

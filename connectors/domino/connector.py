@@ -132,8 +132,8 @@ class DominoConnector(CalendarConnector):
         return {each.address: each.name for each in self.settings.mailboxes.values()}
 
     def _abilities(self, object: str) -> Capabilities:
-        """No condition on writes; deletions are found by comparing."""
-        return Capabilities(deletes=True, write_batch=1, read_batch=1, writable=self.settings.write)
+        """No condition on writes; deletions are found by comparing; a key leads to one UID."""
+        return Capabilities(deletes=True, unique_keys=True, write_batch=1, read_batch=1, writable=self.settings.write)
 
     def _find(self, stream: Stream, keys: Sequence[str]) -> Mapping[str, Sequence[str]]:
         """Meetings made for these keys, by the UID that a key leads to."""

@@ -164,7 +164,7 @@ class ExchangeConnector(CalendarConnector):
         return self.settings.mailboxes
 
     def _abilities(self, object: str) -> Capabilities:
-        """Updates are conditional by change key; the feed has deletions."""
+        """Updates are conditional by change key; the feed has deletions. No property of an item is unique."""
         return Capabilities(conditional=True, deletes=True, write_batch=1, read_batch=operations.GET_NARROW)
 
     def _find(self, stream: Stream, keys: Sequence[str]) -> Mapping[str, Sequence[str]]:

@@ -88,7 +88,8 @@ class HubSpotConnector:
         if object == OWNERS:
             return Capabilities(writable=False, write_batch=BATCH, deletes=True)
         return Capabilities(
-            history=object in HISTORY, settles=True, merges=object in MERGEABLE, write_batch=BATCH, read_batch=BATCH
+            history=object in HISTORY, settles=True, merges=object in MERGEABLE, unique_keys=True, write_batch=BATCH,
+            read_batch=BATCH,
         )
 
     def describe(self, object: str) -> ObjectSchema:

@@ -153,8 +153,10 @@ class Microsoft365Connector(CalendarConnector):
         return self.settings.mailboxes
 
     def _abilities(self, object: str) -> Capabilities:
-        """Updates are conditional by ETag; the feed has deletions."""
-        return Capabilities(conditional=True, deletes=True, write_batch=4, read_batch=20)
+        """Updates are conditional by ETag; the feed has deletions. Graph makes no second event with the same
+        `transactionId`; of contacts it compares nothing."""
+        return Capabilities(conditional=True, deletes=True, unique_keys=object == "calendar", write_batch=4,
+                            read_batch=20)
 
     def _find(self, stream: Stream, keys: Sequence[str]) -> Mapping[str, Sequence[str]]:
         """Ids by the key in the link property."""

@@ -108,6 +108,7 @@ class SalesforceConnector:
             deletes=object not in WITHOUT_DELETION,
             merges=object in MERGING,
             hides=True,
+            unique_keys=True,
             write_batch=200,
             read_batch=IDS_PER_QUERY,
             writable=object not in WITHOUT_DELETION,

@@ -5,10 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any
 
 from sidefeed.connector import Stream
 from sidefeed.mapping import ObjectMap
 from sidefeed.sync import refs
+from sidefeed.sync.adopt import adopt, open_creates
 from sidefeed.sync.awaited import needs
 from sidefeed.sync.batch import Batch
 from sidefeed.sync.match import keys_of, stamped_record
@@ -52,7 +54,7 @@ def identify(batch: Batch, live: list[Observation], fresh_keys: Mapping[str, int
             one.record = batch.survivor(known[one.id][0])
             if known[one.id][1] == "gone":  # it was deleted and restored: its next deletion counts again
                 batch.remember(one, "primary")
-        elif one.id in stamps and (record := _by_stamp(batch, *stamps[one.id], links)) is not None:
+        elif one.id in stamps and (record := _by_stamp(batch, one, *stamps[one.id], links)) is not None:
             one.record = record
             batch.remember(one, "primary")
             batch.tx.answer(batch.system, batch.stream.name, one.id, record)
@@ -70,7 +72,9 @@ def _stamp(batch: Batch, one: Observation) -> tuple[str, str] | None:
     return record, generation
 
 
-def _by_stamp(batch: Batch, record: str, generation: str, links: Mapping[str, Link]) -> str | None:
+def _by_stamp(
+    batch: Batch, one: Observation, record: str, generation: str, links: Mapping[str, Link]
+) -> str | None:
     """Our key proves identity, unless the object is a copy of one that is linked already."""
     state = batch.tx.record(record)
     if state is None or state.entity != batch.om.entity:
@@ -85,9 +89,21 @@ def _by_stamp(batch: Batch, record: str, generation: str, links: Mapping[str, Li
     if link.state == "live" and link.external_id:  # made once more since, so what we knew is gone there
         batch.tx.remember(batch.system, batch.stream.name, link.external_id, batch.om.entity, record, "gone")
         link.state, link.external_id = "wanted", None
+    if link.state == "creating" and (intent := open_creates(
+            batch.tx, batch.system, batch.stream.name).get(f"{record}:{generation}")) is not None:
+        _arrived(batch, link, intent, one.id)  # it was made after recovery had looked for it
+        return batch.survivor(record)
     link.generation = int(generation)  # higher: a later state of this workspace made it, before it was restored
     batch.tx.save_link(link)
     return batch.survivor(record)
+
+
+def _arrived(batch: Batch, link: Link, intent: Mapping[str, Any], id: str) -> None:
+    """A create that was not heard of took effect after all."""
+    adopt(batch.tx, batch.om, batch.stream.name, link, intent, id, False)
+    batch.tx.settle_intents(intent["run"], batch.system, batch.stream.name, {
+        intent["key"]: ("recovered", {"external_id": id})})
+    batch.report.count("recovered")
 
 
 def _match(batch: Batch, unknown: list[Observation], fresh_keys: Mapping[str, int]) -> None:

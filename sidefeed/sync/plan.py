@@ -18,6 +18,7 @@ from sidefeed.connector import Stream
 from sidefeed.mapping import LensError, ObjectMap, Problem, Unresolved
 from sidefeed.mapping import Mapping as Mappings
 from sidefeed.sync import refs
+from sidefeed.sync.adopt import open_creates, why_it_waits
 from sidefeed.sync.due import in_sync, is_due, put_backs, remapped
 from sidefeed.sync.flips import parked_fields
 from sidefeed.sync.reunite import may_be_one, strangers
@@ -70,6 +71,8 @@ def plan_object(
                 planner.update(state, link, bases.get(state.id, {}))
         elif link.state == "unwanted":
             planner.retract(state, link, bases.get(state.id, {}))
+        elif link.state == "creating":
+            planner.await_create(state, link)
         elif link.state == "wanted" or (link.state == "gone" and _restored(state, link)):
             planner.create(state, link)
     for id in ids:
@@ -221,6 +224,12 @@ class _Planner:
             self.plan.waiting[state.id] = self._may_be_there(state)
         else:
             self.plan.writes.append(write)
+
+    def await_create(self, state: RecordState, link: Link) -> None:
+        """An earlier create was not answered, and its object is not there yet: a second one could become a copy."""
+        intent = open_creates(self.tx, self.om.system, self.stream.name).get(link.key)
+        if intent is not None and self.wanted(state):
+            self.plan.waiting[state.id] = why_it_waits(state, intent)
 
     def _may_be_there(self, state: RecordState) -> str:
         return (f"{label(state)} may be there already: a person must say which {self.om.object} it is "

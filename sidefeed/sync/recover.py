@@ -2,8 +2,9 @@
 
 Nothing is sent again before it is known. A create is looked for by its key: among what lives, then among what was
 deleted, because somebody may have deleted an object before any run heard that it had been made. Found there, it is the
-record's all the same, and its deletion is read like any other. Every other write is settled by reading its object
-again.
+record's all the same, and its deletion is read like any other. Where it is not found, a system that refuses a second
+object with the same key is asked again; any other may still be at work on the first request, and is given the time to
+end it. Every other write is settled by reading its object again.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sidefeed.connector import Connector, RemembersKeys, Stream
+from sidefeed.connector import Connector, Stream
 from sidefeed.mapping import ObjectMap
+from sidefeed.sync.adopt import adopt, at_work_until, look_for, why_it_waits
 from sidefeed.sync.hindsight import look_back
 from sidefeed.sync.owner import given_to, names_no_owner
 from sidefeed.sync.report import Report
@@ -30,6 +32,7 @@ def recover(store: Store, om: ObjectMap, connector: Connector, stream: Stream, r
     found = look_for(connector, stream, [row["key"] for row in open_intents if row["op"] == "create"])
     given = next((given_to(connector, stream, found[row["key"]][0]) for row in open_intents
                   if row["key"] in found and names_no_owner(om, row["payload"]["values"])), False)
+    refuses_twice = connector.capabilities(om.object).unique_keys
     with store.write() as tx:
         links = tx.links(om.system, stream.name, [row["record"] for row in open_intents])
         for row in open_intents:
@@ -43,10 +46,14 @@ def recover(store: Store, om: ObjectMap, connector: Connector, stream: Stream, r
                 link.due, link.digest = True, None
                 tx.put_inbox(om.system, stream.name, {row["external_id"]: None})
             elif ids := list(found.get(row["key"], ())):
-                _adopt(tx, om, stream.name, link, row, ids, given)
+                _found(tx, om, stream.name, link, row, ids, given)
                 report.count("recovered")
                 outcome = ("recovered", {"external_id": ids[0]})
             elif link.state == "creating":
+                if not refuses_twice and store.now() < at_work_until(row):
+                    report.waiting[f"{om.system} {stream.name} {link.record}"] = why_it_waits(
+                        tx.records([link.record])[link.record], row)
+                    continue
                 link.state, link.due = "wanted", True
                 link.generation -= 1
                 outcome = ("nothing", None)
@@ -55,29 +62,24 @@ def recover(store: Store, om: ObjectMap, connector: Connector, stream: Stream, r
             tx.settle_intents(row["run"], om.system, stream.name, {row["key"]: outcome})
 
 
-def look_for(connector: Connector, stream: Stream, keys: Sequence[str]) -> dict[str, Sequence[str]]:
-    """The ids of objects that carry these keys. Of one that is not there the deleted are asked, in this order: what is
-    deleted between the two questions is found by the second."""
-    if not keys:
-        return {}
-    found = {key: ids for key, ids in connector.find(stream, keys).items() if ids}
-    missing = [key for key in keys if key not in found]
-    if missing and isinstance(connector, RemembersKeys):
-        found.update(connector.find_deleted(stream, missing))
-    return found
-
-
-def _adopt(
-    tx: Transaction, om: ObjectMap, object: str, link: Link, row: Mapping[str, Any], ids: list[str], given: str | bool
+def _found(
+    tx: Transaction, om: ObjectMap, object: str, link: Link, row: Mapping[str, Any], ids: Sequence[str],
+    given: str | bool,
 ) -> None:
-    """The create had happened: the object that carries our key is this record, whatever became of it since."""
-    link.external_id, link.state, link.due = ids[0], "live", True
-    link.synced_rev, link.exceptions = 0, dict(row["payload"]["known"])
-    link.sent = {"sure": True, **row["payload"], "made": names_no_owner(om, row["payload"]["values"]) and given}
-    link.digest = None
-    tx.remember(om.system, object, ids[0], om.entity, link.record, "primary")
+    """Adopt what was made, unless its record was merged away meanwhile: then it is one of the survivor's, as it would
+    be had the answer come before the merge. What is known as the record's already needs nothing."""
+    tx.put_inbox(om.system, object, dict.fromkeys(ids[:1]))
+    if link.state == "live" and link.external_id in ids:
+        return
+    record = _survivor(tx, link.record)
+    if record == link.record:
+        adopt(tx, om, object, link, row, ids[0], given)
+    tx.remember(om.system, object, ids[0], om.entity, record, "primary")
     for copy in ids[1:]:
-        tx.remember(om.system, object, copy, om.entity, link.record, "duplicate")
-    tx.save_base(om.system, object, link.record, row["payload"]["values"])
-    tx.put_inbox(om.system, object, {ids[0]: None})
+        tx.remember(om.system, object, copy, om.entity, record, "duplicate")
 
+
+def _survivor(tx: Transaction, record: str) -> str:
+    while (state := tx.record(record)) is not None and state.merged_into:
+        record = state.merged_into
+    return record

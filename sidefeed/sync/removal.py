@@ -43,6 +43,8 @@ def _stand_for(batch: Batch, link: Link | None, record: str, external_id: str) -
         link.external_id, link.version, link.digest = external_id, "", None
         batch.tx.save_link(link)
     batch.tx.put_inbox(batch.system, batch.stream.name, {external_id: None})
+    if external_id in batch.done:  # it was listed as a second copy just now, and was not compared
+        batch.done.remove(external_id)
 
 
 def _join(batch: Batch, loser: str, winner: str) -> None:

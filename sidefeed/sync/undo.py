@@ -268,6 +268,9 @@ class _Undo:
         return write.op == "update" and known is not None and known[1] == "alias"
 
     def _retract(self, state: RecordState, link: Link, write: _Write) -> None:
+        if self.only is None and link.state == "creating":
+            self._leave(state, "", f"{link.system} did not answer whether it made it, and may still be at work on it; "
+                                   f"undo the run again once `sidefeed sync` found it")
         if self.only is not None or link.state != "live":
             return
         since = self.later.change_of(link.system, state.id, write.rev)

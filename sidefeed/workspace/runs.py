@@ -85,7 +85,9 @@ class Runs(Unit):
         """What a run wrote to the systems, writes whose answer was lost with it: whether these took effect is seen in
         what the objects hold."""
         return [dict(row) for row in self.connection.execute(sa.select(t.intent).where(
-            t.intent.c.run == run, t.intent.c.state.in_(("done", "recovered", "unknown"))
+            t.intent.c.run == run, sa.or_(
+                t.intent.c.state.in_(("done", "recovered", "unknown")),
+                sa.and_(t.intent.c.state == "open", t.intent.c.op == "create"))
         ).order_by(t.intent.c.id)).mappings()]
 
     def was_created(self, system: str, object: str, record: str) -> bool:

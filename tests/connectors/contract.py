@@ -21,6 +21,7 @@ from sidefeed.connector import (
     Connector,
     ConnectorError,
     CursorExpired,
+    Duplicate,
     Gone,
     Outcome,
     Page,
@@ -211,6 +212,15 @@ class ConnectorContract:
         found = kit.connector.find(kit.stream, ["rec-1:1", "rec-2:1"])
         assert list(found["rec-1:1"]) == [outcome.external_id]
         assert not found.get("rec-2:1")
+
+    def test_a_second_create_with_a_key_makes_no_second_object_where_keys_are_unique(self, kit: Kit) -> None:
+        if not kit.connector.capabilities(kit.stream.object).unique_keys:
+            pytest.skip("this system makes a second object with the same key")
+        (first,) = write(kit, create(kit, "first", "rec-1:1"))
+        there = kit.live_ids()
+        (second,) = write(kit, create(kit, "second", "rec-1:1"))
+        assert kit.live_ids() == there
+        assert second.external_id == first.external_id or isinstance(second.error, Duplicate)
 
     def test_a_key_is_found_on_what_was_deleted_and_only_there(self, kit: Kit) -> None:
         if not isinstance(kit.connector, RemembersKeys):

@@ -53,6 +53,18 @@ def test_merging_the_linked_copy_into_the_other_moves_the_link(office: Office, c
     assert phone(office, "b", copies.second) == "88"
 
 
+def test_what_the_surviving_copy_holds_is_read_where_it_was_told_of_in_the_same_breath(
+    office: Office, copies: Copies
+) -> None:
+    """A seed of the histories: a feed tells of the survivor and of the merge together; it was listed as a second copy,
+    and then stood for the record with what the other had held."""
+    office.b.person_edits("Account", copies.second, {"Phone": "77"})
+    office.b.person_merges("Account", copies.second, copies.primary)
+    office.quiet()
+    assert {phone(office, "a", copies.account), phone(office, "b", copies.second)} == {"77"}
+    assert office.only("b", "Account")["Name"] == office.only("a", "Account")["Name"] == "Acme GmbH"
+
+
 def test_deleting_the_linked_copy_leaves_the_record_to_the_other(office: Office, copies: Copies) -> None:
     office.b.person_deletes("Account", copies.primary)
     office.quiet()

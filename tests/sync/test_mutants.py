@@ -19,6 +19,7 @@ from hypothesis import Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 import sidefeed.sync.apply as apply_module
+import sidefeed.sync.recover as recover_module
 from sidefeed.connector import Invalid, Locked, Write
 from sidefeed.sync import Engine, GuardTripped, absorb, capture, edits, engine, plan, quarantine, undo
 from sidefeed.sync import budget as budget_module
@@ -29,6 +30,7 @@ from tests import nightly
 from tests.sync.test_engine import Office
 from tests.sync.test_histories import Histories, LateHistories, profile
 from tests.sync.test_kill_sweep import a_busy_morning, first_contact, sweep
+from tests.sync.test_office_histories import office as with_owners
 from tests.sync.world import FakeSystem, Killed, World
 
 Patch = pytest.MonkeyPatch
@@ -146,7 +148,26 @@ def a_lost_answer_to_a_create(office: Office) -> None:
     office.b.lose_answer = 1
     office.b.next_lag = LONG  # its feed does not show it in time: only asking for the key can
     office.quiet()
+    office.world.tick += 1000  # so that it could not be at work any more
+    office.quiet()
     assert len(office.b.live("Deal")) == 1
+
+
+def a_create_still_at_work(office: Office) -> None:
+    office.a.person_creates("Deal", {"Name": "Big", "Amount": "10"})
+    office.b.late = 15
+    office.quiet()
+    assert len(office.b.live("Deal")) == 1
+
+
+def a_system_that_gives_what_we_make_to_our_own_user(office: Office) -> None:
+    office.mappings = with_owners("NextStep", items=False)
+    office.b.robot = office.b.person_creates("User", {"Email": "robot"})
+    office.a.person_creates("Deal", {"Name": "Big", "Amount": "10"})
+    office.quiet()
+    with office.store.read() as tx:
+        (deal,) = tx.each_record("opportunity")
+    assert office.only("b")["OwnerId"] == office.b.robot and deal.values.get("owner") is None
 
 
 def killed_just_after_a_create(office: Office) -> None:
@@ -467,6 +488,14 @@ def key_lookup(patch: Patch) -> None:
     patch.setattr(FakeSystem, "find", lambda _self, _stream, keys: {key: [] for key in keys})
 
 
+def time_to_arrive(patch: Patch) -> None:
+    patch.setattr(recover_module, "at_work_until", lambda _intent: datetime(2000, 1, 1, tzinfo=UTC))
+
+
+def owner_check(patch: Patch) -> None:
+    patch.setattr(edits, "is_given", lambda *_args: False)
+
+
 def keys_of_the_deleted(patch: Patch) -> None:
     patch.setattr(FakeSystem, "find_deleted", lambda *_args: {})
 
@@ -705,6 +734,11 @@ MUTANTS = [
            scene(somebody_types_in_the_last_moment, conditional=False, history=True)),
     Mutant("key lookup", key_lookup, "`find` finds nothing, in a system without unique keys",
            "scene: a lost answer to a create", scene(a_lost_answer_to_a_create, unique=False)),
+    Mutant("time to arrive", time_to_arrive, "a create that is not there yet is made again at once, without unique keys",
+           "scene: a create still at work", scene(a_create_still_at_work, unique=False)),
+    Mutant("owner check", owner_check, "to whom a system gives what we make counts as somebody's choice",
+           "scene: a system that gives what we make to our own user",
+           scene(a_system_that_gives_what_we_make_to_our_own_user)),
     Mutant("key lookup among the deleted", keys_of_the_deleted, "`find_deleted` finds nothing",
            "scene: what an unheard create made is deleted", scene(what_an_unheard_create_made_is_deleted)),
     Mutant("intent before create", intent_before_create, "the intent and the link being created are not stored",

@@ -265,6 +265,25 @@ def test_whoever_takes_what_the_system_kept_for_itself_has_seen_that_it_had_no_o
         told.teardown()
 
 
+def test_an_item_of_a_deal_that_was_gone_before_anybody_read_it_waits_for_it() -> None:
+    """A seed of the histories: what an item holds was compared with its image, of which that reference is no part until
+    there is a record for it."""
+    told = OfficeHistories()
+    try:
+        told.an_office_at_work(synced=False)
+        told.items_are_switched_on()
+        told.person_adds_item(pick=0, system="a")
+        told.person_deletes(pick=0, system="a")
+        told.quiet_point()
+        with told.store.read() as tx:
+            (item,) = tx.each_record("item")
+            assert "deal" not in item.values
+            (base,) = tx.bases("a", "Item", [item.id]).values()
+            assert "DealId" not in base
+    finally:
+        told.teardown()
+
+
 def a_mapping_changes_under_values_of_ours_and_of_theirs() -> None:
     """Few random histories have a value that we wrote, or one that somebody typed where the new mapping looks."""
     for somebody_typed in (False, True):

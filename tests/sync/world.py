@@ -75,6 +75,10 @@ objects:
 """
 
 
+SLOWEST = 500
+"""Seconds after which a create that is at work has taken effect, however few calls came after it."""
+
+
 class Killed(BaseException):
     """The process died here."""
 
@@ -141,6 +145,8 @@ class FakeSystem:
         self.rows: dict[str, dict[str, Row]] = {object: {} for object in _FIELDS}
         self.calls = Calls()
         self.lose_answer = 0
+        self.late: int | None = None  # after how many calls the next creates take effect, whose answer is lost
+        self.at_work: list[tuple[int, int, str, Write]] = []
         self.fail_before = 0
         self.refuse: Callable[[str, Write], str | ConnectorError | None] = lambda _object, _write: None
         self.poison: Callable[[str, Write], bool] = lambda _object, _write: False
@@ -215,7 +221,7 @@ class FakeSystem:
 
     def capabilities(self, object: str) -> Capabilities:
         return Capabilities(conditional=self.conditional, history=self.history, merges=True, write_batch=self.batch,
-                            read_batch=self.batch, hides=self.hides)
+                            read_batch=self.batch, hides=self.hides, unique_keys=self.unique)
 
     def describe(self, object: str) -> ObjectSchema:
         return ObjectSchema(object, object, {name: FieldSchema(name, "string") for name in _FIELDS[object]})
@@ -265,7 +271,13 @@ class FakeSystem:
             self.fail_before -= 1
             raise Unavailable(f"{self.system} does not answer")
         self.world.io("before", f"{self.system} write")
+        self._arrive()
         self.calls.used += 1
+        if self.late is not None and writes[0].op == "create":
+            self.at_work += [(self.world.calls + self.late, self.world.tick + SLOWEST, stream.object, write)
+                             for write in writes]
+            self.late = None
+            return
         if any(self.poison(stream.object, write) for write in writes):
             raise Invalid("one of these rows cannot be read")
         outcomes = [self._one(stream.object, write) for write in writes]
@@ -274,6 +286,13 @@ class FakeSystem:
             self.lose_answer -= 1
             return
         yield from reversed(outcomes)
+
+    def _arrive(self) -> None:
+        """Creates that were at work take effect, somewhere between two calls."""
+        due = [one for one in self.at_work if one[0] <= self.world.calls or one[1] <= self.world.tick]
+        self.at_work = [one for one in self.at_work if one not in due]
+        for _call, _tick, object, write in due:
+            self._one(object, write)
 
     def _one(self, object: str, write: Write) -> Outcome:
         self.writes_seen.append((object, write))
@@ -343,6 +362,7 @@ class FakeSystem:
     def _io(self, what: str) -> None:
         self.calls.used += 1
         self.world.io("before", f"{self.system} {what}")
+        self._arrive()
         self.world.io("after", f"{self.system} {what}")
 
     def _remote(self, row: Row) -> Remote:
