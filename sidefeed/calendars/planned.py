@@ -15,6 +15,7 @@ from typing import Any
 from sidefeed.mapping import ObjectMap
 from sidefeed.mapping.values import referred
 from sidefeed.sync import refs
+from sidefeed.sync.adopt import open_creates, why_it_waits
 from sidefeed.sync.attribution import CLOSED
 from sidefeed.sync.writes import Mails, ObjectPlan, PlannedWrite
 from sidefeed.workspace import DELETED, Draft, Link, RecordState, StoreError, Transaction
@@ -36,8 +37,12 @@ def plan_calendar(tx: Transaction, om: ObjectMap, plan: ObjectPlan) -> None:
     own = [state for state in tx.records(list(ids)).values() if state.values.get("planned_in") == feed]
     plan.looked_at = [state.id for state in own]
     links = tx.links(om.system, plan.stream.name, [state.id for state in own])
+    unheard = open_creates(tx, om.system, plan.stream.name)
     for state in own:
-        write = _write(tx, om, plan, state, links.get(state.id))
+        link = links.get(state.id)
+        if link is not None and link.state == "creating" and link.key in unheard:
+            plan.waiting[state.id] = why_it_waits(state, unheard[link.key])
+        write = _write(tx, om, plan, state, link)
         if write is not None:
             write.mails = mails_of(tx, state, write.op, list(write.fields))
             plan.writes.append(write)

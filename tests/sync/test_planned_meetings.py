@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -149,3 +150,23 @@ def test_a_planned_meeting_goes_to_caldav_alike(dav: DavCalendar) -> None:
     assert "SUMMARY:Walk-through" in stored and "TZID=Europe/Berlin" in stored and "ATTENDEE" not in stored
     _code, report = dav("sync")
     assert report["counts"].get("written", 0) == 0
+
+
+def test_a_meeting_that_exchange_made_after_we_had_given_up_on_its_answer_is_there_once(calendar: Calendar) -> None:
+    """No property of an item is unique in Exchange: whoever makes it again at once has it twice."""
+    calendar.settings["exchange"]["timeout"] = 1
+    calendar.write()
+    calendar.sync()
+    planned(calendar)
+    calendar.exchange.faults.add("slow", contains="CreateItem", seconds=5)
+    report = calendar.sync()
+    assert items(calendar) == [], "the server is at work on it"
+    (why,) = [why for why in report.waiting.values() if "still be at work" in why]
+    assert why.startswith("exchange did not answer whether it made meeting of ")
+    code, plan = calendar("plan")
+    assert code == 0 and why in plan["waiting"].values() and plan["mails"] == 0
+    end = time.monotonic() + 20
+    while not items(calendar) and time.monotonic() < end:
+        time.sleep(0.2)
+    report = calendar.sync(2)
+    assert len(items(calendar)) == 1 and report.waiting == {} and outbox(calendar) == []
