@@ -219,13 +219,14 @@ class ExchangeConnector(CalendarConnector):
     def _named(self, addresses: Sequence[str]) -> Mapping[str, str | None]:
         """Mailboxes by their configured names, else by those in the address book.
 
-        Where the address book may not be asked, a name stays unknown: that is no reason to hold back a person.
+        Where the address book may not be asked, a name stays unknown: that is no reason to hold back a person. Nor is
+        a wrong password of one mailbox a reason to hold back the others.
         """
         found: dict[str, str | None] = {}
         for each in addresses:
             try:
                 found[each] = self.names[each] or operations.resolve_name(self._door(Stream("calendar", each)), each)
             except ConnectorError as error:
-                if type(error) not in (ConnectorError, PermissionDenied):
+                if type(error) not in (ConnectorError, PermissionDenied) and not self.own_credentials:
                     raise
         return found

@@ -50,6 +50,12 @@ def copies(tx: Transaction, key: str) -> list[dict[str, Any]]:
     return [dict(row) for row in tx.connection.execute(sa.select(t.busy).where(t.busy.c.key == key)).mappings()]
 
 
+def of_mailbox(tx: Transaction, mailbox: str) -> list[dict[str, Any]]:
+    """Everything that is known of one calendar, its series too."""
+    return [dict(row) for row in tx.connection.execute(
+        sa.select(t.busy).where(t.busy.c.mailbox == mailbox).order_by(t.busy.c.external_id)).mappings()]
+
+
 def blocks(
     tx: Transaction, since: datetime, until: datetime, mailboxes: Collection[str] | None = None
 ) -> list[dict[str, Any]]:

@@ -1,7 +1,8 @@
 """A rep who left: future meetings go to somebody else, past ones stay as they were, private ones are nobody's business.
 
 Only owners change, in the log like every other change, so that it shows in blame and can be taken back. No calendar is
-written, and nothing is read from the mailbox for it.
+written, and nothing is read from the mailbox for it. What the rep who left hid stays hidden, in colleagues' calendars
+too.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from sidefeed.calendars import copies
 from sidefeed.workspace import Draft, RecordState, StoreError, Transaction
 from sidefeed.workspace import tables as t
 from sidefeed.workspace.clock import utc_text
@@ -53,12 +55,13 @@ def hand_over(tx: Transaction, rep: str, to: str, *, actor: str, dry_run: bool =
         done.handed_over.append(label(state))
         drafts.append(Draft("meeting", state.id, {"owner": heir.id}, actor, "workspace",
                             reason=f"{rep} left; {to} takes over"))
-    blocks = t.busy.c.mailbox == rep.casefold()
+    blocks, open_to_all = t.busy.c.mailbox == rep.casefold(), t.busy.c.level == "full"
     done.blocks_forgotten = tx.connection.execute(
-        sa.select(sa.func.count()).select_from(t.busy).where(blocks)).scalar_one()
+        sa.select(sa.func.count()).select_from(t.busy).where(blocks, open_to_all)).scalar_one()
     if not dry_run:
         tx.append(drafts)
-        tx.connection.execute(t.busy.delete().where(blocks))
+        tx.connection.execute(t.busy.delete().where(blocks, open_to_all))
+        tx.connection.execute(t.busy.update().where(blocks).values(show_as="free", verdict=copies.DEPARTED))
     return done
 
 

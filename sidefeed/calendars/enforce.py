@@ -57,10 +57,10 @@ def enforce(tx: Transaction, feeds: Sequence[tuple[str, str]], *, actor: str = "
     rules, touched = Rules(tx), 0
     for state in [one for one in tx.each_record("meeting") if not one.deleted and one.values.get("key")]:
         level = _level(tx, rules, state)
-        if level is None:
-            continue
         blocked = any(domain(each) in tx.store.calendars.blocked_domains for each in addresses(state.values))
-        if blocked or not publishes(level):
+        if level is None and not blocked:
+            continue
+        if blocked or not publishes(level or "none"):
             retract(tx, state.id, "its level of privacy was changed", actor=actor)
             touched += 1
         elif level == "title" and (blank := _hidden(state)):
@@ -73,7 +73,8 @@ def enforce(tx: Transaction, feeds: Sequence[tuple[str, str]], *, actor: str = "
 
 
 def _level(tx: Transaction, rules: Rules, state: RecordState) -> Level | None:
-    """The level of a meeting over all its copies; None where no calendar holds it."""
+    """The level of a meeting over all its copies; None where no calendar holds it, or it was over long ago: an
+    administrator's other level is no reason to clear years of history."""
     key = str(state.values["key"])
     copies = busy.copies(tx, key)
     if not copies:

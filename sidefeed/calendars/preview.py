@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Any
 
-from sidefeed.calendars import busy, foreign
+from sidefeed.calendars import busy, copies, foreign
 from sidefeed.calendars.policy import LEVELS, Level, tightest
 from sidefeed.calendars.rules import Rules, decide, end
 from sidefeed.sync.match import keys_of
@@ -20,7 +20,7 @@ WHY = {
     "internal": "stays: nobody from outside", "unmatched": "stays: nobody of it is known yet",
     "later": "goes to the CRMs when its time comes, if it may then", "past": "stays: too long ago",
     "elsewhere": "waits: another tool files it", "declined": "stays: declined",
-    "too_long": "stays: longer than 14 days"}
+    "too_long": "stays: longer than 14 days", "departed": "stays: its owner left"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,21 +55,27 @@ def my_calendar(tx: Transaction, rep: str, *, days: int = DAYS) -> list[Shown]:
 def choose_level(tx: Transaction, rep: str, level: str, *, meeting: str | None = None) -> str:
     """Remember a person's own level, for one meeting or for all; ``full`` ends the choice. Returns what it governs.
 
-    Nobody can open more than the administrator does: the tightest level counts.
+    Nobody can open more than the administrator does, nor what a colleague closed: the tightest level counts, and a
+    choice is ended by whoever made it.
     """
     mailbox = _mailbox(tx, rep)
     if level not in LEVELS:
         raise StoreError(f"{level!r} is no level of privacy; there are {', '.join(LEVELS)}.")
-    of = f"mailbox:{mailbox}"
+    of, key = f"mailbox:{mailbox}", None
     if meeting is not None:
         found = [block for block in _future(tx, mailbox) if _handle(block) == meeting]
         if not found:
             raise StoreError(f"{mailbox} has no meeting {meeting!r}; `sidefeed my-calendar --as {mailbox}` lists them.")
-        of = f"meeting:{found[0]['key']}"
+        key = found[0]["key"]
+        if key is None:
+            raise StoreError("its calendar gives this meeting no UID, so it cannot be told from others: choose a level "
+                             "for all of yours, or make it private in the calendar.")
+        of = f"meeting:{key} {mailbox}"
     if level == "full":
         end(tx, "privacy", of, actor=mailbox, reason="chosen in my-calendar")
     else:
         decide(tx, "privacy", of, level, actor=mailbox, reason="chosen in my-calendar")
+    copies.hold_to(tx, mailbox, level, key)
     tx.flush()
     return of
 

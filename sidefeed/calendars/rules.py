@@ -3,7 +3,8 @@
 A rule is a record of the entity ``rule`` with these fields:
 
 kind   ``deal``: meetings of this kind are filed there; ``privacy``: they leave at no wider level than this
-of     ``meeting:<key>``, ``series:<uid>``, ``contact:<record>`` or ``mailbox:<address>``
+of     ``meeting:<key>``, ``series:<uid>``, ``contact:<record>`` or ``mailbox:<address>``; about the privacy of one
+       meeting ``meeting:<key> <mailbox of who chose>``
 value  ``opportunity:<record>`` or a level
 
 A rule about a deal lapses when the deal closes.
@@ -28,11 +29,17 @@ class Rules:
         self._by: dict[tuple[str, str], str] = {
             (str(state.values["kind"]), str(state.values["of"])): str(state.values["value"])
             for state in tx.each_record(RULE) if not state.deleted}
+        self._hidden: dict[str, Level] = {}
+        for (kind, of), level in self._by.items():
+            if kind == "privacy" and of.startswith("meeting:"):
+                key = of.removeprefix("meeting:").partition(" ")[0]
+                self._hidden[key] = tightest(self._hidden.get(key, "full"), level)  # type: ignore[arg-type]
 
     def privacy(self, key: str | None, mailbox: str) -> Level:
-        """The widest level that people leave a meeting of this mailbox."""
-        found = [self._by.get(("privacy", of)) for of in (f"mailbox:{mailbox}", f"meeting:{key}")]
-        return tightest("full", *(level for level in found if level is not None))  # type: ignore[arg-type]
+        """The widest level that people leave a meeting of this mailbox: its owner all of theirs, and everybody in the
+        meeting this one."""
+        own = self._by.get(("privacy", f"mailbox:{mailbox}"), "full")
+        return tightest(own, self._hidden.get(key or "", "full"))  # type: ignore[arg-type]
 
     def deals(self, key: str | None, uid: str | None, contacts: Iterable[str]) -> list[str]:
         """Deals that rules name for a meeting: the closest rule alone, or all that its people's rules name."""

@@ -6,7 +6,7 @@ step   condition                                                 confidence
 chosen a person, or the other system, said which                        1.0
 rule   a person said so for this meeting, its series or people          1.0
 role   exactly one open deal has a matched attendee as contact          0.9
-account exactly one open deal on the account of a matched person        0.7
+account all are of one account, and it has exactly one open deal         0.7
 ask    anything else                                                    0.0
 ====== ========================================================= ==========
 
@@ -77,7 +77,7 @@ def attribute(tx: Transaction, om: ObjectMap, seen: Iterable[Observation], repor
         if state.values.get("about") is None:
             deals = open_deals(tx) if deals is None else deals
             rules = Rules(tx) if rules is None else rules
-            choice = choose(tx, state, matched, accounts(tx, outside), deals, rules)
+            choice = choose(tx, state, matched, accounts(tx, _homeless(tx, outside, matched)), deals, rules)
             reason = f"attribution by {choice.step} (confidence {choice.confidence}): {choice.why}"
             if choice.about is not None:
                 fields["about"] = choice.about
@@ -94,7 +94,10 @@ def choose(
     tx: Transaction, state: RecordState, contacts: Sequence[str], account_ids: Sequence[str],
     deals: Sequence[RecordState], rules: Rules,
 ) -> Choice:
-    """The deal of a meeting, or its account. ``deals`` are the open ones."""
+    """The deal of a meeting, or its account. ``deals`` are the open ones.
+
+    A partner's deal is not that of the customer who was met too: where people of several accounts meet, a person says.
+    """
     named = {f"opportunity:{deal.id}": deal for deal in deals}
     told = [deal for deal in rules.deals(state.values.get("key"), state.values.get("uid"), contacts) if deal in named]
     if len(told) == 1:
@@ -107,7 +110,7 @@ def choose(
     if len(by_role) == 1:
         found = Choice(f"opportunity:{by_role[0].id}", "role",
                        f"{_name(by_role[0])} is the only open deal that an attendee has a role on")
-    elif not by_role and len(on_account) == 1:
+    elif not by_role and len(on_account) == len(own) == 1:
         found = Choice(f"opportunity:{on_account[0].id}", "account",
                        f"{_name(on_account[0])} is the only open deal of the account")
     if found.step != "ask" and found.confidence >= tx.store.calendars.confidence:
@@ -116,6 +119,13 @@ def choose(
     account = f"account:{next(iter(own))}" if len(own) == 1 else None
     why = f"{len(candidates)} open deals are possible" if candidates else found.why
     return Choice(account, "ask", why, candidates)
+
+
+def _homeless(tx: Transaction, outside: Sequence[str], contacts: Sequence[str]) -> list[str]:
+    """Addresses whose account is told by their domain alone: those of nobody, and of contacts without an account."""
+    placed = {normalise(str(one.values.get("email"))) for one in tx.records(list(contacts)).values()
+              if one.values.get("account")}
+    return [address for address in outside if normalise(address) not in placed]
 
 
 def open_deals(tx: Transaction) -> list[RecordState]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
-from sidefeed.calendars import Level, busy, foreign, forget, tightest, uids
+from sidefeed.calendars import Level, busy, copies, foreign, forget, tightest, uids
 from sidefeed.calendars.policy import SECRET, TITLE_HIDES, publishes
 from sidefeed.calendars.recurrence import SERIES
 from sidefeed.calendars.rules import Rules
@@ -18,6 +18,7 @@ from sidefeed.mapping import ObjectMap
 from sidefeed.sync.attribution import accounts, addresses, domain, internal_domains, marked_cancelled, people
 from sidefeed.sync.match import keys_of
 from sidefeed.workspace import DELETED, Draft, RecordState, Transaction
+from sidefeed.workspace.clock import utc_text
 
 if TYPE_CHECKING:
     from sidefeed.sync.batch import Batch
@@ -82,6 +83,10 @@ class _Gate:
                 elsewhere.append(one)
         self._tell(elsewhere)
         busy.note(self.tx, blocks)
+        for one in live:
+            feed = f"{self.om.system} {one.stream}"
+            if (key := one.values.get("key")) and copies.loosened(self.copies[key].get((feed, one.id)), one.own_level):
+                copies.look_again(self.tx, key, but=(self.om.system, one.stream, one.id))
         return admitted
 
     def _tell(self, elsewhere: list[Observation]) -> None:
@@ -111,12 +116,31 @@ class _Gate:
         if verdict == foreign.ELSEWHERE and one.claim and not (one.is_series and one.id in self.known):
             self._hold(one, one.claim.tool)
             return False
-        if verdict == "later":
+        if one.id in self.known and verdict in ("internal", "declined"):
+            return self._is_over(one, verdict)
+        if verdict == "later" and one.id not in self.known:
             self.tx.postpone(self.om.system, one.stream, one.id, until=self._opens(one), waiting_for="its time to come")
             return False
-        if one.id in self.known and verdict != "declined":
+        if one.id in self.known:
             return True  # already published: later changes still count
         self.done.append(one.id)
+        return False
+
+    def _is_over(self, one: Observation, verdict: str) -> bool:
+        """A published meeting that its owner declined, or whose guests were all taken out. Nothing that it became since
+        leaves; where no colleague goes either, it is called off. One that was planned here has no guests in the
+        calendar, and goes on."""
+        state = self.tx.record(self.known[one.id][0])
+        if verdict == "internal" and state is not None and state.values.get("planned_in"):
+            return True
+        self.done.append(one.id)
+        if state is None or state.deleted or one.is_series:
+            return False
+        had_guests = any(domain(address) not in self.internal for address in addresses(state.values))
+        says = one.organiser in ("", one.mailbox) and had_guests if verdict == "internal" else (
+            not copies.somebody_goes(self.tx, str(one.values.get("key")), but=one.mailbox))
+        if says:
+            call_off(self.tx, self.om, state, self.now, f"{verdict} in the calendar of {one.mailbox}")
         return False
 
     def _hold(self, one: Observation, tool: str) -> None:
@@ -201,11 +225,18 @@ class _Gate:
     def _narrow(self, one: Observation) -> None:
         """Only as much as the level allows. An attendee's copy says only that the meeting is there, where the
         organiser's own calendar is read too."""
-        if one.organiser and one.organiser != one.mailbox and self.tx.records_known_as(
-                self.om.system, "user", [one.organiser]):
+        if one.organiser and one.organiser != one.mailbox and self._organiser_tells(one):
             one.values = {"key": one.values.get("key")}
         elif one.level == "title":
             one.values |= {name: None for name in TITLE_HIDES if name in one.values}
+
+
+    def _organiser_tells(self, one: Observation) -> bool:
+        """Whether the organiser's own calendar is read and has the meeting: one that fails holds back nobody else's."""
+        if not self.tx.records_known_as(self.om.system, "user", [one.organiser]):
+            return False
+        feed = f"{one.stream.partition('/')[0]}/{one.organiser}"
+        return bool(copies.holds(self.tx, self.om.system, feed, [str(one.values.get("key"))]))
 
 
 def tell_shared_uids(batch: Batch, seen: list[Observation]) -> None:
@@ -265,9 +296,13 @@ def _written_by_people(tx: Transaction, state: RecordState) -> set[str]:
 
 def cancelled(tx: Transaction, om: ObjectMap, state: RecordState, now: datetime) -> None:
     """A meeting deleted from its calendar: a future one is cancelled, a past one stays as it was."""
-    when = state.values.get("when") or {}
-    still_held = [link for link in tx.links_of(state.id) if "/" in link.object and link.state == "live"]
-    future = when.get("start", "") > now.strftime("%Y-%m-%d")
-    if future and not still_held and state.values.get("status") != "cancelled":
+    if not [link for link in tx.links_of(state.id) if "/" in link.object and link.state == "live"]:
+        call_off(tx, om, state, now, "deleted from the calendar")
+
+
+def call_off(tx: Transaction, om: ObjectMap, state: RecordState, now: datetime, reason: str) -> None:
+    """A meeting that has not begun is cancelled; one that has stays as it was."""
+    start = str((state.values.get("when") or {}).get("start") or "")
+    if start > utc_text(now)[:len(start)] and state.values.get("status") != "cancelled":
         tx.append([Draft("meeting", state.id, {"status": "cancelled", **marked_cancelled(state)}, om.system, om.system,
-                         reason="deleted from the calendar")])
+                         reason=reason)])

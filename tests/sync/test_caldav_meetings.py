@@ -109,3 +109,22 @@ def test_a_broken_event_is_named_and_a_failing_mailbox_holds_back_no_other(dav: 
     assert code == 4 and list(report["failed"]) == [f"caldav calendar/{ANN}"]
     dav("sync")
     assert "On Exchange" in [event["Subject"] for event in dav.events()]
+
+
+@pytest.mark.slow
+def test_what_its_owner_declines_later_is_called_off_and_what_is_accepted_again_is_back(dav: DavCalendar) -> None:
+    def invited(answer: str) -> None:
+        start = dav.now + timedelta(days=2)
+        text = "\r\n".join([
+            "BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:-//A client//EN", "BEGIN:VEVENT", "UID:visit",
+            "DTSTAMP:20261101T000000Z", f"DTSTART:{start:%Y%m%dT%H%M%SZ}", "DURATION:PT1H", "SUMMARY:Visit",
+            f"ORGANIZER:mailto:{GUEST}", f"ATTENDEE;PARTSTAT={answer}:mailto:{ANN}", "END:VEVENT", "END:VCALENDAR", ""])
+        assert dav.http.put("/ann.lee/calendar/visit.ics", content=text).status_code in (201, 204)
+        dav.sync(2)
+
+    invited("TENTATIVE")
+    assert [event["Subject"] for event in dav.events()] == ["Visit"]
+    invited("DECLINED")
+    assert [event["Subject"] for event in dav.events()] == ["Cancelled: Visit"]
+    invited("ACCEPTED")
+    assert [event["Subject"] for event in dav.events()] == ["Visit"]

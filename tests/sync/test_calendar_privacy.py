@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sqlite3
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +119,50 @@ def test_private_in_one_of_two_calendars_hides_the_meeting(calendar: Calendar) -
     calendar.exchange.call(lambda: calendar.exchange.update_event(ANN, meeting, sensitivity="Private"))
     calendar.sync(3)
     assert calendar.events() == []
+
+
+@pytest.mark.slow
+def test_nobody_opens_what_a_colleague_closed_and_it_stays_closed_when_they_leave(calendar: Calendar) -> None:
+    calendar.meets(subject=WORD, attendees=[BOB, GUEST])
+    calendar.sync(2)
+    (its,) = {one["id"] for rep in (ANN, BOB) for one in mine(calendar, rep)}
+    calendar("my-calendar", "show", "busy", its, "--as", BOB)
+    calendar.sync(2)
+    assert calendar.events() == []
+    for level in ("title", "full"):
+        calendar("my-calendar", "show", level, its, "--as", ANN)
+        calendar.sync(2)
+        assert calendar.events() == [] and calendar.holds_words(WORD) == []
+    calendar("my-calendar", "show", "full", its, "--as", BOB)
+    calendar.sync(2)
+    assert [event["Subject"] for event in calendar.events()] == [WORD], "the organiser's copy was looked at again"
+    calendar("my-calendar", "show", "busy", "--as", BOB)
+    calendar.sync(2)
+    assert calendar("departed", BOB, "--to", ANN)[0] == 0
+    calendar.write(exchange={"mailboxes": [ANN], "credentials": {ANN: {"username": ANN, "password": "pw"}}})
+    calendar("my-calendar", "show", "title", "--as", ANN)
+    calendar.sync(2)
+    assert calendar.events() == [] and calendar.holds_words(WORD) == []
+    _code, team = calendar("team-calendar")
+    assert {block["mailbox"] for block in team["busy"]} == {ANN}
+
+
+@pytest.mark.slow
+def test_a_meeting_that_lost_its_guests_tells_no_more_and_is_called_off(calendar: Calendar) -> None:
+    meeting = calendar.meets(subject="Kick-off", attendees=[BOB, GUEST])
+    moved = calendar.meets(subject="Later", days=2)
+    over = calendar.meets(subject="This morning", days=-0.1)
+    calendar.sync(2)
+    far = (datetime.now(UTC) + timedelta(days=40)).replace(microsecond=0, second=0)
+    calendar.exchange.call(lambda: calendar.exchange.update_event(ANN, meeting, subject=WORD, attendees=[BOB]))
+    calendar.exchange.call(lambda: calendar.exchange.update_event(
+        ANN, moved, start=far, end=far + timedelta(hours=1)))
+    calendar.cancel_in_calendar(over)
+    calendar.sync(2)
+    told = {event["Subject"]: event["StartDateTime"][:10] for event in calendar.events()}
+    assert set(told) == {"Cancelled: Kick-off", "Later", "This morning"}, "what began before it was deleted took place"
+    assert told["Later"] == far.strftime("%Y-%m-%d"), "what is published moves, however far"
+    assert calendar.holds_words(WORD) == []
 
 
 @pytest.mark.slow

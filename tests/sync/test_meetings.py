@@ -156,3 +156,30 @@ def test_nobody_is_mailed_but_by_the_reps_own_outlook(calendar: Calendar) -> Non
     before = len(calendar.exchange.call(calendar.exchange.outbox))
     calendar.sync(3)
     assert len(calendar.exchange.call(calendar.exchange.outbox)) == before
+
+
+@pytest.mark.slow
+def test_a_partners_deal_is_not_that_of_the_customer_who_was_met_too(calendar: Calendar) -> None:
+    beta = calendar.sf("Account", Name="Beta", Website="https://beta.example")
+    calendar.sf("Contact", LastName="Bee", Email="bee@beta.example", AccountId=beta)
+    calendar.meets(attendees=["bee@beta.example", GUEST])
+    calendar.sync(2)
+    assert calendar.events() == [], "Acme has the only open deal, but of two accounts nobody says which"
+    _code, told = calendar("ask")
+    assert [list(one["choices"][0].values())[1] for one in told["questions"]] == ["Pumps"]
+
+
+@pytest.mark.slow
+def test_a_meeting_whose_organisers_calendar_fails_is_filed_from_a_colleagues(calendar: Calendar) -> None:
+    calendar.meets(attendees=[BOB, GUEST])
+    calendar.write(exchange={"credentials": {
+        ANN: {"username": ANN, "password": "wrong"}, BOB: {"username": BOB, "password": "pw"}}})
+    for _ in range(2):
+        code, report = calendar("sync")
+        assert code == 4 and all(ANN in feed for feed in report["failed"])
+    assert [(event["Subject"], event["WhatId"]) for event in calendar.events()] == [("Kick-off", calendar.deal)]
+    calendar.write(exchange={"credentials": {
+        ANN: {"username": ANN, "password": "pw"}, BOB: {"username": BOB, "password": "pw"}}})
+    calendar.sync(2)
+    _code, status = calendar("status")
+    assert len(calendar.events()) == 1 and status["conflicts"] == 0
