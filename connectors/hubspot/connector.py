@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -260,7 +260,7 @@ def _lost(write: Write, history: Mapping[str, Sequence[Past]]) -> dict[str, Any]
     read_at = moment(write.version)
     for name, sent in write.values.items():
         past = list(history.get(name, ()))
-        past.sort(key=lambda each: each.timestamp, reverse=True)
+        past.sort(key=lambda each: moment(each.timestamp) or _LONG_AGO, reverse=True)
         ours = next((n for n, each in enumerate(past) if _same(each.value, outgoing(sent))), None)
         if ours is None or ours + 1 >= len(past):
             continue
@@ -271,6 +271,9 @@ def _lost(write: Write, history: Mapping[str, Sequence[Past]]) -> dict[str, Any]
         if unseen and (name not in write.expected or not _same(value, outgoing(write.expected[name]))):
             lost[name] = value
     return lost
+
+
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 def _same(one: str | None, other: str | None) -> bool:

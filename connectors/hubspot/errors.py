@@ -33,6 +33,8 @@ LONGEST_TEXT = 600
 LONGEST_WAIT = 300.0
 """Seconds. A larger Retry-After is taken as milliseconds: sources disagree on the unit."""
 DAY = 86_400.0
+GAVE_UP = 408
+"""A proxy waited in vain, as with 504: HubSpot may have done it all the same."""
 
 RULES_OF_NAME = frozenset({"PROPERTY_DOESNT_EXIST", "READ_ONLY_VALUE"})
 """Refusals of a property whatever its value: every input that names it fails."""
@@ -171,7 +173,10 @@ def of_status(
             )
         case 414:
             return Invalid(f"{what}: too many properties for one address", owner="ops", code="request-too-long")
-        case _ if status >= 500:
+        case _ if 300 <= status < 400:
+            return Unavailable(
+                f"{what}: the answer {status} leads elsewhere, so HubSpot was not asked; check 'host' and any proxy")
+        case _ if status >= 500 or status == GAVE_UP:
             return Unavailable(f"HubSpot could not answer ({status}) for {what}")
     found = refusal(error, what)
     if found is not None:

@@ -245,7 +245,7 @@ class Transport:
         body = failure.body
         body = body.decode("utf-8", "replace") if isinstance(body, bytes) else str(body or "")
         headers = failure.headers or {}
-        if status >= 500 and not call.reads:
+        if (status >= 500 or status == errors.GAVE_UP) and not call.reads:
             return UnknownOutcome(f"{call.what}: HubSpot answered {status}, so this may have happened or not")
         now = _date(headers)
         return errors.of_status(status, body, headers, call.what, now=now, midnight=self._midnight(now))

@@ -81,7 +81,7 @@ def refusal(
         return Conflict(f"The record moved in Salesforce since it was read, while {about}", code="412")
     if status in (420, 429):
         return RateLimited(f"Salesforce asks to slow down, while {about} (status {status})", code=code)
-    if status >= 500 or status == 406:
+    if status >= 500 or status in (406, 408):  # 408: a proxy waited in vain
         kind: type[ConnectorError] = Unavailable if safe else UnknownOutcome
         return kind(f"Salesforce failed with status {status} while {about}: {_said(first, content)}", code=code)
     if status == 410:

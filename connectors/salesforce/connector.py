@@ -34,7 +34,7 @@ from sidefeed.connector import (
 
 from . import schema
 from .codes import CODES
-from .feed import MERGING, WITHOUT_DELETION, Position, Reading, decoder
+from .feed import MERGING, WITHOUT_DELETION, Position, Reading, decoder, living, once
 from .junctions import JUNCTIONS, Junction
 from .settings import Settings
 from .soql import IDS_PER_QUERY, Query, full_id, instant, literal, object_name, own_id, quoted
@@ -278,13 +278,14 @@ class SalesforceConnector:
 
     def find(self, stream: Stream, keys: Sequence[str]) -> Mapping[str, Sequence[str]]:
         """Only keys that were found are in the answer."""
-        return self._carriers(Query(object_name(stream.object), ("Id", self._settings.key_field)), keys)
+        return self._carriers(living(object_name(stream.object), ("Id", self._settings.key_field)), keys)
 
     def find_deleted(self, stream: Stream, keys: Sequence[str]) -> Mapping[str, Sequence[str]]:
         """Rows in the recycle bin keep their values, and queryAll answers them with their fields, the losers of merges
         too (REST API Developer Guide, "Execute a SOQL Query that Includes Deleted Items")."""
         return self._carriers(Query(
-            object_name(stream.object), ("Id", self._settings.key_field), ("IsDeleted = true",), everything=True), keys)
+            object_name(stream.object), ("Id", self._settings.key_field), (*once(stream.object), "IsDeleted = true"),
+            everything=True), keys)
 
     def acts_as(self, stream: Stream, made: str) -> str | None:
         """At an insert OwnerId is implicitly the current user (Object Reference, "Frequently Occurring Fields"), and so

@@ -9,7 +9,7 @@ appear below stamps already read (airbytehq/airbyte#27146; estuary/connectors#26
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
@@ -91,14 +91,13 @@ class Reading:
 
     def from_the_start(self, after: tuple[str, str] | None, scope: str | None) -> Query:
         """Live rows by id. Rows deleted meanwhile are the business of the first window."""
-        where = self._always()
-        if self.object in ARCHIVED:
-            where.append("IsDeleted = false")
+        query = living(self.object, self.selected)
+        where = [*query.where]
         if scope:
             where.append(f"({scope})")
         if after:
             where.append(f"Id > {quoted(after[1])}")
-        return Query(self.object, self.selected, tuple(where), ("Id",), everything=self.object in ARCHIVED)
+        return replace(query, where=tuple(where), order=("Id",))
 
     def since(self, mark: str, overlap: timedelta, after: tuple[str, str] | None, scope: str | None) -> Query:
         """Rows changed in the window, deleted ones with them.
@@ -106,7 +105,7 @@ class Reading:
         The scope cannot be asked of deleted rows (their parents may be gone), and rows that left it are not in the
         answer: ``ids_since`` finds those.
         """
-        where = self._always()
+        where = once(self.object)
         if after:
             stamp, last = after
             where.append(f"((SystemModstamp = {stamp} AND Id > {quoted(last)}) OR SystemModstamp > {stamp})")
@@ -118,12 +117,12 @@ class Reading:
 
     def ids_since(self, mark: str, overlap: timedelta) -> Query:
         """Ids of live rows changed in the window, whatever the scope."""
-        where = (*self._always(), f"SystemModstamp >= {literal(instant(mark) - overlap)}")
+        where = (*once(self.object), f"SystemModstamp >= {literal(instant(mark) - overlap)}")
         return Query(self.object, ("Id",), where, ("SystemModstamp", "Id"))
 
     def by_id(self, scope: str | None = None) -> Query:
         """Whatever the id names, deleted rows too; with a scope, only what belongs in the feed."""
-        where = [*self._always(), f"({scope})"] if scope else []
+        where = [*once(self.object), f"({scope})"] if scope else []
         return Query(self.object, self.selected, tuple(where), everything=self._deletes)
 
     def census(self) -> Query:
@@ -133,10 +132,6 @@ class Reading:
     @property
     def _deletes(self) -> bool:
         return self.object not in WITHOUT_DELETION
-
-    def _always(self) -> list[str]:
-        # Inviting a user to an event makes a child event in his calendar: the parent is the meeting (Object Reference).
-        return ["IsChild = false"] if self.object == "Event" else []
 
     def records(self, rows: Sequence[dict[str, Any]]) -> list[Remote]:
         """Records with the fields wanted; a junction's own field of the parent stays until its list is complete.
@@ -166,6 +161,19 @@ class Reading:
             state: State = "deleted" if deleted else "live"
             records.append(Remote(external_id, row, stamp, parsed(stamp), state, master, actor))
         return records
+
+
+def living(object: str, fields: Sequence[str]) -> Query:
+    """Every live row, archived ones too, each meeting once."""
+    archives = object in ARCHIVED
+    where = [*once(object), *(["IsDeleted = false"] if archives else [])]
+    return Query(object, tuple(fields), tuple(where), everything=archives)
+
+
+def once(object: str) -> list[str]:
+    """The condition under which each record is one row."""
+    # Inviting a user to an event makes a child event in his calendar: the parent is the meeting (Object Reference).
+    return ["IsChild = false"] if object == "Event" else []
 
 
 def _check_ids(rows: Sequence[dict[str, Any]]) -> None:

@@ -380,6 +380,15 @@ def test_a_server_error_on_a_create_is_unknown_and_it_is_sent_once(office: Offic
     assert office.calls() == 1
 
 
+@pytest.mark.parametrize(("status", "became", "code"), [(302, "retry", "unavailable"), (408, "unknown", "unknown-outcome")])
+def test_what_a_proxy_says_about_a_write_is_no_refusal_of_hubspots(
+    office: Office, status: int, became: str, code: str
+) -> None:
+    office.server.faults.add("html", path="*/batch/create", count=None, status=status)
+    outcome = office.write("deals", new("one"))["one"]
+    assert (outcome.status, outcome.error and outcome.error.code) == (became, code)
+
+
 def test_a_wrong_content_type_changes_nothing(office: Office) -> None:
     office.server.faults.add("content_type", path="*/batch/create")
     assert office.write("deals", new("one"))["one"].status == "done"
@@ -1077,6 +1086,16 @@ def test_the_time_of_our_read_decides_where_no_value_was_expected(office: Office
     write = change(deal, amount="175", hs_next_step="meet", version=seen.version)
     office.write("deals", write)
     assert office.connector.overwritten(DEALS, {deal: write}) == {deal: {"hs_next_step": "wait"}}
+
+
+def test_the_order_of_the_history_is_that_of_the_times_however_they_are_written(office: Office) -> None:
+    deal = office.creates("deals", dealname="deal", amount="100")
+    write = change(deal, amount="175", version="2026-11-21T12:00:00Z", expected={"amount": "100"})
+    told = [("175", "2026-11-21T12:00:05.300Z"), ("250", "2026-11-21T12:00:05Z"), ("100", "2026-11-21T12:00:00Z")]
+    body = {"results": [{"id": deal, "properties": {}, "propertiesWithHistory": {
+        "amount": [{"value": value, "timestamp": stamp} for value, stamp in told]}}]}
+    office.server.faults.add("status", path="*/batch/read", status=200, body=body)
+    assert office.connector.overwritten(DEALS, {deal: write}) == {deal: {"amount": "250"}}
 
 
 def test_nothing_is_told_where_nobody_wrote_between(office: Office) -> None:

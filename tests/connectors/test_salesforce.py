@@ -34,6 +34,7 @@ from sidefeed.connector import (
     RateLimited,
     Stream,
     Unavailable,
+    UnknownOutcome,
     Write,
 )
 from tests.connectors.contract import ConnectorContract
@@ -213,6 +214,20 @@ def test_a_child_event_of_an_invited_user_is_not_a_second_meeting(office: Office
     assert [record.id for record in records] == [event]
     assert [record.id for record in office.read("Event", ["Subject"], cursor)[0]] == [event]
     assert [external_id for external_id, _ in office.connector.ids(Stream("Event"))] == [event]
+
+
+def test_a_meeting_is_found_by_its_key_once_and_when_it_is_archived_too(office: Office) -> None:
+    (outcome,) = office.write("Event", Write("w", "create", dict(MEETING), external_key="rec-1:1"))
+    user = office.server.call(office.server.add_user, "another@practice.example")
+    office.creates("EventRelation", EventId=outcome.external_id, RelationId=user)
+    carriers = office.asks(f"SELECT Id FROM Event WHERE {KEY} = 'rec-1:1'")
+    assert len(carriers) == 2, "the colleague's child event carries the key too"
+    assert office.connector.find(Stream("Event"), ["rec-1:1"]) == {"rec-1:1": [outcome.external_id]}
+    office._happens("activities_archived", ids=[outcome.external_id])
+    assert office.connector.find(Stream("Event"), ["rec-1:1"]) == {"rec-1:1": [outcome.external_id]}
+    office.deletes("Event", outcome.external_id or "")
+    assert office.connector.find(Stream("Event"), ["rec-1:1"]) == {}
+    assert office.connector.find_deleted(Stream("Event"), ["rec-1:1"]) == {"rec-1:1": [outcome.external_id]}
 
 
 # List fields
@@ -488,6 +503,12 @@ def test_a_server_failure_after_a_create_leaves_every_outcome_unknown_and_nothin
     outcomes = office.write("Opportunity", *creates(3))
     assert [outcome.status for outcome in outcomes] == ["unknown"] * 3
     assert office.calls() == 1
+
+
+def test_a_proxy_that_gives_up_waiting_leaves_a_create_unknown(office: Office) -> None:
+    office.server.faults.add("html", method="POST", status=408)
+    (outcome,) = office.write("Opportunity", *creates(1))
+    assert (outcome.status, isinstance(outcome.error, UnknownOutcome)) == ("unknown", True)
 
 
 def test_a_truncated_answer_to_a_create_is_unknown(office: Office) -> None:
