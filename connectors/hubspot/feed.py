@@ -155,6 +155,11 @@ class Feed:
                 f"{wanted.object}: the last read began {since:%Y-%m-%d}, and HubSpot forgets deletions after "
                 f"{BIN_DAYS} days; reading everything"
             )
+        if date < since - self._overlap:
+            raise CursorExpired(
+                f"{wanted.object}: HubSpot's clock says {stamp_text(date)}, and said {stamp_text(since)} at the last "
+                "read: what changed between the two cannot be told by its time; reading everything"
+            )
         bin_, seen = self._news(wanted.object, archived_, cursor, date)
         if self._sweep:
             yield from self._everything(wanted, cursor if cursor.listing else Cursor(date, True, since=since), bin_)

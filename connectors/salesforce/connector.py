@@ -15,6 +15,7 @@ from sidefeed.connector import (
     Calls,
     Capabilities,
     ConnectorError,
+    CursorExpired,
     Invalid,
     ObjectSchema,
     OddAnswer,
@@ -239,9 +240,13 @@ class SalesforceConnector:
         return timedelta(seconds=self._settings.overlap_seconds)
 
     def _opened_at(self, position: Position, at: datetime | None) -> Position:
-        """Fix where this reading will set the mark: the server's clock at its first answer, less the lag."""
+        """Fix where this reading will set the mark: the server's clock at its first answer, less the lag. Raises
+        CursorExpired where that clock was ahead when the last mark was set: what changed since lies below it."""
         if position.end is not None:
             return position
+        if at is not None and position.mark is not None and at < instant(position.mark) - self._overlap:
+            raise CursorExpired(f"Salesforce's clock says {literal(at)}, and said {position.mark} at the last read: "
+                                "what changed between the two cannot be told by its time; everything is read again")
         if at is None:
             end = position.mark or literal(datetime.fromtimestamp(0, UTC))
         else:

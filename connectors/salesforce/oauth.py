@@ -9,8 +9,10 @@ from __future__ import annotations
 import json
 import logging
 import os
+import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -71,12 +73,13 @@ class Tokens:
                 )
             return Token(settings.session_id, settings.instance_url.rstrip("/"))
         login = settings.login_url.rstrip("/")
-        form, basic = self._grant(login)
-        status, answer, at = self._post(f"{login}/services/oauth2/token", form, basic)
-        if status != 200 or not isinstance(answer, dict) or not isinstance(answer.get("access_token"), str):
-            ahead = (self._clock() - at.timestamp()) / 60 if at is not None and settings.auth == "jwt" else 0.0
-            raise oauth_refusal(status, answer, login=login, minutes_ahead=round(ahead))
-        self._keep_rotated(answer.get("refresh_token"))
+        with self._in_turn():
+            form, basic = self._grant(login)
+            status, answer, at = self._post(f"{login}/services/oauth2/token", form, basic)
+            if status != 200 or not isinstance(answer, dict) or not isinstance(answer.get("access_token"), str):
+                ahead = (self._clock() - at.timestamp()) / 60 if at is not None and settings.auth == "jwt" else 0.0
+                raise oauth_refusal(status, answer, login=login, minutes_ahead=round(ahead))
+            self._keep_rotated(answer.get("refresh_token"))
         return Token(answer["access_token"], self._instance(answer.get("instance_url")))
 
     def _grant(self, login: str) -> tuple[dict[str, str], tuple[str, str] | None]:
@@ -119,12 +122,36 @@ class Tokens:
                 "The private key of the Salesforce connected app is not an RSA key in PEM form", code="bad-key"
             ) from None
 
+    @contextmanager
+    def _in_turn(self) -> Iterator[None]:
+        """A refresh token that rotates works once, and a second use may end them all: processes that share its file
+        take turns, from reading it until what replaces it is written."""
+        path = self._settings.refresh_token_file
+        if self._settings.auth != "refresh_token" or not path or sys.platform == "win32":
+            yield
+            return
+        import fcntl
+
+        try:
+            lock = Path(f"{path}.lock").open("a", encoding="utf-8")  # noqa: SIM115  closed below
+        except OSError as error:
+            raise AuthenticationFailed(
+                f"Nothing can be written beside {path}, which keeps rotated refresh tokens: {error.strerror}") from None
+        with lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
     def _stored_refresh_token(self) -> str:
         """From the file, which may hold a newer one than the settings; or from memory where there is no file."""
         path = self._settings.refresh_token_file
-        if path and Path(path).is_file():
+        if not path or not Path(path).is_file():
+            return self._refresh_token
+        try:
             return str(json.loads(Path(path).read_text("utf-8"))["refresh_token"])
-        return self._refresh_token
+        except (OSError, ValueError, KeyError, TypeError):
+            raise AuthenticationFailed(
+                f"{path} holds no refresh token that can be read: remove it, and give a new one in 'refresh_token'"
+            ) from None
 
     def _keep_rotated(self, refresh_token: object) -> None:
         """A rotated refresh token replaces the one just spent, on the disk before anything else happens."""

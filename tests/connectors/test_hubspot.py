@@ -811,6 +811,20 @@ def test_a_cursor_older_than_the_recycle_bin_is_expired(office: Office) -> None:
         office.read("deals", ["dealname"], cursor)
 
 
+def test_a_clock_that_was_ahead_and_goes_back_loses_no_edit(office: Office) -> None:
+    deal = office.creates("deals", dealname="deal")
+    _, cursor = office.read("deals", ["dealname"])
+    office.server.clock.move(days=1)
+    _, cursor = office.read("deals", ["dealname"], cursor)
+    office.server.clock.move(hours=-23)
+    office.edits("deals", deal, dealname="edited")
+    office.server.clock.move(hours=1)
+    with pytest.raises(CursorExpired, match="reading everything"):
+        office.read("deals", ["dealname"], cursor)
+    office.server.clock.move(days=1, minutes=-3)
+    office.read("deals", ["dealname"], cursor)
+
+
 def test_a_feed_says_how_far_it_is_complete(office: Office) -> None:
     office.server.clock.fix("2026-11-21T12:00:00Z")
     (first,) = office.connector.changes(DEALS, ["dealname"], None)

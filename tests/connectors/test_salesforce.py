@@ -23,6 +23,7 @@ from sandbox.salesforce import SalesforceServer
 from sidefeed.connector import (
     AuthenticationFailed,
     Connector,
+    CursorExpired,
     Duplicate,
     Gone,
     Invalid,
@@ -150,6 +151,20 @@ def test_the_mark_follows_the_servers_clock_not_the_newest_stamp(office: Office)
     (page,) = office.connector.changes(office.stream, ["Name"], None)
     assert page.complete_to is not None
     assert abs((office.server.clock.now() - page.complete_to).total_seconds()) < 10
+
+
+def test_a_clock_that_was_ahead_and_goes_back_loses_no_edit(office: Office) -> None:
+    deal = office.creates("Opportunity", **DEAL)
+    _, cursor = office.read("Opportunity", ["Name"])
+    office.server.clock.move(days=1)
+    _, cursor = office.read("Opportunity", ["Name"], cursor)
+    office.server.clock.move(hours=-23)
+    office.edits("Opportunity", deal, Name="edited")
+    office.server.clock.move(hours=1)
+    with pytest.raises(CursorExpired, match="everything is read again"):
+        office.read("Opportunity", ["Name"], cursor)
+    office.server.clock.move(days=1, minutes=-5)
+    office.read("Opportunity", ["Name"], cursor)
 
 
 def test_a_merge_is_told_with_the_surviving_record_and_is_not_a_plain_deletion(office: Office) -> None:
@@ -649,6 +664,29 @@ def test_a_rotated_refresh_token_is_stored_before_it_is_used(office: Office, tmp
     assert file.stat().st_mode & 0o077 == 0
     office.reconnected(**settings).marker()
     assert json.loads(file.read_text())["refresh_token"] != stored
+
+
+def test_runs_that_share_a_rotating_refresh_token_take_turns(office: Office, tmp_path: Path) -> None:
+    info = office.server.connection_info()
+    settings = {
+        "auth": "refresh_token", "login_url": office.server.url, "client_id": info["client_id"],
+        "client_secret": info["client_secret"], "refresh_token": office.refresh_tokens_rotate(),
+        "refresh_token_file": str(tmp_path / "refresh.json"),
+    }  # fmt: skip
+    office.server.faults.add("slow", path="*/oauth2/token*", count=None, seconds=0.2)
+    with ThreadPoolExecutor(3) as runs:
+        markers = set(runs.map(lambda _run: office.reconnected(**settings).marker(), range(3)))
+    assert markers == {office.connector.marker()}
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"refresh": "x"}'])
+def test_a_file_without_a_refresh_token_stops_salesforce_alone(office: Office, tmp_path: Path, content: str) -> None:
+    info, file = office.server.connection_info(), tmp_path / "refresh.json"
+    file.write_text(content)
+    connector = office.reconnected(auth="refresh_token", login_url=office.server.url, client_id=info["client_id"],
+                                   refresh_token_file=str(file))
+    with pytest.raises(AuthenticationFailed, match="holds no refresh token"):
+        connector.marker()
 
 
 def test_a_clock_that_is_wrong_is_named_as_the_reason_for_a_refused_login(office: Office) -> None:
