@@ -119,6 +119,22 @@ def copy(database: Path, to: Path) -> None:
         source.backup(target)
 
 
+def test_what_went_with_a_deleted_deal_follows_it_and_nobody_is_asked(desk: Desk) -> None:
+    """Salesforce deletes the activities of a deal with it; HubSpot takes the deal off them, which passed for an edit
+    that whoever deleted them had not seen: each was a conflict."""
+    deal = desk.sf("Opportunity", Name="Pumps", Amount=5, StageName="Prospecting", CloseDate="2027-01-15")
+    desk.sf("Task", Subject="Call", WhatId=deal, ActivityDate="2027-01-10", Status="Not Started", Priority="Normal")
+    for _ in range(2):
+        desk("sync")
+    assert desk.hs_names("tasks", "hs_task_subject") == ["Call"]
+    desk.salesforce.call(lambda: desk.salesforce.delete("Opportunity", deal))
+    assert desk.salesforce.call(desk.salesforce.rows, "Task") == []
+    for _ in range(2):
+        code, told = desk("sync")
+    assert (code, desk("conflicts")[1]["conflicts"]) == (0, []), told
+    assert desk.hs_names("deals", "dealname") == desk.hs_names("tasks", "hs_task_subject") == []
+
+
 @pytest.mark.slow
 def test_an_old_backup_of_the_workspace_is_refused_and_once_approved_makes_nothing_twice(desk: Desk) -> None:
     deals(desk, 2)

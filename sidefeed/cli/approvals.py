@@ -119,7 +119,7 @@ def _show_parked(project: Any, limit: int, *, json: bool) -> None:
 
 
 def _item(item: dict[str, Any]) -> str:
-    name = item.get("label") or item["external_id"]
+    name = " ".join(str(each) for each in (item.get("label"), item["external_id"]) if each)
     changes = "; ".join(f"{field} {one['before']!r} -> {one['after']!r}"
                         for field, one in (item.get("fields") or {}).items())
     return f"{item.get('op', 'delete')} {name}" + (f": {changes}" if changes else "")

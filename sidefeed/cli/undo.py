@@ -83,7 +83,7 @@ def _print_undone(done: Undone, plans: list[ObjectPlan], limit: int, *, planned:
         return
     would = "would be " if planned else ""
     for one in done.restored[:limit]:
-        output.out.print(f"{escape(one.label)} [bold]{one.system or 'workspace'}[/bold] {escape(one.field)} "
+        output.out.print(f"{escape(one.label)} [bold]{one.system or 'workspace'}[/bold]{escape(_field(one.field))} "
                          f"{escape(one.what[:160])}")
     if len(done.restored) > limit:
         output.out.print(f"... and {len(done.restored) - limit} more; --json prints all.")
@@ -92,6 +92,14 @@ def _print_undone(done: Undone, plans: list[ObjectPlan], limit: int, *, planned:
                      + f"; {len(done.left)} {would}left as they are")
     for what, lines in (("left", done.left), ("stays", done.kept)):
         for line in lines[:limit]:
-            output.out.print(f"[yellow]{what}[/yellow] {escape(line.label)} {line.field}: {escape(line.why)}")
+            output.out.print(f"[yellow]{what}[/yellow] {escape(line.label + _field(line.field))}: "
+                             f"{escape(line.why)}")
         if len(lines) > limit:
             output.out.print(f"... and {len(lines) - limit} more; --json prints all.")
+
+
+def _field(name: str) -> str:
+    """A field as it stands after a record's name; a deletion is told by its words alone."""
+    from sidefeed.workspace import DELETED
+
+    return "" if name in ("", DELETED) else f" {name}"

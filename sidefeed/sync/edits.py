@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sidefeed.mapping import UNKNOWN, FieldMap, LensError, Unresolved
+from sidefeed.mapping.values import referred
 from sidefeed.sync.batch import Batch
 from sidefeed.sync.capture import digest
 from sidefeed.sync.due import catch_up, duplicate_key, in_sync, is_due, known_there, put_backs
@@ -99,11 +100,22 @@ def _edit(
         if name_map.reads:
             _edit_field(batch, edit, name_map, state, image, old or {})
     if state is not None and state.deleted and DELETED not in edit.fields and any(
-            name in edit.fields for name in batch.entity.fields):
+            name in edit.fields and not _fell_off(batch, state, name, edit.fields[name])
+            for name in batch.entity.fields):
         # An edit that nobody who deleted had seen: the edit wins, and people are asked.
         edit.fields[DELETED] = False
         edit.base[DELETED] = ()
     return edit
+
+
+def _fell_off(batch: Batch, state: RecordState, name: str, value: Any) -> bool:
+    """Whether a reference only lost what was deleted: a system takes that off what it hung on, and nobody edited it."""
+    spec = batch.entity.fields[name]
+    if not (spec.entity or spec.entities):
+        return False
+    held, left = set(referred(state.values.get(name))), set(referred(value))
+    lost = batch.tx.records(list(held - left))
+    return left < held and all(id in lost and lost[id].deleted for id in held - left)
 
 
 def _first_sight(batch: Batch, edit: Edit) -> None:

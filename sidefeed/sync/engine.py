@@ -456,7 +456,9 @@ class Engine:
             with self._contained(om, stream, report):
                 found = missing_ids(self.store, self.connectors[om.system], om, stream)
                 if found is not None:
-                    report.approved += refuse(approve, check_sweep(om, stream.name, *found, self.limits))
+                    with self.store.read() as tx:
+                        trips = check_sweep(tx, om, stream.name, *found, self.limits)
+                    report.approved += refuse(approve, trips)
                     with self.store.write() as tx:
                         swept(tx, om.system, stream.name, found[0])
 

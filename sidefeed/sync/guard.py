@@ -19,12 +19,13 @@ from sidefeed.plural import many
 from sidefeed.sync.plan import content_digest
 from sidefeed.sync.writes import ObjectPlan, PlannedWrite
 from sidefeed.workspace import Transaction
+from sidefeed.workspace.report import label
 from sidefeed.workspace.window import deletions_reported, writes_done
 
 NEVER_BELOW = 10
 """A guard that trips on five of six records is switched off by the second week."""
 EMPTY_FROM = 5
-"""From how many linked objects on it is remarkable that all of them are gone."""
+"""From how many linked objects on it is remarkable that all of them, or a share of them, are gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +107,7 @@ class GuardTripped(Exception):
     are the parked run and what it was to do, where it was one."""
 
     def __init__(self, trips: Sequence[Trip]) -> None:
-        super().__init__("; ".join(trip.message for trip in trips))
+        super().__init__(" ".join(trip.message for trip in trips))
         self.trips = tuple(trips)
         self.run = self.what = ""
 
@@ -151,7 +152,7 @@ def _private_series(tx: Transaction, system: str, object: str) -> tuple[str, ...
 def _deletions(
     tx: Transaction, om: ObjectMap, object: str, linked: int, known: Sequence[str], limits: Limits
 ) -> list[Trip]:
-    listed = tuple({"external_id": id} for id in known)
+    listed = _named(tx, om, object, known)
     if len(known) >= linked >= EMPTY_FROM:
         return [Trip("emptied", om.system, object, (
             f"{om.system} {object}: everything that was linked there, {many(linked, 'record')}, was reported deleted. "
@@ -168,19 +169,29 @@ def _deletions(
         f"{limit}. Nothing was deleted anywhere. {_MEANT}"), listed)]
 
 
+def _named(tx: Transaction, om: ObjectMap, object: str, ids: Sequence[str]) -> tuple[dict[str, Any], ...]:
+    """Objects that are reported gone, as they are shown: each by its id and by what people call its record."""
+    roles = tx.known_as(om.system, object, ids)
+    states = tx.records([record for record, _role in roles.values()])
+    return tuple({"external_id": id, **({"label": label(states[roles[id][0]])} if id in roles else {})} for id in ids)
+
+
 _MEANT = ("If people really deleted them, approve the run; if rights, a filter or an import changed, mend that first, "
           "or skip the run to keep the copies elsewhere.")
 
 
-def check_sweep(om: ObjectMap, object: str, missing: Sequence[str], known: int, limits: Limits) -> list[Trip]:
-    """After a reading from the start every id was listed: the missing ones may be deleted, unless too many are."""
-    if len(missing) <= known * (1 - limits.known):
+def check_sweep(
+    tx: Transaction, om: ObjectMap, object: str, missing: Sequence[str], known: int, limits: Limits
+) -> list[Trip]:
+    """After a reading from the start every id was listed: the missing ones may be deleted, unless too many are. One to
+    four prove nothing by their share, and each is looked at by its id."""
+    if len(missing) < EMPTY_FROM or len(missing) <= known * (1 - limits.known):
         return []
     return [Trip("refused-cursor", om.system, object, (
         f"{om.system} {object} is read from the start, and of {known} known objects only {known - len(missing)} "
         f"are there, less than {limits.known:.0%}. Nothing was taken for deleted. Check the "
         f"rights of the integration user and the filters; approve the run if they are really gone."),
-        tuple({"external_id": id} for id in missing))]
+        _named(tx, om, object, missing))]
 
 
 # -- before anything is written ---------------------------------------------------------------------------------------

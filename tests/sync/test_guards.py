@@ -79,6 +79,7 @@ def test_mass_deletion_shows_what_it_stopped_and_approving_lets_exactly_that_pas
     ids = delete(office, 11)
     (trip,) = office.stopped().trips
     assert (trip.guard, {item["external_id"] for item in trip.items}) == ("mass-delete", set(ids))
+    assert {item["label"] for item in trip.items} == {f"Deal {number}" for number in range(11)}
     assert len(office.b.live("Deal")) == 20
     report = office.approve()
     assert report.written == {"b Deal": {"delete": 11}}
@@ -281,6 +282,18 @@ def test_after_a_lost_cursor_missing_ids_are_looked_at_one_by_one(office: Guarde
         office.a.rows["Deal"][id].stamp = -10 ** 8
     expire_cursor(office)
     assert office.sync().written == {"b Deal": {"delete": 2}}
+
+
+def test_after_a_lost_cursor_few_of_few_stop_nobody(tmp_path: Path) -> None:
+    """One deletion among four stopped the run after each change of a mapping."""
+    office = Guarded(tmp_path, World())
+    for number in range(4):
+        office.a.person_creates("Deal", {"Name": f"Deal {number}"})
+    office.quiet()
+    for id in delete(office, 1):
+        office.a.rows["Deal"][id].stamp = -10 ** 8
+    expire_cursor(office)
+    assert office.sync().written == {"b Deal": {"delete": 1}}
 
 
 def test_after_a_lost_cursor_too_many_missing_ids_stop_the_run(office: Guarded) -> None:
