@@ -21,11 +21,12 @@ from typing import Any, TextIO
 from hypothesis import Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from tests.sync.test_bad_day_histories import BadDayHistories
 from tests.sync.test_histories import HAPPENED, Histories, profile
 from tests.sync.test_histories import KINDS as DEALS
 from tests.sync.test_office_histories import OfficeHistories
 
-KINDS = [*DEALS, OfficeHistories]
+KINDS = [*DEALS, OfficeHistories, BadDayHistories]
 NIGHT = 10_000
 OF_A_SEED = 50
 

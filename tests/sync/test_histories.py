@@ -397,7 +397,9 @@ class Histories(RuleBasedStateMachine):
             report = self.run(seconds=60)
             if not (report.written or report.changes):
                 break
+        calls = self.world.calls
         last = self.run(seconds=60)
+        assert self.world.calls - calls <= len(self.mappings.objects), f"a quiet run made {self.world.calls - calls} calls"
         assert last.written == {}, f"a quiet run wrote {last.written}"
         assert last.changes == {}, f"an echo was absorbed: {last.changes}"
         self.check_convergence()

@@ -21,7 +21,7 @@ from hypothesis.stateful import run_state_machine_as_test
 import sidefeed.sync.apply as apply_module
 import sidefeed.sync.recover as recover_module
 from sidefeed.connector import Invalid, Locked, Write
-from sidefeed.sync import Engine, GuardTripped, absorb, capture, edits, engine, plan, quarantine, undo
+from sidefeed.sync import Engine, GuardTripped, absorb, capture, edits, engine, plan, policy, quarantine, undo
 from sidefeed.sync import budget as budget_module
 from sidefeed.sync.budget import Budget, Meter
 from sidefeed.sync.plan import content_digest
@@ -168,6 +168,26 @@ def a_system_that_gives_what_we_make_to_our_own_user(office: Office) -> None:
     with office.store.read() as tx:
         (deal,) = tx.each_record("opportunity")
     assert office.only("b")["OwnerId"] == office.b.robot and deal.values.get("owner") is None
+
+
+def a_deletion_that_no_feed_tells(office: Office) -> None:
+    """Its cursor was lost with it, and a reading from the start tells of nothing that was deleted before."""
+    in_a, in_b = one_deal(office)
+    for number in range(6):
+        office.a.person_creates("Deal", {"Name": f"Deal {number}"})
+    office.quiet()
+    office.a.forgets, office.a.expired = True, {"Deal"}
+    office.a.person_deletes("Deal", in_a)
+    office.quiet()
+    assert in_b not in office.b.live("Deal") and len(office.b.live("Deal")) == 6
+
+
+def two_people_tag_a_deal(office: Office) -> None:
+    in_a, in_b = one_deal(office, Tags="big")
+    office.a.person_edits("Deal", in_a, {"Tags": "big;east"})
+    office.b.person_edits("Deal", in_b, {"Tags": "west"})
+    office.quiet()
+    assert office.only("a")["Tags"] == office.only("b")["Tags"] == "east;west"
 
 
 def killed_just_after_a_create(office: Office) -> None:
@@ -496,6 +516,14 @@ def owner_check(patch: Patch) -> None:
     patch.setattr(edits, "is_given", lambda *_args: False)
 
 
+def sweep_for_the_missing(patch: Patch) -> None:
+    patch.setattr(engine, "missing_ids", lambda *_args: None)
+
+
+def sets_merge(patch: Patch) -> None:
+    patch.setattr(policy, "merge_sets", lambda _base, _ours, theirs: theirs)
+
+
 def keys_of_the_deleted(patch: Patch) -> None:
     patch.setattr(FakeSystem, "find_deleted", lambda *_args: {})
 
@@ -751,6 +779,11 @@ MUTANTS = [
            "random histories, eager feeds", histories(EagerHistories)),
     Mutant("tombstone", tombstone, "the id of a deleted object is forgotten", "scene: a deal deleted and restored",
            scene(a_deal_deleted_and_restored)),
+    Mutant("what is missing is looked for", sweep_for_the_missing,
+           "after a cursor was lost, nobody looks for what the new reading does not tell",
+           "scene: a deletion that no feed tells", scene(a_deletion_that_no_feed_tells)),
+    Mutant("sets merge", sets_merge, "of two changes to a set the later one stands", "scene: two people tag a deal",
+           scene(two_people_tag_a_deal)),
     Mutant("a deletion stays", deletion_stays, "a deleted record is created again where it is missing",
            "scene: a deal deleted", scene(a_deal_deleted)),
     Mutant("a merge is no deletion", merge_is_no_deletion, "the surviving id is not looked at",

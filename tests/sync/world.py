@@ -17,6 +17,7 @@ from sidefeed.connector import (
     Calls,
     Capabilities,
     ConnectorError,
+    CursorExpired,
     Duplicate,
     FieldSchema,
     Gone,
@@ -26,6 +27,7 @@ from sidefeed.connector import (
     Outcome,
     OutcomeStatus,
     Page,
+    RateLimited,
     Remote,
     Stream,
     Unavailable,
@@ -148,6 +150,9 @@ class FakeSystem:
         self.late: int | None = None  # after how many calls the next creates take effect, whose answer is lost
         self.at_work: list[tuple[int, int, str, Write]] = []
         self.fail_before = 0
+        self.fates: list[ConnectorError | None] = []  # what becomes of the next calls, before they have any effect
+        self.breaks_off: tuple[int, bool] | None = None
+        self.expired: set[str] = set()
         self.refuse: Callable[[str, Write], str | ConnectorError | None] = lambda _object, _write: None
         self.poison: Callable[[str, Write], bool] = lambda _object, _write: False
         self.next_lag: int | None = None
@@ -229,6 +234,9 @@ class FakeSystem:
     def changes(
         self, stream: Stream, fields: Sequence[str], cursor: str | None, *, scope: Any = None
     ) -> Iterator[Page]:
+        if cursor is not None and stream.object in self.expired:
+            self.expired.discard(stream.object)
+            raise CursorExpired(f"{self.system} does not honour that cursor any more")
         since, after = (int(part) for part in (cursor or "-1000000 -1").split())
         upto = self.world.tick
         rows = sorted((row for row in self.rows[stream.object].values()
@@ -272,6 +280,7 @@ class FakeSystem:
             raise Unavailable(f"{self.system} does not answer")
         self.world.io("before", f"{self.system} write")
         self._arrive()
+        self._fate()
         self.calls.used += 1
         if self.late is not None and writes[0].op == "create":
             self.at_work += [(self.world.calls + self.late, self.world.tick + SLOWEST, stream.object, write)
@@ -280,12 +289,33 @@ class FakeSystem:
             return
         if any(self.poison(stream.object, write) for write in writes):
             raise Invalid("one of these rows cannot be read")
+        if self.breaks_off is not None:
+            yield from self._broken_off(stream.object, writes, *self.breaks_off)
+            return
         outcomes = [self._one(stream.object, write) for write in writes]
         self.world.io("after", f"{self.system} write")
         if self.lose_answer:
             self.lose_answer -= 1
             return
         yield from reversed(outcomes)
+
+    def _broken_off(self, object: str, writes: Sequence[Write], told: int, effect: bool) -> Iterator[Outcome]:
+        """The first outcomes are told; the rest took effect unheard, or was turned away."""
+        for number, write in enumerate(writes):
+            if number < told:
+                yield self._one(object, write)
+            elif effect:
+                self._one(object, write)
+            else:
+                yield Outcome(write.key, "retry", write.external_id, error=RateLimited("too many at once"))
+        self.world.io("after", f"{self.system} write")
+        if effect and told < len(writes):
+            raise Unavailable(f"{self.system} broke off")
+
+    def _fate(self) -> None:
+        error = self.fates.pop(0) if self.fates else None
+        if error is not None:
+            raise error
 
     def _arrive(self) -> None:
         """Creates that were at work take effect, somewhere between two calls."""
@@ -307,6 +337,9 @@ class FakeSystem:
         for column, parent in (("AccountId", "Account"), ("DealId", "Deal"), ("OwnerId", "User")):
             reference = write.values.get(column)
             assert reference is None or reference in self.rows[parent], "a write names a remote id that does not exist"
+            if reference is not None and self.rows[parent][reference].deleted and write.op != "delete":
+                return Outcome(write.key, "refused", write.external_id, error=Invalid(
+                    f"{column} names what was deleted", field=column))
         if write.op == "create":
             taken = [row.id for row in rows.values()
                      if row.values.get("key") == write.external_key and not row.deleted] if self.unique else []
@@ -363,6 +396,7 @@ class FakeSystem:
         self.calls.used += 1
         self.world.io("before", f"{self.system} {what}")
         self._arrive()
+        self._fate()
         self.world.io("after", f"{self.system} {what}")
 
     def _remote(self, row: Row) -> Remote:
