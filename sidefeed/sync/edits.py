@@ -82,10 +82,9 @@ def _edit(
                     sent=link.sent if link else None, generation=generation)
         edit = Edit(one, link)
         if revived and state is not None and state.values.get(DELETED):
-            edit.fields[DELETED] = False
-            if DELETED not in link.exceptions:
-                # Our deletion found nothing there, so nobody there has seen it: it was out of sight, not restored.
-                edit.base[DELETED] = ()
+            # Who restored it has seen the deletions that were known there. Where our own found nothing there, that is
+            # none: it was out of sight, not restored.
+            edit.fields[DELETED], edit.base[DELETED] = False, tuple(link.exceptions.get(DELETED, ()))
         if state is not None and not link.sent and isinstance(batch.given, str) and carries_our_key(batch.om, image):
             # We made it and forgot it: whom the system gave it to then is nobody's edit.
             link.sent = {"sure": True, "values": {}, "known": {}, "made": batch.given}

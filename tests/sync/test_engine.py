@@ -129,6 +129,23 @@ def test_two_different_values_are_a_conflict_until_a_decision_settles_it_everywh
         assert tx.conflicted() == []
 
 
+def test_who_restores_a_deal_in_one_system_has_not_seen_that_it_was_deleted_in_the_other(office: Office) -> None:
+    """A seed of the histories: the restored one was made again in the other system, though a person had deleted it."""
+    office.a.person_creates("Deal", {"Name": "Big", "Amount": "10"})
+    office.quiet()
+    (in_a,), (in_b,) = office.a.live("Deal"), office.b.live("Deal")
+    office.a.person_edits("Deal", in_a, {"Amount": "20"})
+    office.b.person_deletes("Deal", in_b)
+    office.sync()
+    office.b.person_restores("Deal", in_b)
+    office.a.person_deletes("Deal", in_a)
+    office.quiet()
+    assert office.a.live("Deal") == {} and list(office.b.live("Deal")) == [in_b]
+    with office.store.read() as tx:
+        (state,) = tx.conflicted()
+    assert {(head.source, head.value) for head in state.conflicts["_deleted"]} == {("a", True), ("b", False)}
+
+
 def test_first_contact_matches_by_natural_key_and_asks_where_two_could_be_meant(office: Office) -> None:
     office.a.person_creates("Account", {"Name": "Acme Inc.", "Domain": "acme.test", "Phone": "1"})
     office.b.person_creates("Account", {"Name": "ACME", "Domain": "acme.test"})
