@@ -18,7 +18,7 @@ from sidefeed.sync.due import catch_up, duplicate_key, in_sync, is_due, known_th
 from sidefeed.sync.observation import Observation
 from sidefeed.sync.owner import carries_our_key, is_given
 from sidefeed.sync.policy import can_revert, policy_name, reverts
-from sidefeed.sync.scope import OUT, come_back
+from sidefeed.sync.scope import OUT, come_back, deleted_for_leaving
 from sidefeed.workspace import DELETED, Draft, Link, RecordState
 
 AT_ONCE = 3
@@ -93,8 +93,9 @@ def _edit(
     if state is None and not old and not link.exceptions and not link.sent:
         _first_sight(batch, edit)
         return edit
-    if state is not None and state.deleted and link.state == OUT and batch.om.leaving_scope == "delete":
-        edit.fields[DELETED] = False  # it was deleted because it had left
+    if state is not None and state.deleted and link.state == OUT and batch.om.leaving_scope == "delete" and (
+            deleted_for_leaving(batch.tx, batch.om, state)):
+        edit.fields[DELETED] = False
     for name_map in batch.om.fields:
         if name_map.reads:
             _edit_field(batch, edit, name_map, state, image, old or {})

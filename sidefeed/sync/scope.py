@@ -8,7 +8,7 @@ from collections.abc import Collection
 
 from sidefeed.mapping import ObjectMap
 from sidefeed.sync.report import Report
-from sidefeed.workspace import DELETED, Draft, Link, Transaction
+from sidefeed.workspace import DELETED, Draft, Link, RecordState, Transaction
 
 OUT, FROZEN = "out", "frozen"
 """States of a link whose object left: nothing is read from it or written to it until it comes back under its id."""
@@ -33,7 +33,16 @@ def leave(tx: Transaction, om: ObjectMap, object: str, external_id: str, report:
                 tx.save_link(other)
     elif om.leaving_scope == "delete":
         tx.append([Draft(link.entity, link.record, {DELETED: True}, om.system, source,
-                         reason=f"it left the scope of {om.system} {om.object}")])
+                         reason=_left(om))])
+
+
+def deleted_for_leaving(tx: Transaction, om: ObjectMap, state: RecordState) -> bool:
+    """Whether a record is deleted because it left the scope here, and nobody deleted it since."""
+    return all(change.reason == _left(om) for change in tx.head_details(state.heads_of(DELETED)).values())
+
+
+def _left(om: ObjectMap) -> str:
+    return f"it left the scope of {om.system} {om.object}"
 
 
 def lose_sight(tx: Transaction, om: ObjectMap, object: str, external_id: str, report: Report) -> None:

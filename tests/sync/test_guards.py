@@ -426,6 +426,24 @@ def test_leaving_scope_unlinks_and_deletes_nothing(office: Guarded) -> None:
     assert len(office.a.live("Deal")) == len(office.b.live("Deal")) == 20
 
 
+def test_what_was_deleted_elsewhere_after_it_left_the_scope_does_not_come_back_with_it(tmp_path: Path) -> None:
+    office = Guarded(tmp_path, World())
+    office.a.person_creates("Deal", {"Name": "Deal", "NextStep": "call"})
+    office.a.person_creates("Deal", {"Name": "Other", "NextStep": "call"})
+    office.quiet()
+    (there,) = [id for id, row in office.b.live("Deal").items() if row["Name"] == "Deal"]
+    id = scoped(office, "delete")
+    assert there not in office.b.live("Deal")
+    office.b.person_restores("Deal", there)
+    office.quiet()
+    office.b.person_deletes("Deal", there)
+    office.quiet()
+    office.a.person_edits("Deal", id, {"NextStep": "call"})
+    office.quiet()
+    assert [row["Name"] for row in office.b.live("Deal").values()] == ["Other"]
+    office.store.close()
+
+
 def test_leaving_scope_may_freeze_archive_or_delete(tmp_path: Path) -> None:
     for leaving in ("freeze", "archive", "delete"):
         folder = tmp_path / leaving
