@@ -15,30 +15,29 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from connectors.calendars.bounds import MOST, Broken, listed, refuse_endless
+from connectors.calendars.encoding import text_of
 from connectors.calendars.window import Window
+from connectors.calendars.zones import is_known, present
 from sidefeed.calendars.identity import SINGLE, meeting_key
 from sidefeed.calendars.recurrence import RECURRENCE, SERIES, recurrence, rule_text
+
+__all__ = ["LINK", "MANY_PEOPLE", "PRIVATE_FIELDS", "Broken", "Meeting"]
 
 PRIVATE_FIELDS = ("Key", "Start", "End", "Zone", "IsAllDay", "ShowAs", "Sensitivity")
 """All that is ever told of a meeting that is not public: that somebody is busy, and when."""
 
 LINK = "X-SIDEFEED-LINK"
-MOST = 1500
-"""Occurrences that one series may show in a window; what repeats every few minutes is no meeting."""
-MANY_PEOPLE = 500
-"""Attendees that are read of one meeting."""
+MANY_PEOPLE = 5000
+"""Attendees of a meeting that is read. Of one with more nothing is told: whoever is not read may be of a domain that is
+blocked."""
 
-_PACE = {"SECONDLY": timedelta(seconds=1), "MINUTELY": timedelta(minutes=1), "HOURLY": timedelta(hours=1)}
 _SENSITIVITY = {"PRIVATE": "private", "CONFIDENTIAL": "confidential", "PUBLIC": "normal"}
 _RESPONSE = {"ACCEPTED": "accept", "DECLINED": "decline", "TENTATIVE": "tentative"}
 _ROLE = {"OPT-PARTICIPANT": "optional", "NON-PARTICIPANT": "optional"}
 _CONFERENCE = re.compile(
     r"https://(?:[a-z0-9-]+\.)*(?:teams\.microsoft\.com|teams\.live\.com|zoom\.us|meet\.google\.com|webex\.com|"
     r"gotomeet\.me|whereby\.com|meet\.jit\.si)/[^\s<>\"']+", re.IGNORECASE)
-
-
-class Broken(ValueError):
-    """An object that cannot be read; the message says why, and quotes nothing of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +50,8 @@ class Meeting:
 
 
 def parse(content: bytes) -> list[Any]:
-    """The VCALENDARs of a file. Bytes that are no UTF-8 are read as Latin-1. Raises Broken."""
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = content.decode("latin-1")
+    """The VCALENDARs of a file. Raises Broken where there is none that is whole."""
+    text = text_of(content)
     import icalendar  # with what it needs a third of a second to import, and a quiet calendar needs none of it
 
     try:
@@ -64,7 +60,10 @@ def parse(content: bytes) -> list[Any]:
             found = icalendar.Calendar.from_ical(text, multiple=True)
     except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
         raise Broken(f"it is no iCalendar that can be read ({type(error).__name__})") from None
-    return [each for each in found if each.name == "VCALENDAR"]
+    calendars = [each for each in found if each.name == "VCALENDAR"]
+    if not calendars:
+        raise Broken("it holds no calendar, or ends before its calendar does (END:VCALENDAR)")
+    return calendars
 
 
 def by_uid(calendars: Iterable[Any]) -> dict[str, Any]:
@@ -73,17 +72,44 @@ def by_uid(calendars: Iterable[Any]) -> dict[str, Any]:
     import icalendar
 
     found: dict[str, Any] = {}
+    number = 0
     for calendar in calendars:
         zones = [each for each in calendar.subcomponents if each.name == "VTIMEZONE"]
-        for number, event in enumerate(each for each in calendar.subcomponents if each.name == "VEVENT"):
-            uid = str(event.get("UID") or f"#{number + 1}")
+        for event in (each for each in calendar.subcomponents if each.name == "VEVENT"):
+            number += 1
+            uid = str(event.get("UID") or f"#{number}")
             if uid not in found:
                 found[uid] = icalendar.Calendar()
                 for name, value in calendar.items():
                     found[uid].add(name, value, encode=False)
                 found[uid].subcomponents += zones
             found[uid].add_component(event)
+    for own in found.values():
+        _align(own)
     return found
+
+
+def _align(calendar: Any) -> None:
+    """An exception may name its occurrence by the day alone; what it means is the occurrence of that day."""
+    import icalendar
+
+    events = [each for each in calendar.subcomponents if each.name == "VEVENT"]
+    start = next((each.get("DTSTART") for each in events if "RECURRENCE-ID" not in each), None)
+    for event in events:
+        told = event.get("RECURRENCE-ID")
+        day, first = _moment_of(told), _moment_of(start)
+        if isinstance(first, datetime) and isinstance(day, date) and not isinstance(day, datetime):
+            moved = icalendar.vDDDTypes(datetime.combine(day, first.time(), first.tzinfo))
+            moved.params.update({name: value for name, value in told.params.items() if name.upper() != "VALUE"})
+            event["RECURRENCE-ID"] = moved
+
+
+def _moment_of(prop: Any) -> Any:
+    """None for no property, and for a broken one, which is told where it is read."""
+    try:
+        return prop.dt
+    except Exception:  # icalendar raises its own where a value could not be parsed
+        return None
 
 
 def meetings(calendar: Any, window: Window, zone: str) -> list[Meeting]:
@@ -132,9 +158,12 @@ def series(calendar: Any, mailbox: str, fields: Iterable[str], zone: str) -> dic
 
 def _recurrence(master: Any, events: Sequence[Any], zone: str) -> dict[str, Any]:
     start, end, zone_id, all_day = when(master, zone)
-    rules = master.get("RRULE") or []
-    rule = next((_rule(each, start, zone_id, zone) for each in (rules if isinstance(rules, list) else [rules])
-                 if each.get("FREQ")), None)
+    rules = [each for each in listed(master.get("RRULE")) if each.get("FREQ")]
+    if len(rules) > 1 or "EXRULE" in master:
+        raise Broken("it recurs by several rules, or all but one (EXRULE), which one rule does not say")
+    if rules and zone_id and not is_known(zone_id):
+        raise Broken("its zone is known to its own calendar alone, so its rule means nothing elsewhere")
+    rule = next((_rule(each, start, zone_id, zone) for each in rules), None)
     exceptions = {}
     for event in events:
         if _ranges(event):
@@ -192,14 +221,29 @@ def _occurrences(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         grounded = _grounded(calendar, zone)
-        _refuse_too_often(grounded, window)
+        refuse_endless(grounded, window, zone)
         found = recurring_ical_events.of(grounded).between(window.start, window.end)
+        excluded = _excluded(masters[0], window, zone)
     if len(found) > MOST:
         raise Broken(f"it takes place more than {MOST} times in the window")
     private = is_private(masters[0])
     shifts = {original_of(event, zone): _shift(event, zone) for event in events if _ranges(event)}
     for event in found:
-        yield Meeting(_original(event, shifts, zone), event, private or is_private(event))
+        if (original := _original(event, shifts, zone)) not in excluded:
+            yield Meeting(original, event, private or is_private(event))
+
+
+def _excluded(master: Any, window: Window, zone: str) -> set[str]:
+    """Original starts that a rule takes out of a series (EXRULE of RFC 2445; RFC 5545 has it no more, old calendars
+    do), which the expansion knows nothing of."""
+    from dateutil.rrule import rrulestr
+
+    first, day = master["DTSTART"].dt, timedelta(days=1)
+    timed = isinstance(first, datetime)
+    start = _aware(first, zone) if timed else datetime.combine(first, time())
+    near = [each if timed else each.replace(tzinfo=None) for each in (window.start - day, window.end + day)]
+    return {_utc(each) if timed else each.date().isoformat() for rule in listed(master.get("EXRULE"))
+            for each in rrulestr(rule.to_ical().decode(), dtstart=start).between(*near, inc=True)}
 
 
 def _ranges(event: Any) -> bool:
@@ -235,20 +279,6 @@ def exceptions(calendar: Any, originals: Collection[str], zone: str) -> list[Mee
     private = any(is_private(each) for each in events if "RECURRENCE-ID" not in each)
     return [Meeting(original, event, private or is_private(event)) for event in events if "RECURRENCE-ID" in event
             and (original := original_of(event, zone)) in originals]
-
-
-def _refuse_too_often(calendar: Any, window: Window) -> None:
-    """Told from the rule, before it is expanded: what repeats within minutes would take seconds to expand."""
-    for event in calendar.walk("VEVENT"):
-        rules = event.get("RRULE") or []
-        for rule in rules if isinstance(rules, list) else [rules]:
-            pace = _PACE.get(str((rule.get("FREQ") or [""])[0]).upper())
-            if pace is None or rule.get("COUNT"):
-                continue
-            interval = int((rule.get("INTERVAL") or [1])[0]) or 1
-            limits = [name for name in rule if str(name).upper().startswith("BY") or str(name).upper() == "UNTIL"]
-            if not limits and (window.end - window.start) / (pace * interval) > MOST:
-                raise Broken(f"it takes place more than {MOST} times in the window")
 
 
 def _grounded(calendar: Any, zone: str) -> Any:
@@ -302,7 +332,7 @@ def _end(event: Any, begins: Any, default: timedelta) -> Any:
 
 def _zone_name(prop: Any, begins: datetime) -> str:
     key = getattr(begins.tzinfo, "key", None)
-    return str(key or prop.params.get("TZID") or "UTC")
+    return present(str(key or prop.params.get("TZID") or "UTC"))
 
 
 def _aware(moment: datetime, zone: str) -> datetime:
@@ -366,9 +396,12 @@ def _words(event: Any, mailbox: str) -> dict[str, Any]:
 
 def _sensitivity(event: Any) -> str:
     """What is neither public nor known by name is private: silence is permission here (RFC 5545 3.8.1.3), a word that
-    nobody knows is not."""
-    word = _word(event, "CLASS")
-    return "normal" if not word else _SENSITIVITY.get(word, "private")
+    nobody knows is not, and of several words the most private counts. ``X-CALENDARSERVER-ACCESS`` is how Apple's
+    calendar server says it (caldav-privateevents)."""
+    words = [str(each).strip().upper() for name in ("CLASS", "X-CALENDARSERVER-ACCESS") for each in listed(
+        event.get(name))]
+    found = [_SENSITIVITY.get(word, "private") for word in words if word]
+    return next((each for each in found if each != "normal"), "normal")
 
 
 def _show_as(event: Any) -> str:
@@ -407,9 +440,11 @@ def address_of(value: Any) -> str | None:
 
 
 def _attendees(event: Any) -> list[dict[str, Any]]:
-    told = event.get("ATTENDEE") or []
+    told = listed(event.get("ATTENDEE"))
+    if len(told) > MANY_PEOPLE:
+        raise Broken(f"it has more than {MANY_PEOPLE} attendees")
     found = []
-    for each in (told if isinstance(told, list) else [told])[:MANY_PEOPLE]:
+    for each in told:
         params = getattr(each, "params", {})
         kind = str(params.get("CUTYPE") or "").upper()
         role = "resource" if kind in ("RESOURCE", "ROOM") else _ROLE.get(str(params.get("ROLE") or "").upper(),

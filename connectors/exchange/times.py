@@ -12,19 +12,13 @@ from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from connectors.calendars.zones import present
+
 _DURATION = re.compile(
     r"(?P<sign>-?)P(?:(?P<days>\d+)D)?(?:T(?:(?P<hours>\d+)H)?(?:(?P<minutes>\d+)M)?(?:(?P<seconds>[\d.]+)S)?)?"
 )
 # A zone table that is out of date by one change of daylight saving puts midnight at 23:00 of the day before.
 _SLACK = timedelta(hours=2)
-
-
-# CLDR keeps the names that these zones had before IANA renamed them; people and other systems use the new ones.
-_RENAMED = {
-    "America/Buenos_Aires": "America/Argentina/Buenos_Aires", "America/Godthab": "America/Nuuk",
-    "America/Indianapolis": "America/Indiana/Indianapolis", "Asia/Calcutta": "Asia/Kolkata",
-    "Asia/Katmandu": "Asia/Kathmandu", "Asia/Rangoon": "Asia/Yangon", "Europe/Kiev": "Europe/Kyiv", "Etc/UTC": "UTC",
-}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +113,7 @@ def _zone_info(name: str) -> ZoneInfo | None:
 def _windows_to_iana() -> dict[str, str]:
     from exchangelib.winzone import MS_TIMEZONE_TO_IANA_MAP
 
-    return {windows: _RENAMED.get(name, name) for windows, name in MS_TIMEZONE_TO_IANA_MAP.items()}
+    return {windows: present(name) for windows, name in MS_TIMEZONE_TO_IANA_MAP.items()}
 
 
 @cache

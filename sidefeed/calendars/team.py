@@ -56,9 +56,9 @@ def feed(blocks: Iterable[Block], now: datetime) -> bytes:
     calendar.add("VERSION", "2.0")
     calendar.add("PRODID", "-//Sidefeed//EN")
     calendar.add("X-WR-CALNAME", "Team calendar")
-    for block in blocks:
+    for block in dict.fromkeys(blocks):  # busy twice at once is busy, and one UID names one event
         event = icalendar.Event()
-        name = f"{block.mailbox} {block.start} {block.end}"
+        name = f"{block.mailbox} {block.start} {block.end} {block.show_as}"
         event.add("UID", f"{hashlib.sha256(name.encode()).hexdigest()[:32]}@sidefeed")
         event.add("DTSTAMP", now.astimezone(UTC))
         event.add("SUMMARY", f"{block.mailbox.partition('@')[0]}: {_SHOWS.get(block.show_as, 'Busy')}")
