@@ -63,8 +63,8 @@ def _last(rule: dict[str, list[Any]], window: Window, zone: str) -> datetime:
 
 
 def _aware(moment: Any, zone: str) -> datetime:
-    moment = moment if isinstance(moment, datetime) else datetime.combine(moment, time())
-    return (moment if moment.tzinfo is not None else moment.replace(tzinfo=ZoneInfo(zone))).astimezone(UTC)
+    told: datetime = moment if isinstance(moment, datetime) else datetime.combine(moment, time())
+    return (told if told.tzinfo is not None else told.replace(tzinfo=ZoneInfo(zone))).astimezone(UTC)
 
 
 def _never(rule: dict[str, list[Any]], frequency: str) -> bool:

@@ -94,7 +94,7 @@ def parse(table: Mapping[str, Any]) -> Settings:
     endpoint = told.url("endpoint", "https://mail.example.com/EWS/Exchange.asmx", lan=True)
     if is_online(endpoint) and not told.flag("allow_exchange_online"):
         client_id = str(table["client_id"]) if table.get("client_id") else None
-        notice = online_notice(client_id) + " To try EWS all the same, set allow_exchange_online: true."
+        notice = online_notice(client_id) + " To try EWS all the same, set allow_exchange_online = true."
         raise Invalid(notice, field="endpoint", rule="exchange-online", code="exchange-online", owner="admin")
     auth, access = told.choice("auth", _AUTH, "basic"), told.choice("access", _ACCESS, "impersonation")
     mailboxes = {address: own.get("name") or None for address, own in told.mailboxes()}

@@ -57,7 +57,7 @@ def enforce(tx: Transaction, feeds: Sequence[tuple[str, str]], *, actor: str = "
     rules, touched = Rules(tx), 0
     for state in [one for one in tx.each_record("meeting") if not one.deleted and one.values.get("key")]:
         level = _level(tx, rules, state)
-        blocked = any(domain(each) in tx.store.calendars.blocked_domains for each in addresses(state.values))
+        blocked = any(tx.store.calendars.blocks(domain(each)) for each in addresses(state.values))
         if level is None and not blocked:
             continue
         if blocked or not publishes(level or "none"):

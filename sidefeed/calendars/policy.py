@@ -29,8 +29,16 @@ SECRET = ("subject", *TITLE_HIDES, "organiser")
 them."""
 
 PUBLIC_DOMAINS = frozenset(
-    "aol.com gmail.com gmx.de gmx.net googlemail.com hotmail.com icloud.com live.com mail.com me.com msn.com "
-    "outlook.com proton.me protonmail.com t-online.de web.de yahoo.com".split())
+    "126.com 163.com aol.com arcor.de bigpond.com bluewin.ch bol.com.br btinternet.com comcast.net email.it "
+    "fastmail.com foxmail.com free.fr freenet.de gmail.com gmx.at gmx.ch gmx.com gmx.de gmx.net googlemail.com "
+    "hanmail.net hey.com hotmail.co.uk hotmail.com hotmail.de hotmail.es hotmail.fr hotmail.it hushmail.com "
+    "icloud.com interia.pl laposte.net libero.it live.co.uk live.com live.de live.fr live.nl mac.com mail.com "
+    "mail.ru mailbox.org me.com msn.com naver.com o2.pl onet.pl online.no orange.fr outlook.com outlook.de "
+    "outlook.fr pm.me posteo.de proton.me protonmail.com qq.com rediffmail.com rocketmail.com sbcglobal.net "
+    "seznam.cz sfr.fr sina.com sky.com t-online.de telenet.be tiscali.it tutanota.com uol.com.br verizon.net "
+    "virgilio.it virgin.net wanadoo.fr web.de wp.pl yahoo.co.in yahoo.co.jp yahoo.co.uk yahoo.com yahoo.com.br "
+    "yahoo.de yahoo.es yahoo.fr yahoo.it yandex.ru ymail.com ziggo.nl zoho.com".split())
+"""Domains under which everybody can have an address: one of them says nothing about whose colleague somebody is."""
 
 
 def tightest(*levels: Level) -> Level:
@@ -49,7 +57,7 @@ class CalendarPolicy:
 
     privacy           the widest level at which a meeting may leave
     internal_domains  domains of our own besides those of the users' addresses
-    blocked_domains   a meeting with anybody of these never leaves
+    blocked_domains   a meeting with anybody of these, or of a domain below one, never leaves
     confidence        below it no deal is chosen: a role on one deal is 0.9, the only open deal of an account 0.7
     conference_url    the join link of a meeting planned here; ``{id}`` stands for something unguessable
     foreign_marks     marks (`sidefeed.calendars.marks`), in lower case, by which further tools that file meetings are
@@ -64,3 +72,15 @@ class CalendarPolicy:
     conference_url: str = ""
     foreign_marks: Mapping[str, str] = field(default_factory=dict)
     accepted_tools: frozenset[str] = frozenset()
+
+    def blocks(self, domain: str) -> bool:
+        """Whether nothing leaves that is with anybody of a domain; it may be written in Unicode or in ASCII (IDNA)."""
+        plain = _in_ascii(domain)
+        return any(plain == each or plain.endswith(f".{each}") for each in map(_in_ascii, self.blocked_domains))
+
+
+def _in_ascii(domain: str) -> str:
+    try:
+        return domain.encode("idna").decode()
+    except UnicodeError:
+        return domain

@@ -56,7 +56,7 @@ class Choice:
 
 def attribute(tx: Transaction, om: ObjectMap, seen: Iterable[Observation], report: Report) -> None:
     """Put matched people, account or deal, and owner on meetings that came from a calendar."""
-    internal = internal_domains(tx)
+    ours = internal(tx)
     deals: list[RecordState] | None = None
     rules: Rules | None = None
     for one in seen:
@@ -64,7 +64,7 @@ def attribute(tx: Transaction, om: ObjectMap, seen: Iterable[Observation], repor
         if state is None or state.deleted:
             continue
         everybody = dict.fromkeys([*addresses(state.values), *one.people])
-        outside = [address for address in everybody if domain(address) not in internal]
+        outside = [address for address in everybody if not is_internal(address, ours)]
         matched = people(tx, outside)
         fields: dict[str, Any] = {}
         contacts = sorted({*(state.values.get("contacts") or ()), *matched})
@@ -233,10 +233,17 @@ def domain(address: str) -> str:
     return str(normalise(address)).rpartition("@")[2]
 
 
-def internal_domains(tx: Transaction) -> frozenset[str]:
-    """Our own domains: those of the users' addresses, public mail providers excepted, and the administrator's."""
-    own = frozenset(domain(email) for state in tx.each_record("user") if (email := state.values.get("email")))
-    return (own - PUBLIC_DOMAINS) | tx.store.calendars.internal_domains
+def internal(tx: Transaction) -> frozenset[str]:
+    """Our own addresses and domains: the users' addresses, their domains, public mail providers excepted, and the
+    administrator's domains."""
+    own = frozenset(str(normalise(email)) for state in tx.each_record("user") if (email := state.values.get("email")))
+    domains = frozenset(map(domain, own)) - PUBLIC_DOMAINS
+    return own | domains | tx.store.calendars.internal_domains
+
+
+def is_internal(address: str, ours: frozenset[str]) -> bool:
+    """Whether somebody is one of us; a colleague with an address at a public mail provider is too."""
+    return domain(address) in ours or str(normalise(address)) in ours
 
 
 def _name(deal: RecordState) -> str:

@@ -15,7 +15,7 @@ from sidefeed.calendars.policy import SECRET, TITLE_HIDES, publishes
 from sidefeed.calendars.recurrence import SERIES
 from sidefeed.calendars.rules import Rules
 from sidefeed.mapping import ObjectMap
-from sidefeed.sync.attribution import accounts, addresses, domain, internal_domains, marked_cancelled, people
+from sidefeed.sync.attribution import accounts, addresses, domain, internal, is_internal, marked_cancelled, people
 from sidefeed.sync.match import keys_of
 from sidefeed.workspace import DELETED, Draft, RecordState, Transaction
 from sidefeed.workspace.clock import utc_text
@@ -57,7 +57,7 @@ class _Gate:
         self.now = tx.store.now()
         self.policy = tx.store.calendars
         self.rules = Rules(tx)
-        self.internal = internal_domains(tx)
+        self.internal = internal(tx)
         self.known = tx.known_as(om.system, live[0].stream, [one.id for one in live])
         self.copies = busy.levels(tx, {key for one in live if (key := one.values.get("key"))})
 
@@ -136,7 +136,7 @@ class _Gate:
         self.done.append(one.id)
         if state is None or state.deleted or one.is_series:
             return False
-        had_guests = any(domain(address) not in self.internal for address in addresses(state.values))
+        had_guests = not all(is_internal(address, self.internal) for address in addresses(state.values))
         says = one.organiser in ("", one.mailbox) and had_guests if verdict == "internal" else (
             not copies.somebody_goes(self.tx, str(one.values.get("key")), but=one.mailbox))
         if says:
@@ -188,8 +188,8 @@ class _Gate:
     def _verdict(self, one: Observation, declined: bool) -> str:
         if not publishes(one.level):
             return "private"
-        outside = [address for address in one.people if domain(address) not in self.internal]
-        if any(domain(address) in self.policy.blocked_domains for address in one.people):
+        outside = [address for address in one.people if not is_internal(address, self.internal)]
+        if any(self.policy.blocks(domain(address)) for address in one.people):
             return "blocked"
         if one.claim and one.id in self.known:
             return foreign.ELSEWHERE

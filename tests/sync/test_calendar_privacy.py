@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from sidefeed.calendars import CalendarPolicy
 from sidefeed.cli import app
+from sidefeed.sync.attribution import is_internal
 from tests.sync.test_meetings import ANN, BOB, GUEST, Calendar, calendar
 
 __all__ = ["calendar"]
@@ -218,3 +220,17 @@ def test_what_was_taken_back_does_not_count_against_what_people_delete_on_the_sa
         salesforce.call(lambda row=row: salesforce.delete("Event", row["Id"]))
     report = calendar.sync()
     assert report.written["hubspot meetings"] == {"delete": 4}, "seven were taken back, four deleted: ten are allowed"
+
+
+def test_a_blocked_domain_holds_what_lies_below_it_in_any_spelling() -> None:
+    policy = CalendarPolicy(blocked_domains=frozenset({"lawyers.example", "kanzlei-müller.example"}))
+    for domain in ("lawyers.example", "mail.lawyers.example", "xn--kanzlei-mller-4ob.example", "kanzlei-müller.example"):
+        assert policy.blocks(domain), domain
+    for domain in ("notlawyers.example", "example", "lawyers.example.org", ""):
+        assert not policy.blocks(domain), domain
+
+
+def test_a_colleague_at_a_public_mail_provider_is_one_of_us() -> None:
+    ours = frozenset({"ann.lee@ours.example", "bob@gmail.com", "ours.example"})
+    assert [is_internal(each, ours) for each in ("Bob@Gmail.com", "eve@ours.example", "ito@gmail.com")] == [
+        True, True, False]
