@@ -161,9 +161,10 @@ def _recurrence(master: Any, events: Sequence[Any], zone: str) -> dict[str, Any]
     rules = [each for each in listed(master.get("RRULE")) if each.get("FREQ")]
     if len(rules) > 1 or "EXRULE" in master:
         raise Broken("it recurs by several rules, or all but one (EXRULE), which one rule does not say")
-    if rules and zone_id and not is_known(zone_id):
-        raise Broken("its zone is known to its own calendar alone, so its rule means nothing elsewhere")
-    rule = next((_rule(each, start, zone_id, zone) for each in rules), None)
+    wall = start
+    if zone_id and not is_known(zone_id):  # its own calendar alone knows it, and what the clock shows there
+        wall = f"{_first(master['DTSTART']).dt.replace(tzinfo=None).isoformat()}Z"
+    rule = next((_rule(each, wall, zone_id, zone) for each in rules), None)
     exceptions = {}
     for event in events:
         if _ranges(event):
