@@ -166,6 +166,7 @@ def test_first_contact_is_shown_before_it_writes_and_its_questions_are_answered_
 def test_a_wrong_link_is_taken_apart_and_both_sides_have_their_own_values_again(desk: Desk) -> None:
     mine = desk.sf("Account", Name="Acme", Website="https://acme.test", Phone="+1 212 555 0001", Industry="Banking",
                    BillingCountry="France")
+    desk.sf("Contact", LastName="Ito", AccountId=mine)
     desk("sync", "salesforce")
     desk.hubspot.call(lambda: desk.hubspot.create(
         "companies", name="Acme of Lyon", domain="acme.test", phone="+33 1 40 00 00 02", country="France"))
@@ -174,8 +175,12 @@ def test_a_wrong_link_is_taken_apart_and_both_sides_have_their_own_values_again(
     (there,) = hub(desk, "companies")
     names = {there["properties"]["name"], desk.salesforce.call(desk.salesforce.rows, "Account")[0]["Name"]}
     assert len(names) == 1, "they were taken for one"
+    code, planned = desk("unlink", "hubspot", "companies", there["id"], "--plan")
+    assert (code, planned["old_label"], planned["own"]["name"]) == (0, "Acme", "Acme of Lyon"), planned
+    assert [(one["label"], one["field"]) for one in planned["hanging"]] == [("Ito", "account")], "it says so before"
+    assert len(desk("trace", planned["old"])[1]["identity"]) == 2, "a plan changes nothing"
     code, told = desk("unlink", "hubspot", "companies", there["id"])
-    assert code == 0, told
+    assert (code, told["hanging"]) == (0, planned["hanging"])
     for _run in range(4):
         desk("sync")
     in_hubspot = {row["properties"]["name"]: row["properties"].get("phone") for row in hub(desk, "companies")}

@@ -14,6 +14,7 @@ from sandbox.hubspot import HubSpotServer
 from sandbox.salesforce import SalesforceServer
 from sidefeed.cli import app
 from sidefeed.cli.project_files import write_project
+from sidefeed.workspace import Store
 from tests.test_command_line import Desk
 
 
@@ -151,3 +152,14 @@ def test_a_run_that_is_not_there_is_told_before_any_credentials_are_asked_for(tm
         result = CliRunner().invoke(app, [*command, "-C", str(tmp_path), "--json"])
         assert result.exit_code == 2
         assert "no run begins with 'WRONG'" in json.loads(result.stdout)["error"], command
+
+
+def test_a_field_that_no_record_has_is_named_instead_of_undoing_nothing(tmp_path: Path) -> None:
+    write_project(tmp_path)
+    store = Store.open(tmp_path / "workspace.db")
+    with store.write() as tx:
+        run = tx.begin_run("sync salesforce")
+    store.close()
+    result = CliRunner().invoke(app, ["undo", run, "--field", "Phone", "-C", str(tmp_path), "--json"])
+    assert (result.exit_code, json.loads(result.stdout)["error"]) == (
+        2, "the workspace has no field 'Phone'. Did you mean 'phone'?")

@@ -105,12 +105,15 @@ def _show_parked(project: Any, limit: int, *, json: bool) -> None:
         return
     for one in waiting:
         output.out.print(f"[bold]{one['id']}[/bold] {escape(one['what'])}, {one['started'][:16]}")
-        for trip in (one["detail"] or {}).get("trips", []):
-            output.out.print(f"  {escape(trip['message'])}")
+        trips = (one["detail"] or {}).get("trips", [])
+        for trip in trips:
+            output.out.print(f"  {escape(trip['message'].partition('. ')[0].rstrip('.'))}:")
             for item in trip["items"][:limit]:
-                output.out.print(f"    {escape(_item(item))}")
+                output.out.print(f"    {escape(_item(trip['guard'], item))}")
             if len(trip["items"]) > limit:
                 output.out.print(f"    ... and {len(trip['items']) - limit} more; --json prints all.")
+        for rest in dict.fromkeys(trip["message"].partition(". ")[2] for trip in trips):
+            output.out.print(f"  {escape(rest)}")
     if not waiting:
         output.out.print("No run waits.")
         return
@@ -118,8 +121,13 @@ def _show_parked(project: Any, limit: int, *, json: bool) -> None:
                      f"skip RUN` leaves out what stopped it.")
 
 
-def _item(item: dict[str, Any]) -> str:
-    name = " ".join(str(each) for each in (item.get("label"), item["external_id"]) if each)
+_WHAT = {"mass-delete": "gone", "emptied": "gone", "refused-cursor": "missing",
+         "older-than-the-world": "unknown key on"}
+"""What is said of an object that a guard stopped before anything was planned for it."""
+
+
+def _item(guard: str, item: dict[str, Any]) -> str:
+    name = " ".join(str(each) for each in (item.get("label"), item.get("external_id")) if each)
     changes = "; ".join(f"{field} {one['before']!r} -> {one['after']!r}"
                         for field, one in (item.get("fields") or {}).items())
-    return f"{item.get('op', 'delete')} {name}" + (f": {changes}" if changes else "")
+    return f"{item.get('op') or _WHAT.get(guard, '')} {name}".lstrip() + (f": {changes}" if changes else "")

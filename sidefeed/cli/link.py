@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,9 +12,14 @@ from rich.markup import escape
 from sidefeed.cli import output
 from sidefeed.cli.output import ATTENTION, STOPPED, UNREACHABLE, USAGE
 from sidefeed.cli.shared import JsonOption, ProjectOption, calls_of, errors, tell_problems
+from sidefeed.plural import many
 
 if TYPE_CHECKING:
     from sidefeed.sync.matching import Question
+    from sidefeed.sync.unlink import Apart
+
+SHOWN = 10
+"""How many records that hang on another are named."""
 
 
 def register(app: typer.Typer) -> None:
@@ -134,28 +140,58 @@ def unlink(
     system: Annotated[str, typer.Argument(help="The system.")],
     object: Annotated[str, typer.Argument(help="The object, as its system calls it.")],
     id: Annotated[str, typer.Argument(help="The id of the object that was linked with the wrong record.")],
+    plan: Annotated[bool, typer.Option("--plan", help="Show what it comes to, and what hangs on the object; change "
+                                                      "nothing.")] = False,
     actor: Annotated[str, typer.Option("--as", help="Who says so; kept in the history.")] = "ops",
     project: ProjectOption = Path(),
     json: JsonOption = False,
 ) -> None:
     """Take apart what was linked by mistake: the object gets a record of its own, with what it said itself.
 
-    Values that had been written over by the other are put back, on both sides, by the next sync. Where the mistake was
-    made by one run alone, `sidefeed undo RUN --record RECORD` takes back everything it did.
+    Values that had been written over by the other are put back, on both sides, by the next sync. What hangs on the
+    object in its system (contacts of a company, line items of a deal) stays with it there, and here with the record it
+    was read under: `--plan` lists it. Where the mistake was made by one run alone, `sidefeed undo RUN --record RECORD`
+    takes back everything it did.
     """
     from sidefeed.project import Project
-    from sidefeed.sync.unlink import unlink as take_apart
+    from sidefeed.sync.engine import scratch_copy
+    from sidefeed.sync.unlink import take_apart
 
     with errors(json):
         opened = Project.load(project)
         mappings, store = opened.mappings(), opened.store()
         try:
-            with store.write() as tx:
-                record = take_apart(tx, mappings, system, object, id, actor=actor)
+            with ExitStack() as copied:
+                place = copied.enter_context(scratch_copy(store)) if plan else store
+                place.natural_keys = store.natural_keys
+                with place.write() as tx:
+                    done = take_apart(tx, mappings, system, object, id, actor=actor)
         finally:
             store.close()
             opened.close()
     if json:
-        output.print_json({"ok": True, "record": record})
+        output.print_json({"ok": True, **done.as_json()})
     else:
-        output.out.print(f"{system} {object} {id} is record {record} now; the next sync brings both into line.")
+        _print_apart(done, f"{system} {object} {id}", system, planned=plan)
+
+
+def _print_apart(done: Apart, what: str, system: str, *, planned: bool) -> None:
+    from sidefeed.workspace.report import readable
+
+    if planned:
+        output.out.print(f"{escape(what)} would be a record of its own, and {escape(done.old_label)} ({done.old}) "
+                         f"would be made anew in {system}.")
+        for title, values in (("it holds", done.own), (f"{done.old_label} gets back", done.given_back)):
+            told = ", ".join(f"{name} {readable(value)!r}" for name, value in values.items() if name[:1] != "_")
+            output.out.print(f"  {title}: {escape(told or 'nothing')}")
+    else:
+        output.out.print(f"{escape(what)} is record {done.record} now; the next sync brings both into line.")
+    if done.hanging:
+        named = ", ".join(f"{entity} {name} ({field})" for entity, name, field in done.hanging[:SHOWN])
+        more = f" and {len(done.hanging) - SHOWN} more; --json names all" if len(done.hanging) > SHOWN else ""
+        hang = many(len(done.hanging), "record hangs", "records hang")
+        output.out.print(f"[yellow]![/yellow] {hang} on {escape(done.old_label)}: {escape(named + more)}. Here each "
+                         f"stays with it; in {system} what hangs on the object stays with the object. Look which of "
+                         f"the two each belongs to, and move it where it is with the wrong one.")
+    if planned:
+        output.out.print("Nothing was changed.")

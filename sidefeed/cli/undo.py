@@ -9,11 +9,12 @@ import typer
 from rich.markup import escape
 
 from sidefeed.cli import output
-from sidefeed.cli.output import ATTENTION, STOPPED, UNREACHABLE
+from sidefeed.cli.output import ATTENTION, STOPPED, UNREACHABLE, USAGE
 from sidefeed.cli.shared import JsonOption, ProjectOption, calls_of, errors, the_record
 from sidefeed.plural import many
 
 if TYPE_CHECKING:
+    from sidefeed.project import Project
     from sidefeed.sync import ObjectPlan
     from sidefeed.sync.undo import Undone
 
@@ -49,6 +50,8 @@ def undo(
         opened = Project.load(project)
         with opened.looking() as tx:  # before any system is asked, and before any credentials are
             run = carried_out_by(tx, run)
+        if field is not None:
+            _check_field(opened, field, json=json)
         with output.progress(quiet=json) as bar, opened.engine(progress=bar) as engine:
             one = the_record(engine.store, record, json=json).id if record else None
             options: dict[str, Any] = {"record": one, "field": field, "actor": actor}
@@ -63,7 +66,7 @@ def undo(
         output.print_json({**done.as_json(), "writes": [write.as_json() for one in plans for write in one.writes],
                            **report.as_json(), "calls": calls})
     else:
-        _print_undone(done, plans, limit, planned=plan)
+        _print_undone(done, plans, limit, planned=plan, narrowed=bool(record or field))
         for problem in (*map(str, report.problems), *report.failed.values(), *report.parked):
             output.err.print(f"[yellow]![/yellow] {escape(problem)}")
         for feed, why in report.skipped.items():
@@ -76,10 +79,21 @@ def undo(
         raise typer.Exit(ATTENTION)
 
 
-def _print_undone(done: Undone, plans: list[ObjectPlan], limit: int, *, planned: bool) -> None:
+def _check_field(project: Project, field: str, *, json: bool) -> None:
+    """End the command where no record has a field of this name: a run would seem to have left it alone."""
+    from sidefeed.mapping.files import nearest
+
+    known = {name for entity in project.mappings().entities.values() for name in entity.fields}
+    if field not in known:
+        output.fail(f"the workspace has no field {field!r}. {nearest(field, sorted(known))}".rstrip(), USAGE, json=json)
+
+
+def _print_undone(
+    done: Undone, plans: list[ObjectPlan], limit: int, *, planned: bool, narrowed: bool
+) -> None:
     if not (done.restored or done.left or done.kept):
-        output.out.print(f"Run {done.run} changed nothing that could be taken back; `sidefeed status` lists what the "
-                         f"last runs wrote.")
+        output.out.print(f"Run {done.run} changed nothing{' there' if narrowed else ''} that could be taken back; "
+                         f"`sidefeed status` lists what the last runs wrote.")
         return
     would = "would be " if planned else ""
     for one in done.restored[:limit]:

@@ -107,9 +107,18 @@ class GuardTripped(Exception):
     are the parked run and what it was to do, where it was one."""
 
     def __init__(self, trips: Sequence[Trip]) -> None:
-        super().__init__(" ".join(trip.message for trip in trips))
+        super().__init__(told_together([trip.message for trip in trips]))
         self.trips = tuple(trips)
         self.run = self.what = ""
+
+
+def told_together(messages: Sequence[str]) -> str:
+    """What several trips say, each with its own first sentence, and what they have in common once."""
+    by_rest: dict[str, list[str]] = {}
+    for message in messages:
+        first, _, rest = message.partition(". ")
+        by_rest.setdefault(rest, []).append(first)
+    return " ".join(". ".join(filter(None, ("; ".join(firsts), rest))) for rest, firsts in by_rest.items())
 
 
 Approval = bool | Mapping[str, int]

@@ -325,7 +325,9 @@ class _Undo:
             if set(state.heads_of(name)) != set(known):
                 self._leave(state, name, self._touched(state, name, known))
             elif not in_sync(link, state, name) or not spec.lens.settled(sent, image):
-                self._leave(state, name, f"{link.system} does not hold what the run wrote any more")
+                back_already = sent and all(image.get(key) == write.before.get(key) for key in sent)
+                self._leave(state, name, f"{link.system} holds what it held before the run already" if back_already else
+                            f"{link.system} does not hold what the run wrote any more")
             else:
                 held = {key: write.before.get(key) for key in sent}
                 back.add(name)

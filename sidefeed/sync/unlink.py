@@ -2,15 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
+
+import sqlalchemy as sa
 
 from sidefeed.mapping import Mapping as Mappings
 from sidefeed.mapping import ObjectMap
+from sidefeed.mapping.values import referred
 from sidefeed.sync import refs
 from sidefeed.sync.authors import first_written_over
 from sidefeed.workspace import DELETED, Change, Draft, Link, StoreError, Transaction
+from sidefeed.workspace import tables as t
 from sidefeed.workspace.merge import replay
+from sidefeed.workspace.report import label
+
+
+@dataclass(frozen=True, slots=True)
+class Apart:
+    """What taking an object apart comes to: its ``record`` of its own with ``own`` values, what the ``old`` record gets
+    back, and the records that hang on the old one: (entity, name, field)."""
+
+    record: str
+    own: Mapping[str, Any]
+    old: str
+    old_label: str
+    given_back: Mapping[str, Any]
+    hanging: tuple[tuple[str, str, str], ...]
+
+    def as_json(self) -> dict[str, Any]:
+        return {"record": self.record, "own": self.own, "old": self.old, "old_label": self.old_label,
+                "given_back": self.given_back,
+                "hanging": [dict(zip(("entity", "label", "field"), one, strict=True)) for one in self.hanging]}
+
+
+def take_apart(
+    tx: Transaction, mappings: Mappings, system: str, object: str, external_id: str, *, actor: str
+) -> Apart:
+    """`unlink`, and what it came to. Raises StoreError as that does."""
+    known = tx.known_as(system, object, [external_id]).get(external_id)
+    before = dict(tx.records([known[0]])[known[0]].values) if known else {}
+    record = unlink(tx, mappings, system, object, external_id, actor=actor)
+    assert known is not None
+    after = tx.records([record, known[0]])
+    back = {name: value for name, value in after[known[0]].values.items() if value != before.get(name)}
+    return Apart(record, after[record].values, known[0], label(after[known[0]]), back,
+                 tuple(_hanging(tx, mappings, known[0])))
+
+
+def _hanging(tx: Transaction, mappings: Mappings, record: str) -> Iterator[tuple[str, str, str]]:
+    found = tx.connection.execute(sa.select(t.record.c.id).where(
+        sa.cast(t.record.c["values"], sa.Text).contains(record, autoescape=True), t.record.c.id != record)).scalars()
+    for state in tx.records(list(found)).values():
+        for name, spec in mappings.entities[state.entity].fields.items():
+            if (spec.entity or spec.entities) and record in referred(state.values.get(name)) and not state.deleted:
+                yield state.entity, label(state), name
 
 
 def unlink(tx: Transaction, mappings: Mappings, system: str, object: str, external_id: str, *, actor: str) -> str:

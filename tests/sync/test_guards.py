@@ -147,6 +147,13 @@ def test_deletions_that_two_mailboxes_report_are_believed_together() -> None:
         refuse(shown, [replace(deletion, items=(*deletion.items, {"record": "one more"}))])
 
 
+def test_several_feeds_that_one_guard_stopped_are_told_with_its_advice_once() -> None:
+    trips = [Trip("emptied", "a", object, f"a {object}: all gone. Nothing was written. Look at it.") for object in "xy"]
+    other = Trip("marker", "b", "", "b: another organisation. Check the settings.")
+    assert str(GuardTripped([*trips, other])) == (
+        "a x: all gone; a y: all gone. Nothing was written. Look at it. b: another organisation. Check the settings.")
+
+
 def test_skipping_reported_deletions_keeps_the_copies(office: Guarded) -> None:
     ids = delete(office, 11)
     office.stopped()
