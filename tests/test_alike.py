@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sidefeed.cli.alike import NAMED, told_once
+from sidefeed.cli.alike import NAMED, feeds_once, told_once
 
 
 def test_refusals_that_differ_in_their_record_alone_are_one_sentence_with_the_first_records() -> None:
@@ -20,3 +20,10 @@ def test_another_value_field_or_object_is_another_reason() -> None:
     assert told_once([one, *others]) == [
         "hubspot contacts Ito role: Wizard is no option", "hubspot contacts Ann role: Witch is no option",
         "hubspot contacts Ann rank: Wizard is no option", "hubspot deals Ann role: Wizard is no option"]
+
+
+def test_what_concerns_feeds_as_a_whole_is_told_once_with_all_of_them() -> None:
+    used = [(f"hubspot {object}", f"not read: 98{number} of the 450 calls are used")
+            for number, object in enumerate(("companies", "deals"))]
+    assert feeds_once([*used, ("salesforce Task", "no right")]) == [
+        "hubspot companies, hubspot deals: not read: 980 of the 450 calls are used", "salesforce Task: no right"]

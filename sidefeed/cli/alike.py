@@ -21,6 +21,15 @@ def told_once(told: Iterable[tuple[str, str, str, str]]) -> list[str]:
     return [_sentence(where, field, found) for (where, field, _message), found in reasons.items()]
 
 
+def feeds_once(told: Iterable[tuple[str, str]]) -> list[str]:
+    """One sentence for each reason that concerns feeds as a whole, with all of them; each of ``told`` is a feed and
+    what happened."""
+    reasons: dict[str, tuple[list[str], str]] = {}
+    for feed, message in told:
+        reasons.setdefault(_pattern(message, ""), ([], message))[0].append(feed)
+    return [f"{', '.join(feeds)}: {message}" for feeds, message in reasons.values()]
+
+
 def _pattern(message: str, record: str) -> str:
     return re.sub(r"\w*\d\w*", "#", message.replace(record, "#") if record else message)
 

@@ -11,8 +11,9 @@ import typer
 from rich.markup import escape
 
 from sidefeed.cli import output
-from sidefeed.cli.alike import told_once
+from sidefeed.cli.alike import feeds_once, told_once
 from sidefeed.cli.output import ATTENTION, BUSY, STOPPED, UNREACHABLE, USAGE
+from sidefeed.plural import many
 
 if TYPE_CHECKING:
     from sidefeed.sync import Engine, Report
@@ -118,6 +119,9 @@ def _print_report(report: Report, calls: Calls) -> None:
         output.table("Absorbed", ("from", "changes"), list(report.changes.items()))
     for sentence in report.decisions:
         output.out.print(f"[yellow]![/yellow] {sentence}")
+    if left := report.counts.get("left_scope"):
+        told = many(left, "object has left the scope of its mapping", "objects have left the scope of their mapping")
+        output.out.print(f"{told}; `leaving_scope` there says what becomes of the copies.")
     output.out.print("Calls: " + ", ".join(f"{name} {count['used']}" for name, count in calls.items()))
     tell_problems(report)
 
@@ -126,8 +130,15 @@ def tell_problems(report: Report) -> None:
     """What a person must act on: records first, by their reasons, then the feeds and systems that failed, each once."""
     problems = [one for one in report.problems
                 if f"{one.system} {one.object}" not in report.failed or one.record != "all records"]
-    for sentence in told_once((f"{one.system} {one.object}", one.record, f", field {one.field}" if one.field else "",
-                               f"{one.message} [{one.code}, for {one.owner}]") for one in problems):
+    told: list[tuple[str, str, str, str]] = []
+    feeds: list[tuple[str, str]] = []
+    for one in problems:
+        feed, message = f"{one.system} {one.object}", f"{one.message} [{one.code}, for {one.owner}]"
+        if one.record == "all records":
+            feeds.append((feed, message))
+        else:
+            told.append((feed, one.record, f", field {one.field}" if one.field else "", message))
+    for sentence in (*told_once(told), *feeds_once(feeds)):
         output.out.print(f"[yellow]![/yellow] {escape(sentence)}")
     for name, message in report.failed.items():
         output.out.print(f"[red]x[/red] {escape(f'{name}: {message}')}")
