@@ -142,5 +142,7 @@ def tell_problems(report: Report) -> None:
         output.out.print(f"[yellow]![/yellow] {escape(sentence)}")
     for name, message in report.failed.items():
         output.out.print(f"[red]x[/red] {escape(f'{name}: {message}')}")
-    for message in report.parked:
-        output.out.print(f"[red]x[/red] {escape(message)}")
+    if report.parked:
+        from sidefeed.sync.guard import told_together
+
+        output.out.print(f"[red]x[/red] {escape(told_together(report.parked))}")
