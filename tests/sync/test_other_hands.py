@@ -151,3 +151,32 @@ def test_what_was_written_over_unseen_comes_back_though_the_look_back_failed_at_
         (state,) = tx.conflicted()
     assert {head.value for head in state.conflicts["amount"]} == {"20", "30"}
     office.store.close()
+
+
+@pytest.mark.parametrize("ending", ["the answer was lost", "the process died"])
+def test_what_was_written_over_unseen_comes_back_though_nobody_heard_of_the_write(tmp_path: Path, ending: str) -> None:
+    office = Office(tmp_path, World(conditional=False, history=True))
+    office.a.person_creates("Deal", {"Name": "Big", "Amount": "10"})
+    office.quiet()
+    (in_a,), (in_b,) = office.a.live("Deal"), office.b.live("Deal")
+    office.a.person_edits("Deal", in_a, {"Amount": "20"})
+
+    def person(_number: int, phase: str, what: str) -> None:
+        if (phase, what) == ("before", "b write"):
+            office.b.person_edits("Deal", in_b, {"Amount": "30"})
+            office.b.lose_answer = 1
+        elif (phase, what) == ("after", "b write"):
+            office.world.on_call = None
+            if ending == "the process died":
+                raise Killed
+
+    office.world.on_call = person
+    with suppress(Killed):
+        office.sync()
+    office.b.lose_answer = 0
+    assert office.only("b")["Amount"] == "20"
+    office.quiet()
+    with office.store.read() as tx:
+        (state,) = tx.conflicted()
+    assert {head.value for head in state.conflicts["amount"]} == {"20", "30"}
+    office.store.close()
