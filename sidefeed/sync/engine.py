@@ -641,6 +641,8 @@ def scratch_copy(store: Store) -> Iterator[Store]:
 
 def _copy_rows(store: Store, copy: Store) -> None:
     with store.engine.connect() as source, copy.engine.begin() as target:
+        if source.dialect.name == "postgresql":  # all tables as they are at one moment, whatever a run writes meanwhile
+            source.execution_options(isolation_level="REPEATABLE READ")
         for table in metadata.sorted_tables:
             found = source.execution_options(yield_per=1000).execute(sa.select(table)).mappings()
             for part in found.partitions():

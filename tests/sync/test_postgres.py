@@ -47,6 +47,28 @@ def test_appenders_at_the_same_time_lose_no_revision_and_share_none(postgres: Po
         store.close()
 
 
+def test_a_scratch_copy_is_of_one_moment_though_somebody_writes_meanwhile(postgres: Postgres) -> None:
+    place = postgres.workspace()
+    store, other = Store.open(place), Store.open(place)
+    with store.write() as tx:
+        record = tx.new_id()
+        tx.append([Draft("account", record, {"name": "then"}, "ann", "workspace")])
+
+    def meanwhile(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+        if "FROM link" in statement:
+            with other.write() as tx:
+                tx.append([Draft("account", record, {"name": "now"}, "bob", "workspace")])
+
+    sa.event.listen(store.engine, "before_cursor_execute", meanwhile)
+    with scratch_copy(store) as copy, copy.read() as tx:
+        state = tx.record(record)
+        assert state is not None and (state.values["name"], state.rev, tx.last_rev()) == ("then", 1, 1)
+    with other.read() as tx:
+        assert tx.last_rev() == 2
+    store.close()
+    other.close()
+
+
 def test_processes_that_open_a_new_workspace_at_once_all_find_it_ready(postgres: Postgres) -> None:
     place = postgres.empty()
     found: list[str] = []
