@@ -271,7 +271,7 @@ def _open_intents(
 ) -> tuple[list[PlannedWrite], list[Write], dict[str, Link]]:
     """Make every write durable before its call. Leaves out those whose link a person, or the run of another system,
     moved since the plan."""
-    with store.write() as tx:
+    with store.write(durable=True) as tx:
         links = tx.links(om.system, object, [write.record for write in batch])
         moved = {write.record for write in batch if write.op != "create"
                  and (write.record not in links or links[write.record].external_id != write.external_id)}

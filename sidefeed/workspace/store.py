@@ -85,11 +85,16 @@ class Store:
             yield Transaction(self, connection)
 
     @contextmanager
-    def write(self) -> Iterator[Transaction]:
-        """A unit of work: everything is stored at the end, or nothing."""
+    def write(self, *, durable: bool = False) -> Iterator[Transaction]:
+        """A unit of work: everything is stored at the end, or nothing. Where the power fails, the latest ones may be
+        missing in an SQLite file, which is whole all the same; not so a ``durable`` one and all that was stored before.
+        """
         self.site  # noqa: B018  made outside the transaction, once
         with self.engine.connect() as connection:
-            if connection.dialect.name == "sqlite":
+            sqlite = connection.dialect.name == "sqlite"
+            if sqlite:
+                if durable:
+                    connection.exec_driver_sql("PRAGMA synchronous=FULL")
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
             else:
                 # Revisions are given out in Python: one appender at a time, and no late commit below a known revision.
@@ -102,6 +107,9 @@ class Store:
             except BaseException:
                 connection.rollback()
                 raise
+            finally:
+                if sqlite and durable:
+                    connection.exec_driver_sql("PRAGMA synchronous=NORMAL")
 
     def hybrid_clock(self, connection: Connection) -> HybridClock:
         if self._clock is None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from sidefeed.connector import Stream
 from sidefeed.mapping import load
@@ -68,6 +69,29 @@ def test_the_next_sync_writes_nothing_and_absorbs_no_echo(office: Office) -> Non
     second, third = office.sync(), office.sync()
     assert second.written == third.written == {}
     assert second.changes == third.changes == {}
+
+
+def test_an_intent_is_on_the_disk_before_its_call_whatever_happens_to_the_power(tmp_path: Path) -> None:
+    office = Office(tmp_path, World())
+    mode, intents, calls = "NORMAL", [], []
+
+    def statement(_connection: object, _cursor: object, text: str, *_rest: object) -> None:
+        nonlocal mode
+        if text.startswith("PRAGMA synchronous="):
+            mode = text.partition("=")[2]
+        if text.startswith("INSERT INTO intent"):
+            intents.append(mode)
+
+    sa.event.listen(office.store.engine, "before_cursor_execute", statement)
+    office.world.on_call = lambda _number, phase, what: calls.append(len(intents)) if (phase, what) == (
+        "before", "b write") else None
+    office.a.person_creates("Account", {"Name": "Acme", "Domain": "acme.test"})
+    office.a.person_creates("Deal", {"Name": "Big", "Amount": "10"})
+    office.sync()
+    assert (intents, calls, mode) == (["FULL", "FULL"], [1, 2], "NORMAL")
+    with office.store.engine.connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 1, "ordinary ones are as fast as they were"
+    office.store.close()
 
 
 def test_a_quiet_plan_looks_back_at_no_old_revision(office: Office) -> None:
