@@ -238,13 +238,15 @@ def write(
                 refused[plan.key] = _not_associated(object, to, plan, other, answer.errors)
     unlabelled = [(plan, other) for plan in plans.values() if plan.key not in refused for other in plan.unlabel]
     for chunk in chunked(unlabelled, BATCH):
-        portal.unlabel(object, to, [{"from": {"id": plan.record}, "to": {"id": other},
-                                     "types": _wire(plan.unlabel[other])} for plan, other in chunk])
+        failures = portal.unlabel(object, to, [{"from": {"id": plan.record}, "to": {"id": other},
+                                                "types": _wire(plan.unlabel[other])} for plan, other in chunk])
+        refused |= _not_removed(object, to, [plan for plan, _other in chunk], failures)
     removed = [plan for plan in plans.values() if plan.remove and plan.key not in refused]
     for chunk in chunked(removed, BATCH):
-        portal.dissociate(
+        failures = portal.dissociate(
             object, to, [{"from": {"id": p.record}, "to": [{"id": each} for each in p.remove]} for p in chunk]
         )
+        refused |= _not_removed(object, to, chunk, failures)
     return {key: plan.seen for key, plan in plans.items()} | refused
 
 
@@ -296,6 +298,19 @@ def _leaving(object: str, field: str, write: Write, now: Linked, labels_of: Labe
     known = set(labels_of(object, target(field)).values())
     return given(object, field, [each for each in held or () if str(each).rpartition(":")[0] in {"", *known}],
                   labels_of)
+
+
+def _not_removed(
+    object: str, to: str, plans: Iterable[_Plan], failures: Sequence[Mapping[str, Any]]
+) -> dict[str, ConnectorError]:
+    """By key, the records of which HubSpot does not say that all was removed; a failure may name none of them."""
+    found: dict[str, ConnectorError] = {}
+    for entry in failures:
+        named = set(contexts(entry, "fromObjectId", "toObjectId", "id", "ids"))
+        found |= {plan.key: UnknownOutcome(
+            f"HubSpot could not say what became of {object} {plan.record} with {to}: {said(entry)}")
+            for plan in plans if not named or named & {plan.record, *plan.remove, *plan.unlabel}}
+    return found
 
 
 def _not_associated(

@@ -11,7 +11,16 @@ from functools import cached_property
 from typing import Any
 
 from connectors.hubspot.transport import Answer, Transport
-from connectors.hubspot.wire import AssociationPairs, Associations, AssociationTypes, Record, Records, check_ids
+from connectors.hubspot.wire import (
+    AssociationPairs,
+    Associations,
+    AssociationTypes,
+    Record,
+    Records,
+    check_ids,
+    failures_in,
+)
+from sidefeed.connector import UnknownOutcome
 
 LIST_PAGE = 100
 SEARCH_PAGE = 200
@@ -86,11 +95,13 @@ class Portal:
             what=_named(object, [str(each["id"]) for each in inputs]),
         ).content
 
-    def archive(self, object: str, ids: Sequence[str], least: int = 1) -> None:
-        self._transport.send(
+    def archive(self, object: str, ids: Sequence[str], least: int = 1) -> list[dict[str, Any]]:
+        """Returns what HubSpot could not archive, as it says it."""
+        what = _named(object, ids)
+        return _failures(self._transport.send(
             bytes, self._objects.batch_api.archive, object, {"inputs": [{"id": each} for each in ids]}, reads=False,
-            least=least, what=_named(object, ids),
-        )
+            least=least, what=what,
+        ), what)
 
     # Associations
 
@@ -129,12 +140,12 @@ class Portal:
             {"label": label, "name": name}, reads=False, what=f"the new HubSpot label {label!r} from {object} to {to}",
         )
 
-    def unlabel(self, object: str, to: str, inputs: Sequence[Body]) -> None:
-        """Take some types off pairs of records, which stay associated."""
-        self._transport.send(
-            bytes, self._associations.archive_labels, object, to, {"inputs": list(inputs)}, reads=False,
-            what=f"association labels of HubSpot {object} with {to}",
-        )
+    def unlabel(self, object: str, to: str, inputs: Sequence[Body]) -> list[dict[str, Any]]:
+        """Take some types off pairs of records, which stay associated. Returns what could not be done."""
+        what = f"association labels of HubSpot {object} with {to}"
+        return _failures(self._transport.send(
+            bytes, self._associations.archive_labels, object, to, {"inputs": list(inputs)}, reads=False, what=what,
+        ), what)
 
     def associate(self, object: str, to: str, inputs: Sequence[Body]) -> AssociationPairs:
         return self._transport.send(
@@ -142,11 +153,12 @@ class Portal:
             what=f"associations of HubSpot {object} with {to}",
         ).content
 
-    def dissociate(self, object: str, to: str, inputs: Sequence[Body]) -> None:
-        self._transport.send(
-            bytes, self._associations.archive, object, to, {"inputs": list(inputs)}, reads=False,
-            what=f"associations of HubSpot {object} with {to}",
-        )
+    def dissociate(self, object: str, to: str, inputs: Sequence[Body]) -> list[dict[str, Any]]:
+        """Returns what could not be done."""
+        what = f"associations of HubSpot {object} with {to}"
+        return _failures(self._transport.send(
+            bytes, self._associations.archive, object, to, {"inputs": list(inputs)}, reads=False, what=what,
+        ), what)
 
     # The portal itself
 
@@ -207,6 +219,14 @@ class Portal:
     @property
     def _associations(self) -> Any:
         return self._transport.sdk.crm.associations.v4.batch_api
+
+
+def _failures(answer: Answer[bytes], what: str) -> list[dict[str, Any]]:
+    try:
+        return failures_in(answer.content)
+    except ValueError:
+        raise UnknownOutcome(
+            f"{what}: HubSpot's answer is not the documented JSON, so this may have happened or not") from None
 
 
 def _checked(answer: Answer[Records], object: str) -> Answer[Records]:

@@ -105,6 +105,16 @@ class AssociationPairs(msgspec.Struct):
     errors: list[dict[str, Any]] = []
 
 
+class _Removal(msgspec.Struct):
+    errors: list[dict[str, Any]] = []
+
+
+def failures_in(body: bytes) -> list[dict[str, Any]]:
+    """What a removal says it could not do: a whole one is answered with nothing, a partial one (207) with `errors`.
+    Raises ValueError for anything else."""
+    return decode(_Removal, body).errors if body.strip() else []
+
+
 @cache
 def _decoder(kind: Hashable) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(cast(Any, kind))

@@ -215,12 +215,24 @@ class Writer:
             if object in MERGEABLE:
                 batch, early = self._own(object, batch)
                 yield from early
-            if batch:
-                self._portal.archive(object, [str(write.external_id) for write in batch])
+            failures = self._portal.archive(object, [str(write.external_id) for write in batch]) if batch else []
         except ConnectorError as error:
             yield from _all(batch, error)
         else:
-            yield from (Outcome(write.key, "done", write.external_id) for write in batch)
+            yield from self._archived(object, batch, failures)
+
+    def _archived(
+        self, object: str, batch: Sequence[Write], failures: Sequence[Mapping[str, Any]]
+    ) -> Iterator[Outcome]:
+        """What is not among the failures is done; a failure that names no record may be that of any."""
+        by_id = {str(write.external_id): write for write in batch}
+        rest = {write.key: write for write in batch}
+        for entry in failures:
+            found = _concerned(entry, {}, by_id, rest)
+            for write in found or list(rest.values()):
+                if rest.pop(write.key, None) is not None:
+                    yield self._failed(object, write, entry if found else {})
+        yield from (Outcome(write.key, "done", write.external_id) for write in rest.values())
 
     def _own(self, object: str, batch: Sequence[Write]) -> tuple[list[Write], list[Outcome]]:
         """The deletes whose id answers as itself, and the outcomes of the others."""

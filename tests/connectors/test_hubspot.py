@@ -1017,6 +1017,22 @@ def test_an_association_is_not_written_where_what_is_there_was_not_told(office: 
     assert set(office.linked("deals", deal, "contacts")) == {cid}
 
 
+def test_what_hubspot_could_not_remove_is_not_taken_for_removed(office: Office) -> None:
+    deal, _, (ann, bob, _) = linked_office(office)
+    office.links("deals", deal, "contacts", ann, DEAL_TO_CONTACT)
+    write = change(deal, expected={"associations.contacts": [ann]}, **{"associations.contacts": [bob]})
+    office.server.faults.add("partial", path="*/associations/*/archive")
+    assert office.write("deals", write)["w"].status == "unknown"
+    assert set(office.linked("deals", deal, "contacts")) == {ann, bob}
+    other = office.creates("deals", dealname="other")
+    office.server.faults.add("partial", path="*/objects/deals/batch/archive")
+    outcomes = office.write("deals", *(Write(each, "delete", external_id=each) for each in (deal, other)))
+    assert {each: outcome.status for each, outcome in outcomes.items()} == {deal: "unknown", other: "done"}
+    assert office.ids_of("deals") == {deal}
+    office.server.faults.add("empty", path="*/objects/deals/batch/archive", status=200, body="<html>")
+    assert office.write("deals", Write("d", "delete", external_id=deal))["d"].status == "unknown"
+
+
 def test_an_association_made_minutes_after_its_record_is_seen(office: Office) -> None:
     deal, companies, _ = linked_office(office)
     fields = ["dealname", "associations.company"]
