@@ -328,7 +328,7 @@ class Capabilities:
     conditional   an update is refused by the system itself when the record moved (else the core reads first)
     history       values overwritten in the moment between reading and writing can be read back afterwards
     settles       a write's answer (`Outcome.seen`) tells what the system made of the values
-    deletes       deletions appear in the change feed
+    deletes       deletions appear in the change feed; where they do not, one that is not there by id is not deleted
     merges        the system merges records of this object
     hides         single records may be hidden from us, so that one which is not there by id may exist all the same
     unique_keys   a second object with the idempotency key of a live one is refused, or is answered with that one; where

@@ -102,6 +102,20 @@ def test_a_row_gone_from_the_file_is_not_a_deletion(project: Project, files: Cal
     assert set(held(project, "opportunity")) == {"Cancity 1C1I7A6R", "Z063OYW0"}
 
 
+def test_a_row_that_is_looked_for_and_gone_from_the_file_is_not_a_deletion_either(
+    project: Project, files: Callable[..., Path]
+) -> None:
+    imported(project, files())
+    store = project.store()
+    with store.write() as tx:
+        tx.put_inbox("crm_csv", "sales_pipeline", {"Z063OYW0": None})  # as a merge in a CRM has it looked at again
+    store.close()
+    done = imported(project, files(sales_pipeline=DEALS.partition("Z063")[0]))
+    assert [(one.record, one.code) for one in done.report.problems] == [("Z063OYW0", "out-of-reach")]
+    assert set(held(project, "opportunity")) == {"Cancity 1C1I7A6R", "Z063OYW0"}
+    assert imported(project, files()).report.problems == []
+
+
 def test_people_are_those_who_are_there_by_name(project: Project, files: Callable[..., Path]) -> None:
     store = project.store()
     with store.write() as tx:

@@ -44,7 +44,8 @@ def absorb(
     The history names the system as the source of each change, unless the connector says otherwise (``source``).
     """
     source = getattr(connector, "source", om.system)
-    hides = connector.capabilities(om.object).hides
+    capabilities = connector.capabilities(om.object)
+    hides = capabilities.hides or not capabilities.deletes  # a file that holds less is not a deletion
     with store.read() as tx:
         parked = bool(tx.needed(om.system, stream.name))
     if parked:
