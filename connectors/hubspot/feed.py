@@ -37,6 +37,8 @@ PAGE_RECORDS = 1000
 """Records per page where associations are asked for: as many as one association read takes."""
 BIN_DAYS = 90
 """How long HubSpot keeps archived records, hence how old a cursor may be."""
+SKEW = timedelta(minutes=1)
+"""How far the clocks of HubSpot's servers may be apart without one of them being wrong."""
 REMEMBERED = 10_000
 """Records of the overlap whose digest the cursor carries, so that they are not read again without need."""
 
@@ -155,7 +157,7 @@ class Feed:
                 f"{wanted.object}: the last read began {since:%Y-%m-%d}, and HubSpot forgets deletions after "
                 f"{BIN_DAYS} days; reading everything"
             )
-        if date < since - self._overlap:
+        if date < since - max(self._overlap, SKEW):
             raise CursorExpired(
                 f"{wanted.object}: HubSpot's clock says {stamp_text(date)}, and said {stamp_text(since)} at the last "
                 "read: what changed between the two cannot be told by its time; reading everything"

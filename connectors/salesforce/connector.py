@@ -35,7 +35,7 @@ from sidefeed.connector import (
 
 from . import schema
 from .codes import CODES
-from .feed import MERGING, WITHOUT_DELETION, Position, Reading, decoder, living, once
+from .feed import MERGING, SKEW, WITHOUT_DELETION, Position, Reading, decoder, living, once
 from .junctions import JUNCTIONS, Junction
 from .settings import Settings
 from .soql import IDS_PER_QUERY, Query, full_id, instant, literal, object_name, own_id, quoted
@@ -244,7 +244,7 @@ class SalesforceConnector:
         CursorExpired where that clock was ahead when the last mark was set: what changed since lies below it."""
         if position.end is not None:
             return position
-        if at is not None and position.mark is not None and at < instant(position.mark) - self._overlap:
+        if at is not None and position.mark is not None and at < instant(position.mark) - max(self._overlap, SKEW):
             raise CursorExpired(f"Salesforce's clock says {literal(at)}, and said {position.mark} at the last read: "
                                 "what changed between the two cannot be told by its time; everything is read again")
         if at is None:

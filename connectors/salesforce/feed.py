@@ -24,6 +24,8 @@ from .soql import Query, field_name, full_id, instant, literal, object_name, own
 MERGING = frozenset({"Account", "Contact", "Lead", "Case"})
 WITHOUT_DELETION = frozenset({"User", "Organization", "RecordType", "Profile", "UserRole", "Group", "CurrencyType"})
 """Objects without IsDeleted: their rows are switched off, never deleted."""
+SKEW = timedelta(minutes=1)
+"""How far the clocks of an organisation's servers may be apart without one of them being wrong."""
 ARCHIVED = frozenset({"Event", "Task"})
 """Activities older than a year answer only to queryAll."""
 
