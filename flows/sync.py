@@ -226,7 +226,7 @@ def project_folder(project: str | None) -> Path:
 
 def open_project(folder: Path) -> Project:
     """The project with its credentials: blocks where a Prefect API is at hand, the environment, the file."""
-    return Project.load(folder, environment=environment(folder) if FlowRunContext.get() else None)
+    return Project.load(folder, environment=environment(folder) if FlowRunContext.get() else None, actor="prefect")
 
 
 class Narrator:

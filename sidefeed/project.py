@@ -213,6 +213,24 @@ class Settings(BaseModel):
     values: dict[str, str | bool | int] = Field(default_factory=dict)
     """What ``${name}`` stands for in the mapping files: the part of a mapping that differs between environments."""
 
+    def followed(self) -> dict[str, Any]:
+        """What the audit trail follows: everything that decides what is written, stopped, shown and to whom, and which
+        servers are asked; no credentials."""
+        told = self.model_dump(mode="json", include={
+            "mappings", "timezone", "guards", "budget", "calendars", "limits", "people", "forecast", "values"})
+        told["systems"] = {name: {"connector": one.connector or name, **{
+            key: _host(value) for key, value in one.values().items() if key in _ADDRESSES}}
+            for name, one in self.systems.items()}
+        return told | ({"sign_in": self.web.oidc.issuer} if self.web.oidc is not None else {})
+
+
+_ADDRESSES = ("instance_url", "login_url", "endpoint", "url", "base_url")
+
+
+def _host(address: object) -> str:
+    """The server that an address names, without what may be secret in it."""
+    return urlsplit(str(address)).hostname or ""
+
 
 def connector_codes() -> dict[str, tuple[ErrorCode, ...]]:
     """The error codes of every installed connector, by the connector's name."""
@@ -238,12 +256,15 @@ class Project:
     folder: Path
     settings: Settings
     now: Now = system_now
+    actor: str = "ops"
+    """Who it was opened for, as the audit trail says it."""
     _connectors: dict[str, Connector] = field(default_factory=dict)
     _keys: Callable[[str, Mapping[str, Any]], Iterable[str]] | None = None
 
     @classmethod
     def load(
         cls, folder: Path | str = ".", *, environment: Mapping[str, str] | None = None, now: Now = system_now,
+        actor: str = "ops",
     ) -> Project:
         """Read a project folder. Raises ProjectError where it is none or its settings are wrong.
 
@@ -266,7 +287,7 @@ class Project:
         except ValidationError as error:
             lines = [f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in error.errors()]
             raise ProjectError(f"{path}: " + "; ".join(lines)) from None
-        return cls(place, settings, now)
+        return cls(place, settings, now, actor)
 
     @property
     def systems(self) -> tuple[str, ...]:
@@ -301,6 +322,7 @@ class Project:
 
         place = self.settings.workspace
         store = Store.open(place if "://" in place else self.folder / place, now=self.now)
+        store.actor = self.actor
         store.calendars = self.settings.calendars.policy()
         store.natural_keys = self._natural_keys
         return store
@@ -393,7 +415,8 @@ class Project:
         try:
             names = [name for name in (systems or self.systems) if mappings.for_system(name)]
             yield Engine(store, mappings, {name: self.connector(name) for name in names}, self.limits(), progress,
-                         self.settings.calendars.policy(), self.budgets(), looks=True, shard=shard)
+                         self.settings.calendars.policy(), self.budgets(), looks=True, shard=shard,
+                         settings=self.settings.followed())
         finally:
             store.close()
 

@@ -65,7 +65,7 @@ def answer(tx: Transaction, question: str, said: str, *, actor: str, only_this: 
 def _answer_deal(tx: Transaction, one: Question, said: str, actor: str, only_this: bool) -> str:
     records = [state for state in tx.records(one.evidence["records"]).values() if not state.deleted]
     if said == "none":
-        _close(tx, one, "none")
+        _close(tx, one, "none", actor)
         return f"{len(records)} meetings stay where they are; this is not asked again."
     deal = _open_deal(tx, one, said)
     about = f"opportunity:{deal.id}"
@@ -75,7 +75,7 @@ def _answer_deal(tx: Transaction, one: Question, said: str, actor: str, only_thi
         for contact in one.evidence["contacts"]:
             decide(tx, "deal", f"contact:{contact}", about, actor=actor, reason=reason)
     tx.append([Draft("meeting", state.id, {"about": about}, actor, "workspace", reason=reason) for state in records])
-    _close(tx, one, deal.id)
+    _close(tx, one, deal.id, actor)
     also = 0 if only_this else _answer_alike(tx, actor)
     return (f"{len(records)} meetings are filed on {deal.values.get('name')}"
             + (f", and {also} more questions are answered by it" if also else "")
@@ -95,7 +95,7 @@ def _answer_alike(tx: Transaction, actor: str) -> int:
             continue
         tx.append([Draft("meeting", record, {"about": told[0]}, actor, "workspace", reason="by the rule just made")
                    for record, state in tx.records(one.evidence["records"]).items() if not state.deleted])
-        _close(tx, one, told[0].partition(":")[2])
+        _close(tx, one, told[0].partition(":")[2], actor)
         answered += 1
     return answered
 
@@ -103,7 +103,7 @@ def _answer_alike(tx: Transaction, actor: str) -> int:
 def _answer_person(tx: Transaction, one: Question, said: str, actor: str) -> str:
     if said not in ("create", "never"):
         raise StoreError(f"{said!r} answers nothing here: say `create` or `never`.")
-    _close(tx, one, said)
+    _close(tx, one, said, actor)
     if said == "never":
         return f"{one.about} is not suggested again."
     keys = keys_of([("email",)], {"email": one.about})
@@ -122,8 +122,9 @@ def _answer_person(tx: Transaction, one: Question, said: str, actor: str) -> str
     return f"{one.about} becomes a contact in the CRMs at the next sync."
 
 
-def _close(tx: Transaction, one: Question, said: str) -> None:
+def _close(tx: Transaction, one: Question, said: str, actor: str) -> None:
     tx.answer("workspace", _object(one.kind), one.about, said)
+    tx.note("answer", actor=actor, object=_object(one.kind), kind=one.kind, about=one.about, answer=said)
 
 
 def _object(kind: str) -> str:

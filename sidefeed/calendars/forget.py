@@ -1,7 +1,8 @@
 """Taking back what should not have been told: the words of a meeting that became private, everywhere they are kept.
 
 The log is append-only but for this: of a value that must not be known any more only a hash stays, so that the history
-still tells that something was said, by whom and when. What people wrote themselves in a CRM is theirs and stays.
+still tells that something was said, by whom and when. What people wrote themselves in a CRM is theirs and stays. The
+audit trail has an entry for it (`sidefeed.audit.redact`).
 """
 
 from __future__ import annotations
@@ -13,10 +14,14 @@ from typing import Any
 import orjson
 import sqlalchemy as sa
 
+from sidefeed.audit.redact import redact
 from sidefeed.calendars.policy import SECRET
 from sidefeed.calendars.recurrence import SERIES
 from sidefeed.workspace import Link, RecordState, Store, Transaction
 from sidefeed.workspace import tables as t
+
+ACTOR = "policy:private"
+"""Who takes the words back, as the history and the audit trail say it."""
 
 DUE = "forget:"
 """Settings of this name hold the records whose words are still to be removed, one each."""
@@ -71,20 +76,19 @@ class _Forgotten:
     def clear(self) -> bool:
         """Whether everything is done: no system holds a word any more that is still to be taken back."""
         calendars = {link.system for link in self.links if _is_calendar(link.object)}
-        self._log({*calendars, "policy", "workspace", "import"})
-        self._intents()
+        cleared = {**self._log({*calendars, "policy", "workspace", "import"}), **self._intents()}
+        redact(self.tx, self.record, cleared, actor=ACTOR, why="the meeting was made private")
         self.tx.connection.execute(t.refusal.update().where(t.refusal.c.record == self.record).values(
             message="(withheld: the meeting was made private)"))
         done = [self._image(link) for link in self.links]  # every one of them, whatever the others say
         return all(done)
 
-    def _log(self, ours: set[str]) -> None:
+    def _log(self, ours: set[str]) -> dict[tuple[str, int], dict[str, Any]]:
         rows = self.tx.connection.execute(sa.select(t.change.c.rev, t.change.c.fields, t.change.c.source).where(
             t.change.c.record == self.record)).all()
-        for rev, fields, source in rows:
-            cleared = self._hashed(fields, self.names) if source in ours or self.of_calendars else fields
-            if cleared != fields:
-                self.tx.connection.execute(t.change.update().where(t.change.c.rev == rev).values(fields=cleared))
+        return {("change", rev): {"fields": cleared} for rev, fields, source in rows
+                if source in ours or self.of_calendars
+                if (cleared := self._hashed(fields, self.names)) != fields}
 
     def _image(self, link: Link) -> bool:
         raws = self._raws(link.system, link.object)
@@ -100,14 +104,17 @@ class _Forgotten:
         self.tx.save_link(link)
         return True
 
-    def _intents(self) -> None:
+    def _intents(self) -> dict[tuple[str, int], dict[str, Any]]:
+        found = {}
         rows = self.tx.connection.execute(sa.select(t.intent).where(
             t.intent.c.record == self.record, t.intent.c.state != "open")).mappings().all()
         for row in rows:
             raws, payload = self._raws(row["system"], row["object"]), row["payload"] or {}
-            self.tx.connection.execute(t.intent.update().where(t.intent.c.id == row["id"]).values(
-                payload={**payload, "values": self._hashed(payload.get("values", {}), raws)},
-                before=self._hashed(row["before"] or {}, raws)))
+            cleared = {"payload": {**payload, "values": self._hashed(payload.get("values", {}), raws)},
+                       "before": self._hashed(row["before"] or {}, raws)}
+            if cleared != {"payload": row["payload"], "before": row["before"]}:
+                found["intent", row["id"]] = cleared
+        return found
 
     def _raws(self, system: str, object: str) -> set[str]:
         fields = self.secrets.get((system, object.partition("/")[0]), {})

@@ -75,6 +75,7 @@ def new_token(tx: Transaction) -> str:
     """A new token for the feed; the one before opens nothing any more."""
     token = secrets.token_urlsafe(24)
     tx.save_setting(FEED, hashlib.sha256(token.encode()).hexdigest())
+    tx.note("team calendar token")
     return token
 
 

@@ -14,6 +14,7 @@ from rich.markup import escape
 
 from sidefeed.cli import (
     approvals,
+    audit,
     budget,
     calendar_files,
     calendars,
@@ -37,6 +38,7 @@ from sidefeed.cli import (
 )
 from sidefeed.cli.output import ATTENTION, EXIT_CODES, STOPPED, UNREACHABLE, USAGE
 from sidefeed.cli.shared import (
+    ActorOption,
     JsonOption,
     ProjectOption,
     SystemsArgument,
@@ -82,6 +84,7 @@ def sync(
     approve: Annotated[bool, typer.Option(help="Let a run pass that a guard stopped.")] = False,
     confirm_mapping: Annotated[
         bool, typer.Option("--confirm-mapping", help="Accept that the mapping changed since the last run.")] = False,
+    actor: ActorOption = "ops",
 ) -> None:
     """Bring the systems and the workspace to agreement: read, merge, plan, guard, write.
 
@@ -91,7 +94,7 @@ def sync(
     from sidefeed.project import Project
 
     with errors(json):
-        opened = Project.load(project)
+        opened = Project.load(project, actor=actor)
         with output.progress(quiet=json) as bar, opened.engine(systems, progress=bar) as engine:
             report = engine.sync(systems or None, approve=approve, confirm_mapping=confirm_mapping)
             calls = calls_of(engine)
@@ -321,6 +324,7 @@ serve.register(app)
 undo.register(app)
 quarantine.register(app)
 approvals.register(app)
+audit.register(app)
 census.register(app)
 conflicts.register(app)
 link.register(app)

@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 
 from sidefeed.cli import output
-from sidefeed.cli.shared import JsonOption, ProjectOption, calls_of, end_with, errors
+from sidefeed.cli.shared import ActorOption, JsonOption, ProjectOption, calls_of, end_with, errors
 from sidefeed.plural import many
 
 RunArgument = Annotated[str | None, typer.Argument(
@@ -25,6 +25,7 @@ def register(app: typer.Typer) -> None:
 def approve(
     run: RunArgument = None,
     limit: Annotated[int, typer.Option(help="How many stopped writes to print; --json prints all.")] = 20,
+    actor: ActorOption = "ops",
     project: ProjectOption = Path(),
     json: JsonOption = False,
 ) -> None:
@@ -37,7 +38,7 @@ def approve(
     from sidefeed.sync.approval import parked
 
     with errors(json):
-        opened = Project.load(project)
+        opened = Project.load(project, actor=actor)
         if run is None:
             _show_parked(opened, limit, json=json)
             opened.close()
@@ -58,6 +59,7 @@ def approve(
 def skip(
     run: RunArgument = None,
     limit: Annotated[int, typer.Option(help="How many stopped writes to print; --json prints all.")] = 20,
+    actor: ActorOption = "ops",
     project: ProjectOption = Path(),
     json: JsonOption = False,
 ) -> None:
@@ -72,7 +74,7 @@ def skip(
     from sidefeed.sync.approval import skip as leave_out
 
     with errors(json):
-        opened = Project.load(project)
+        opened = Project.load(project, actor=actor)
         if run is None:
             _show_parked(opened, limit, json=json)
             return

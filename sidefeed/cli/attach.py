@@ -10,7 +10,7 @@ from rich.markup import escape
 
 from sidefeed.cli import output
 from sidefeed.cli.output import ATTENTION, USAGE
-from sidefeed.cli.shared import JsonOption, ProjectOption, errors
+from sidefeed.cli.shared import ActorOption, JsonOption, ProjectOption, errors
 
 if TYPE_CHECKING:
     from sidefeed.connector import Connector
@@ -79,6 +79,7 @@ def _not_ready(mappings: Mapping, system: str, connector: Connector) -> list[str
 def detach(
     system: SystemArgument,
     yes: Annotated[bool, typer.Option("--yes", help="Do it; without this it is only told.")] = False,
+    actor: ActorOption = "ops",
     project: ProjectOption = Path(),
     json: JsonOption = False,
 ) -> None:
@@ -93,7 +94,7 @@ def detach(
     from sidefeed.sync import detach as forgetting
 
     with errors(json):
-        opened = Project.load(project)
+        opened = Project.load(project, actor=actor)
         try:
             connector = opened.connector(system)
             objects = keyed(opened.mappings(), system)

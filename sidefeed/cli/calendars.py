@@ -193,6 +193,7 @@ def team_calendar(
     days: Annotated[int, typer.Option(min=1, max=90, help="How many days to look ahead.")] = 7,
     ics: Annotated[Path | None, typer.Option("--ics", help="Write it as a calendar file here.")] = None,
     token: Annotated[bool, typer.Option("--new-token", help="Make a new token of the feed.")] = False,
+    actor: Annotated[str, typer.Option("--by", help="Who makes the token; kept in the audit trail.")] = "ops",
     project: ProjectOption = Path(),
     json: JsonOption = False,
 ) -> None:
@@ -202,7 +203,7 @@ def team_calendar(
     from sidefeed.project import Project
 
     with errors(json):
-        store = Project.load(project).store()
+        store = Project.load(project, actor=actor).store()
         try:
             with store.write() as tx:
                 found = look(tx, *span(store.now(), days), {one.casefold() for one in rep} if rep else None)

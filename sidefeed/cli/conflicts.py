@@ -11,7 +11,7 @@ from rich.markup import escape
 
 from sidefeed.cli import output
 from sidefeed.cli.output import USAGE
-from sidefeed.cli.shared import JsonOption, ProjectOption, errors
+from sidefeed.cli.shared import ActorOption, JsonOption, ProjectOption, errors
 from sidefeed.plural import many
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def resolve(
     files: list[str] = []
     others = 0
     with errors(json):
-        opened = Project.load(project)
+        opened = Project.load(project, actor=actor)
         store = opened.store()
         try:
             with store.read() as tx:
@@ -144,6 +144,7 @@ def _make_rule(
 def release(
     record: Annotated[str, typer.Argument(help="The record's id, or part of its name.")],
     field: Annotated[str, typer.Argument(help="The field that was parked because it flips.")],
+    actor: ActorOption = "ops",
     project: ProjectOption = Path(),
     json: JsonOption = False,
 ) -> None:
@@ -154,7 +155,7 @@ def release(
     from sidefeed.workspace.report import find_records, label
 
     with errors(json):
-        store = Project.load(project).store()
+        store = Project.load(project, actor=actor).store()
         try:
             with store.write() as tx:
                 parked = parked_fields(tx)

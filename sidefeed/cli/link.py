@@ -11,7 +11,7 @@ from rich.markup import escape
 
 from sidefeed.cli import output
 from sidefeed.cli.output import ATTENTION, STOPPED, UNREACHABLE, USAGE
-from sidefeed.cli.shared import JsonOption, ProjectOption, calls_of, errors, tell_problems
+from sidefeed.cli.shared import ActorOption, JsonOption, ProjectOption, calls_of, errors, tell_problems
 from sidefeed.plural import many
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ def link(
     new: Annotated[bool, typer.Option("--new", help="Say of every object that resembles no record that it is a new "
                                                     "one.")] = False,
     limit: Annotated[int, typer.Option(help="How many lines to print; --json prints all.")] = 40,
+    actor: ActorOption = "ops",
     project: ProjectOption = Path(),
     json: JsonOption = False,
 ) -> None:
@@ -61,7 +62,7 @@ def link(
     if any(given) and not all(given):
         output.fail("give SYSTEM OBJECT ID RECORD, all four, or none to list what is asked.", USAGE, json=json)
     with errors(json):
-        store = Project.load(project).store()
+        store = Project.load(project, actor=actor).store()
         try:
             with store.write() as tx:
                 done: list[dict[str, Any]] = []
@@ -158,7 +159,7 @@ def unlink(
     from sidefeed.sync.unlink import take_apart
 
     with errors(json):
-        opened = Project.load(project)
+        opened = Project.load(project, actor=actor)
         mappings, store = opened.mappings(), opened.store()
         try:
             with ExitStack() as copied:

@@ -13,7 +13,7 @@ from rich.markup import escape
 from sidefeed.cli import output
 from sidefeed.cli.alike import told_once
 from sidefeed.cli.output import USAGE
-from sidefeed.cli.shared import JsonOption, ProjectOption, calls_of, end_with
+from sidefeed.cli.shared import ActorOption, JsonOption, ProjectOption, calls_of, end_with
 from sidefeed.cli.shared import errors as told
 from sidefeed.plural import many
 
@@ -65,6 +65,7 @@ def retry(
         "--record", help="Only this record: its id, a remote id, or part of its name.")] = None,
     system: Annotated[str | None, typer.Option("--system", help="Only what this system refused.")] = None,
     later: Annotated[bool, typer.Option("--later", help="Only mark it; the next sync asks.")] = False,
+    actor: ActorOption = "ops",
     project: ProjectOption = Path(),
     json: JsonOption = False,
 ) -> None:
@@ -78,7 +79,7 @@ def retry(
     from sidefeed.workspace.report import find_records
 
     with told(json):
-        opened = Project.load(project)
+        opened = Project.load(project, actor=actor)
         if system is not None:
             opened.check_system(system)
         store = opened.store()

@@ -10,7 +10,7 @@ from rich.markup import escape
 
 from sidefeed.cli import budget, output
 from sidefeed.cli.output import ATTENTION, STOPPED, USAGE
-from sidefeed.cli.shared import JsonOption, ProjectOption, errors
+from sidefeed.cli.shared import ActorOption, JsonOption, ProjectOption, errors
 from sidefeed.plural import many
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ def backfill(
     calls: Annotated[int | None, typer.Option("--calls", min=1, help=(
         "At most so many requests to each system for writing this time."))] = None,
     approve: Annotated[bool, typer.Option(help="Let a run pass that a guard stopped.")] = False,
+    actor: ActorOption = "ops",
     project: ProjectOption = Path(),
     json: JsonOption = False,
 ) -> None:
@@ -45,7 +46,7 @@ def backfill(
 
     entity, _, name = field.partition(".")
     with errors(json):
-        opened = Project.load(project)
+        opened = Project.load(project, actor=actor)
         try:
             told = opened.mappings().entities.get(entity)
             if told is None or name not in told.fields:
@@ -79,6 +80,7 @@ def canary(
     most: Annotated[float, typer.Option("--most", min=0, max=1, help="Stop above this share of records that are "
                                         "refused, or that differ again afterwards.")] = 0.05,
     approve: Annotated[bool, typer.Option(help="Let a run pass that a guard stopped.")] = False,
+    actor: ActorOption = "ops",
     project: ProjectOption = Path(),
     json: JsonOption = False,
 ) -> None:
@@ -94,7 +96,7 @@ def canary(
     done: list[tuple[str, Outcome]] = []
     stopped = ""
     with errors(json):
-        opened = Project.load(project)
+        opened = Project.load(project, actor=actor)
         try:
             with output.progress(quiet=json) as bar, opened.engine(progress=bar) as engine:
                 stages = [(many(records, "record"), Part(engine.store, records))]

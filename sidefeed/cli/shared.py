@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 ProjectOption = Annotated[Path, typer.Option("--project", "-C", help="The project folder, made by `sidefeed init`.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
+ActorOption = Annotated[str, typer.Option("--as", help="Who does this; kept in the audit trail.")]
 SystemsArgument = Annotated[list[str] | None, typer.Argument(help="Systems to take part; all, if none are named.")]
 
 

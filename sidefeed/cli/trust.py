@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from sidefeed.cli import output
-from sidefeed.cli.shared import JsonOption, ProjectOption, calls_of, end_with, errors
+from sidefeed.cli.shared import ActorOption, JsonOption, ProjectOption, calls_of, end_with, errors
 
 
 def register(app: typer.Typer) -> None:
@@ -21,6 +21,7 @@ def apply(
     project: ProjectOption = Path(),
     json: JsonOption = False,
     approve: Annotated[bool, typer.Option(help="Let the plan pass a guard that stopped it.")] = False,
+    actor: ActorOption = "ops",
 ) -> None:
     """Do exactly what a saved plan says, or refuse, naming the difference, if the world moved since."""
     from sidefeed.project import Project
@@ -28,7 +29,7 @@ def apply(
 
     with errors(json):
         saved = SavedPlan.load(plan)
-        opened = Project.load(project)
+        opened = Project.load(project, actor=actor)
         with output.progress(quiet=json) as bar, opened.engine(saved.systems, progress=bar) as engine:
             report = engine.apply(saved, approve=approve)
             calls = calls_of(engine)

@@ -47,7 +47,7 @@ def undo(
     from sidefeed.sync.approval import carried_out_by
 
     with errors(json):
-        opened = Project.load(project)
+        opened = Project.load(project, actor=actor)
         with opened.looking() as tx:  # before any system is asked, and before any credentials are
             run = carried_out_by(tx, run)
         if field is not None:

@@ -121,6 +121,8 @@ def carried_out(tx: Transaction, waiting: Parked, approval: Mapping[str, int], r
         tx.keep_parked(waiting.run, report.still_parked)
     else:
         tx.set_run_state(waiting.run, "approved", by=report.run)
+    tx.note("approve", run=waiting.run, carried_out_by=report.run, shown=dict(approval),
+            waits_on=list(report.still_parked) or None, stopped=[trip["message"] for trip in waiting.trips])
 
 
 def carried_out_by(tx: Transaction, run: str) -> str:
@@ -130,7 +132,9 @@ def carried_out_by(tx: Transaction, run: str) -> str:
     return str((found["detail"] or {}).get("by") or found["id"])
 
 
-def skip(tx: Transaction, waiting: Parked) -> dict[str, int]:
+def skip(
+    tx: Transaction, waiting: Parked, *, actor: str | None = None, via: str | None = None
+) -> dict[str, int]:
     """Leave out what stopped a run, so that the next one passes: deletions that were reported are not believed (the
     copies elsewhere live on, unlinked), writes are not made until their content changes.
 
@@ -152,6 +156,8 @@ def skip(tx: Transaction, waiting: Parked) -> dict[str, int]:
                         f"once the value or mapping changes, or with `sidefeed retry --code {SKIPPED}`"))
         done[f"{trip['guard']} {system} {object}"] = len(items)
     tx.set_run_state(waiting.run, SKIPPED)
+    tx.note("skip", actor=actor, via=via, run=waiting.run, left_out=done,
+            stopped=[trip["message"] for trip in waiting.trips])
     return done
 
 

@@ -19,6 +19,7 @@ def forget(tx: Transaction, system: str) -> None:
     """Detach every link, drop cursors, inbox, kept images and what is remembered of the system itself. Records, their
     history and the identity of each remote record stay, so that the system can be attached again."""
     run = tx.connection.execute
+    tx.note("detach", system=system, links=linked(tx, system))
     run(sa.update(t.link).where(t.link.c.system == system).values(state="detached", due=False, digest=None, sent=None))
     for table in (t.cursor, t.inbox, t.base, t.refusal):
         run(sa.delete(table).where(table.c.system == system))

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from sidefeed.audit import configuration, seal
 from sidefeed.calendars import CalendarPolicy
 from sidefeed.calendars.facts import derive
 from sidefeed.calendars.forget import forget
@@ -92,6 +93,8 @@ class Engine:
     """Whether the day's first run keeps a copy of each live schema, against which `sidefeed check` tells drift."""
     shard: Shard | None = None
     """Of which part of a system's mailboxes this is the sync; of all of them if None."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """The settings that the audit trail follows, by name; without secrets."""
     codes: Codes = field(default_factory=Codes, init=False)
     meter: Meter = field(init=False)
 
@@ -127,6 +130,7 @@ class Engine:
                            approve=approval, confirm_mapping=waiting.confirms_mapping)
         with self.store.write() as tx:
             carried_out(tx, waiting, approval, report)
+        report.audit_head = str(seal(self.store, self.progress))
         return report
 
     def apply(self, saved: SavedPlan, *, approve: Approval = False) -> Report:
@@ -189,6 +193,7 @@ class Engine:
         with self.store.write() as tx:
             part = f"{PART}{self.shard.name}" if self.shard is not None and self.shard.name != HEAD else ""
             run = tx.begin_run(" ".join([what, *names]) + part)
+            configuration.note_settings(tx, self.settings, run)
         self.store.run = run
         report = Report(run, codes=self.codes)
         state = "failed"
@@ -221,8 +226,11 @@ class Engine:
             self.meter.settle()
             with self.store.write() as tx:
                 tx.end_run(run, state, report.counts, {**report.as_json(), "trips": trips, "systems": names})
+                configuration.note_run(tx, run, what, state, names, report.counts, report.approved, report.parked)
             self.store.run = None
-        forget(self.store, {(om.system, om.object): secret_fields(om) for om in self.mappings.objects})
+            report.audit_head = str(seal(self.store, self.progress))
+        if forget(self.store, {(om.system, om.object): secret_fields(om) for om in self.mappings.objects}):
+            report.audit_head = str(seal(self.store, self.progress))
         return report
 
     def plan(
@@ -343,6 +351,8 @@ class Engine:
                         f"{name}: the mapping of {', '.join(changed)} changed since the last run. Nothing was written. "
                         f"Look at `sidefeed plan`, then run `sidefeed sync --confirm-mapping`.")))
                     continue
+                if not skip_changed:
+                    configuration.note_mapping(tx, name, self.mappings.for_system(name))
                 for om in self.mappings.for_system(name):
                     if om.object in changed and skip_changed:
                         continue

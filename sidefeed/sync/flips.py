@@ -64,7 +64,9 @@ def parked_lines(tx: Transaction) -> list[dict[str, Any]]:
         t.question.c.kind == FLIP, t.question.c.answer.is_(None)).order_by(t.question.c.asked_at))]
 
 
-def release(tx: Transaction, state: RecordState, name: str) -> bool:
+def release(
+    tx: Transaction, state: RecordState, name: str, *, actor: str | None = None, via: str | None = None
+) -> bool:
     """Let a parked field be written again; flips count from now. False where it was not parked."""
     row = _rows(tx, [state.id]).get((state.id, name))
     if row is None or row["answer"] is not None:
@@ -75,6 +77,7 @@ def release(tx: Transaction, state: RecordState, name: str) -> bool:
         if link.state == "live":
             link.due = True
             tx.save_link(link)
+    tx.note("release", actor=actor, via=via, record=state.id, field=name)
     return True
 
 

@@ -123,7 +123,7 @@ def answer(tx: Transaction, system: str, object: str, external_id: str, record: 
     if record not in (NEW, *known):
         raise StoreError(f"{record!r} is no candidate of {system} {object} {external_id}; choose one of "
                          f"{', '.join(known)}, or {NEW!r}.")
-    tx.answer(system, object, external_id, record)
+    _answer(tx, system, object, external_id, record)
 
 
 def accept(tx: Transaction, threshold: float) -> list[tuple[Question, Candidate]]:
@@ -136,7 +136,7 @@ def accept(tx: Transaction, threshold: float) -> list[tuple[Question, Candidate]
         times[key] = times.get(key, 0) + 1
     accepted = [(one, best) for one, best in chosen if times[(one.system, one.object, best.record)] == 1]
     for one, best in accepted:
-        tx.answer(one.system, one.object, one.external_id, best.record)
+        _answer(tx, one.system, one.object, one.external_id, best.record, score=best.score)
     return accepted
 
 
@@ -144,5 +144,11 @@ def answer_new(tx: Transaction) -> list[Question]:
     """Say of every object that resembles no record that it is a new one; returns those."""
     alone = [one for one in questions(tx) if not one.candidates]
     for one in alone:
-        tx.answer(one.system, one.object, one.external_id, NEW)
+        _answer(tx, one.system, one.object, one.external_id, NEW)
     return alone
+
+
+def _answer(tx: Transaction, system: str, object: str, external_id: str, record: str, **evidence: Any) -> None:
+    tx.answer(system, object, external_id, record)
+    tx.note("link", system=system, object=object, record=None if record == NEW else record, external_id=external_id,
+            answer=record, **evidence)

@@ -20,6 +20,9 @@ from sidefeed.workspace import tables as t
 from sidefeed.workspace.clock import utc_text
 from sidefeed.workspace.refusals import RELEASED
 
+_TOLD = 100
+"""So many of the records that somebody asked again stand in the audit trail; of the rest how many they were."""
+
 
 def put(
     tx: Transaction, report: Report, system: str, object: str, record: str, field: str, *, digest: str, code: str,
@@ -83,6 +86,10 @@ def retry(
         parked = _parked(tx, system, wanted) if code in (None, "unresolved") else []
         for item in parked:
             tx.wake(item["system"], item["object"], [item["external_id"]])
+        if chosen or parked:
+            asked = [(row["system"], row["object"], row["record"]) for row in chosen] + [
+                (item["system"], item["object"], item["external_id"]) for item in parked]
+            tx.note("retry", system=system, code=code, number=len(asked), first=asked[:_TOLD])
     return [_told(row) for row in chosen] + [
         {**item, "record": item["external_id"], "field": None, "code": "unresolved"} for item in parked]
 

@@ -60,6 +60,8 @@ class Report:
     """Which objects were found to be known records, by which natural key."""
     introduced: dict[str, int] = field(default_factory=dict)
     """How many objects of each feed became new records."""
+    audit_head: str = ""
+    """The number and hash of the last entry of the audit trail after this run: kept elsewhere, it proves all before."""
 
     def count(self, what: str, number: int = 1) -> None:
         if number:
@@ -119,4 +121,5 @@ class Report:
                 "written": self.written, "absorbed": self.changes,
                 "problems": [asdict(problem) for problem in self.problems],
                 "failed": self.failed, "waiting": self.waiting, "parked": self.parked,
-                "skipped": self.skipped, "approved": self.approved, "still_parked": self.still_parked}
+                "skipped": self.skipped, "approved": self.approved, "still_parked": self.still_parked,
+                **({"audit_head": self.audit_head} if self.audit_head else {})}

@@ -42,7 +42,7 @@ class Rule:
 
 def make_rule(
     tx: Transaction, folder: Path, load: Callable[[], Mappings], entity: str, field: str, system: str,
-    heads: Sequence[Head],
+    heads: Sequence[Head], *, actor: str | None = None, via: str | None = None,
 ) -> Rule:
     """From now on a system's value wins a field: the mapping file, its golden test and every open conflict about it.
 
@@ -55,7 +55,10 @@ def make_rule(
     write(edits)
     try:
         after = load()
-        return Rule(tuple(edit.path for edit in edits), adopt_policy(tx, before, after, entity, field), after)
+        decided = adopt_policy(tx, before, after, entity, field)
+        tx.note("rule", actor=actor, via=via, system=system, object=entity, field=field, rule={"prefer": system},
+                conflicts_decided=decided, files=[edit.path.name for edit in edits])
+        return Rule(tuple(edit.path for edit in edits), decided, after)
     except MappingErrors as error:
         take_back(edits)
         raise NotWritten(f"the mapping would not hold with it: {error}") from None

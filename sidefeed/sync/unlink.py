@@ -82,6 +82,7 @@ def unlink(tx: Transaction, mappings: Mappings, system: str, object: str, extern
                          f"system that does not belong to it.")
     new = _own_record(tx, om, link, history, actor)
     _give_back(tx, om, record, history, system, actor)
+    tx.note("unlink", actor=actor, system=system, object=object, record=record, external_id=external_id, new=new)
     return new
 
 

@@ -15,6 +15,7 @@ from sidefeed.web.parked import parked
 from sidefeed.web.sums import page_number, pages
 from sidefeed.web.typed import EDITABLE, NotUnderstood, region_of, value_of
 from sidefeed.workspace import DELETED, Draft, Head, RecordState, Transaction
+from sidefeed.workspace.journal import BY_PAGE
 
 router = APIRouter(include_in_schema=False)
 
@@ -104,7 +105,7 @@ def settle(tx: Transaction, visitor: Visitor, state: RecordState, name: str, val
     tx.append([Draft(state.entity, state.id, {name: value}, visitor.person.email, "workspace",
                      base={name: [head.rev for head in state.conflicts[name]]},
                      reason=reason.strip()[:LONGEST_REASON] or "decided by a person")])
-    release(tx, state, name)
+    release(tx, state, name, actor=visitor.person.email, via=BY_PAGE)
 
 
 def _value(visitor: Visitor, state: RecordState, name: str, chosen: str, typed: str) -> Any:
@@ -170,4 +171,6 @@ def answer(visitor: SignedIn, form: Posted) -> RedirectResponse:
             return visitor.back("/conflicts", "That question is answered already, or the answer was none of the "
                                               "choices. Look again.")
         tx.answer(*key, given)
+        tx.note("link", actor=visitor.person.email, via=BY_PAGE, system=key[0], object=key[1],
+                record=None if given == "new" else given, external_id=key[2], answer=given)
     return visitor.back("/conflicts", "Thank you. The next sync acts on it.")

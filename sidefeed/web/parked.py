@@ -12,6 +12,7 @@ from sidefeed.web import wording
 from sidefeed.web.board import label
 from sidefeed.web.desk import Posted, SignedIn, Visitor
 from sidefeed.workspace import Draft, RecordState, Transaction
+from sidefeed.workspace.journal import BY_PAGE
 from sidefeed.workspace.report import last_said
 
 router = APIRouter(include_in_schema=False)
@@ -57,7 +58,7 @@ def decide(visitor: SignedIn, form: Posted, id: str, name: str) -> RedirectRespo
             return visitor.back("/conflicts", CHANGED)
         field = wording.field_label(visitor.desk.spec(state.entity, name), name)
         if form.get("choice") == GO_ON:
-            release(tx, state, name)
+            release(tx, state, name, actor=visitor.person.email, via=BY_PAGE)
             return visitor.back("/conflicts", f"{label(state)}: {field} is written again from the next sync on.")
         chosen = [head for head in last_said(tx, state, name) if str(head.rev) == form.get("choice")]
         if not chosen:
@@ -65,5 +66,5 @@ def decide(visitor: SignedIn, form: Posted, id: str, name: str) -> RedirectRespo
         tx.append([Draft(state.entity, id, {name: chosen[0].value}, visitor.person.email, "workspace",
                          base={name: list(state.heads_of(name))},
                          reason=form.get("reason", "").strip()[:LONGEST_REASON] or "decided by a person")])
-        release(tx, state, name)
+        release(tx, state, name, actor=visitor.person.email, via=BY_PAGE)
     return visitor.back("/conflicts", f"{label(state)}: {field} is decided. The next sync writes it everywhere.")

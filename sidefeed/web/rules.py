@@ -20,6 +20,7 @@ from sidefeed.web.board import label
 from sidefeed.web.decisions import CHANGED, disputed, revisions, settle
 from sidefeed.web.desk import Posted, SignedIn, Visitor
 from sidefeed.workspace import Head, RecordState, Transaction
+from sidefeed.workspace.journal import BY_PAGE
 
 router = APIRouter(include_in_schema=False)
 
@@ -101,7 +102,8 @@ def _made(visitor: Visitor, form: dict[str, str], id: str, name: str, head: Head
                 raise NotWritten("this server was not told where the mapping files are.")
             heads = list(state.conflicts[name])
             settle(tx, visitor, state, name, head.value, form.get("reason", ""))
-            made = make_rule(tx, files.folder, files.load, state.entity, name, head.source, heads)
+            made = make_rule(tx, files.folder, files.load, state.entity, name, head.source, heads,
+                             actor=visitor.person.email, via=BY_PAGE)
     except NotWritten as error:
         with visitor.desk.store.read() as tx:
             state, spec = tx.record(id), visitor.desk.spec(state.entity if state else "", name)

@@ -9,7 +9,7 @@ from sqlalchemy.engine import Engine
 
 from sidefeed.workspace.model import StoreError
 
-HEAD = "0006"
+HEAD = "0007"
 """The newest revision in ``migrations/versions``; a test holds it to the files."""
 
 

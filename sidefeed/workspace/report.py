@@ -240,7 +240,7 @@ def decide_conflict(
         else:
             decided = (read or _parse)(value or "", heads[0].value)
         tx.append([Draft(state.entity, state.id, {field: decided}, actor, "workspace", reason="decided by a person")])
-        release(tx, state, field)
+        release(tx, state, field, actor=actor)
         return decided
 
 

@@ -21,6 +21,7 @@ from sidefeed.calendars.policy import CalendarPolicy
 from sidefeed.workspace import tables as t
 from sidefeed.workspace.clock import HybridClock, Now, system_now
 from sidefeed.workspace.database import configure_sqlite, database_url, dialect_module, make_private
+from sidefeed.workspace.journal import OPS
 from sidefeed.workspace.leases import HELD, lease_owner
 from sidefeed.workspace.transaction import Transaction
 
@@ -29,7 +30,7 @@ NaturalKeys = Callable[[str, Mapping[str, Any]], Iterable[str]]
 
 class Store:
     """One workspace. ``now`` is the wall clock; ``natural_keys`` names the keys a record can be matched by;
-    ``calendars`` is what may leave the calendars."""
+    ``calendars`` is what may leave the calendars; ``actor`` is for whom it was opened, as the journal says it."""
 
     def __init__(self, engine: Engine, *, now: Now = system_now) -> None:
         self.engine = engine
@@ -37,6 +38,7 @@ class Store:
         self.natural_keys: NaturalKeys = lambda _entity, _values: ()
         self.calendars = CalendarPolicy()
         self.run: str | None = None
+        self.actor = OPS
         self._leased: dict[str, tuple[str, datetime]] = {}
         self._site = ""
         self._clock: HybridClock | None = None

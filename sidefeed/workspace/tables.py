@@ -267,6 +267,36 @@ usage = Table(
     Column("calls", Integer, nullable=False),
 )
 
+journal = Table(
+    "journal", metadata,
+    Column("id", Revision, primary_key=True, autoincrement=True),
+    Column("at", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("via", Text, nullable=False),
+    Column("what", Text, nullable=False),
+    Column("system", Text),
+    Column("object", Text),
+    Column("record", Text),
+    Column("run", Text),
+    Column("detail", Json, nullable=False),
+    Index("journal_record", "record"),
+)
+
+seal = Table(
+    "seal", metadata,
+    Column("number", Revision, primary_key=True, autoincrement=False),
+    Column("kind", Text, nullable=False),
+    Column("first", Revision, nullable=False),  # the number of its first entry in the chain
+    Column("count", Integer, nullable=False),
+    Column("low", Revision, nullable=False),
+    Column("high", Revision, nullable=False),  # rows of this kind up to here are sealed, or among those left
+    Column("ids", PackedJson),  # where they are not the numbers from low to high
+    Column("left", PackedJson),  # rows up to high that were not settled yet
+    Column("salts", LargeBinary, nullable=False),
+    Column("hashes", LargeBinary, nullable=False),
+    Index("seal_kind", "kind", "number"),
+)
+
 setting = Table(
     "setting", metadata,
     Column("name", Text, primary_key=True),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sidefeed.workspace.inbox import Inbox
+from sidefeed.workspace.journal import Journal
 from sidefeed.workspace.leases import Leases
 from sidefeed.workspace.log import Log
 from sidefeed.workspace.refusals import Refusals
@@ -10,7 +11,7 @@ from sidefeed.workspace.runs import Runs
 from sidefeed.workspace.systems import Systems
 
 
-class Transaction(Log, Refusals, Inbox, Runs, Systems, Leases):
+class Transaction(Log, Refusals, Inbox, Runs, Systems, Leases, Journal):
     """A unit of work over one connection; see `Store.write` and `Store.read`."""
 
     def flush(self) -> None:
