@@ -158,7 +158,8 @@ _KEEP = ("Keep a copy of the database as it is now, compare the entry with the l
 
 def _print(found: Verdict, kept: str | None, limit: int) -> None:
     for (at, actor, why), number in list(found.redacted.items())[:limit]:
-        output.out.print(f"{many(number, 'entry was', 'entries were')} redacted on {at[:10]} by {escape(actor)}: {escape(why)}")
+        output.out.print(f"{many(number, 'entry was', 'entries were')} redacted on {at[:10]} by {escape(actor)}: "
+                         f"{escape(why)}")
     if len(found.redacted) > limit:
         output.out.print(f"... and {len(found.redacted) - limit} more redactions; --json prints all.")
     for one in found.findings[:limit]:
