@@ -28,9 +28,9 @@ AT_ONCE = 1000
 _OPEN = "open"
 
 _NEWEST = sa.select(sa.func.max(t.seal.c.number))
-_STANDINGS = sa.select(t.seal.c.kind, t.seal.c.high, t.seal.c.left).where(t.seal.c.number.in_(
-    [_NEWEST.where(t.seal.c.kind == kind.name).scalar_subquery() for kind in KINDS]))
-_LAST_KEYS = sa.select(*(sa.select(sa.func.max(kind.column)).scalar_subquery().label(kind.name) for kind in KINDS))
+_STANDINGS = sa.select(t.seal.c.kind, t.seal.c.high, t.seal.c.left).where(
+    t.seal.c.number.in_(_NEWEST.group_by(t.seal.c.kind)))
+_LAST_KEYS = ", ".join(f"(SELECT max({kind.key}) FROM {kind.name})" for kind in KINDS)  # noqa: S608
 _LAST = sa.select(t.seal.c.first, t.seal.c.count, t.seal.c.number, t.seal.c.hashes).where(
     t.seal.c.number == _NEWEST.scalar_subquery())
 
@@ -70,11 +70,11 @@ def standings(tx: Transaction) -> dict[str, tuple[int, tuple[int, ...]]]:
 
 def waiting(tx: Transaction) -> list[Waiting]:
     """What is to be sealed, by kind; empty after a run that did nothing."""
-    known, last = standings(tx), tx.connection.execute(_LAST_KEYS).mappings().one()
+    known, last = standings(tx), tx.connection.exec_driver_sql("SELECT " + _LAST_KEYS).one()
     found = []
-    for kind in KINDS:
+    for kind, newest in zip(KINDS, last, strict=True):
         after, left = known[kind.name]
-        upto = last[kind.name] or 0
+        upto = newest or 0
         if upto > after or (left and settled_now(tx, kind, left)):
             found.append(Waiting(kind, after, upto, left))
     return found
@@ -104,13 +104,11 @@ def _seal(tx: Transaction, wanted: Waiting) -> int:
     """Seal the next rows of one kind; returns how many."""
     kind = wanted.kind
     select = sa.select(*kind.columns).order_by(kind.column)
-    rows = [tuple(row) for row in tx.connection.execute(
-        select.where(kind.column > wanted.after).limit(AT_ONCE))]
+    rows: list[Sequence[Any]] = list(tx.connection.execute(select.where(kind.column > wanted.after).limit(AT_ONCE)))
     high = rows[-1][0] if rows else wanted.after
     left: list[int] = []
     if kind.settles:
-        before = [tuple(row) for chunk in (wanted.left,) if chunk
-                  for row in tx.connection.execute(select.where(any_of(kind.column, chunk)))]
+        before = tx.connection.execute(select.where(any_of(kind.column, wanted.left))).all() if wanted.left else []
         state = kind.fixed.index("state")
         left = [row[0] for row in (*before, *rows) if row[state] == _OPEN]
         rows = [row for row in (*before, *rows) if row[state] != _OPEN]
@@ -124,16 +122,16 @@ def _add(tx: Transaction, kind: Kind, rows: Sequence[Sequence[Any]], high: int, 
     first = 1 if last is None else last.first + last.count
     prev = GENESIS if last is None else bytes(last.hashes[-HASH:]).hex()
     salts = secrets.token_bytes(SALT * len(rows))
-    hashes = bytearray()
+    hashes = []
     for place, values in enumerate(rows):
         content = digest(salts[place * SALT:(place + 1) * SALT], kind.told(values))
         prev = hash_of(entry_text(first + place, kind, prev, content, kind.row(values)))
-        hashes += bytes.fromhex(prev)
+        hashes.append(prev)
     ids = [row[0] for row in rows]
     tx.connection.execute(t.seal.insert(), {
         "number": 1 if last is None else last.number + 1, "kind": kind.name, "first": first, "count": len(rows),
         "low": min(ids), "high": high, "ids": None if _counted(ids) else ids, "left": list(left) or None,
-        "salts": salts, "hashes": bytes(hashes)})
+        "salts": salts, "hashes": bytes.fromhex("".join(hashes))})
 
 
 def _counted(ids: Sequence[int]) -> bool:

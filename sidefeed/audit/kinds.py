@@ -48,14 +48,15 @@ class Kind:
         """As stored, without reading JSON: the very text is sealed."""
         return [_raw(self.table.c[name]) for name in (*self.fixed, *self.content)]
 
-    def row(self, values: Sequence[Any]) -> dict[str, Any]:
-        return {name: _fragment(self.table.c[name], value)
-                for name, value in zip(self.fixed, values, strict=False)}
+    def row(self, values: Sequence[Any]) -> bytes:
+        """The fixed columns of a row, as they are sealed; what is JSON itself is a text in it."""
+        return orjson.dumps(dict(zip(self.fixed, values, strict=False)))
 
     def told(self, values: Sequence[Any]) -> bytes:
-        """The content of a row, as it is sealed."""
-        return orjson.dumps({name: _fragment(self.table.c[name], value) for name, value in zip(
-            self.content, values[len(self.fixed):], strict=True)}, option=orjson.OPT_SORT_KEYS)
+        """The content of a row, as it is sealed. Raises TypeError where a column holds no text."""
+        parts = [begins + (value if stored and value is not None else orjson.dumps(value).decode())
+                 for (begins, stored), value in zip(_PIECES[self.name], values[len(self.fixed):], strict=True)]
+        return ("".join(parts) + "}").encode()
 
 
 KINDS = (
@@ -77,23 +78,24 @@ entry that took its place."""
 
 BY_NAME = {kind.name: kind for kind in KINDS}
 
+_PIECES = {kind.name: [(f'{"," if place else "{"}"{name}":', isinstance(kind.table.c[name].type, t.Json))
+                       for place, name in enumerate(kind.content)] for kind in KINDS}
+"""Of each kind, what precedes each part of its content, and whether that is stored as JSON: it need not be read to be
+sealed."""
+
 
 def _raw(column: sa.Column[Any]) -> sa.ColumnElement[Any]:
     return sa.type_coerce(column, sa.Text()) if isinstance(column.type, t.Json) else column
-
-
-def _fragment(column: sa.Column[Any], value: Any) -> Any:
-    return orjson.Fragment(value) if value is not None and isinstance(column.type, t.Json) else value
 
 
 def digest(salt: bytes, content: bytes) -> str:
     return hashlib.sha256(salt + content).hexdigest()
 
 
-def entry_text(number: int, kind: Kind, prev: str, content: str, row: dict[str, Any]) -> bytes:
+def entry_text(number: int, kind: Kind, prev: str, content: str, row: bytes) -> bytes:
     """The text of an entry: what its hash is of. ``content`` is the digest of what the row holds besides."""
-    return orjson.dumps({"n": number, "kind": kind.name, "prev": prev, "content": content, "row": row},
-                        option=orjson.OPT_SORT_KEYS)
+    return b'{"n":%d,"kind":"%b","prev":"%b","content":"%b","row":%b}' % (
+        number, kind.name.encode(), prev.encode(), content.encode(), row)
 
 
 def hash_of(entry: bytes) -> str:
