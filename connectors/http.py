@@ -11,7 +11,10 @@ from __future__ import annotations
 import ssl
 import sys
 from functools import lru_cache
+from typing import Any
 from urllib.parse import urlsplit
+
+from sidefeed.connector import Calls
 
 _UNWANTED = ("httpx._main", "zstandard", "h2")
 
@@ -26,7 +29,23 @@ finally:
     for _name in _hidden:
         del sys.modules[_name]
 
-__all__ = ["httpx", "verify"]
+__all__ = ["Client", "httpx", "verify"]
+
+
+class Client(httpx.Client):
+    """httpx's client, which lets whoever listens to ``calls`` hear each request and its answer."""
+
+    def __init__(self, calls: Calls, **options: Any) -> None:
+        super().__init__(**options)
+        self._calls = calls
+
+    def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
+        if self._calls.listener is None:
+            return super().send(request, **options)
+        with self._calls.overheard(request.method, str(request.url), request.headers, request.read()) as call:
+            answer = super().send(request, **options)
+            call.answered(answer.status_code, answer.headers, answer.content)
+        return answer
 
 
 def verify(url: str, ca_file: str | None) -> ssl.SSLContext | bool:

@@ -38,7 +38,9 @@ The errors, ordered by what the caller should do::
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -360,15 +362,82 @@ class Stream:
 
 
 @dataclass(slots=True)
+class Call:
+    """One HTTP request as it left and what came back, secrets included: for a listener of `Calls`, who strips them.
+
+    ``at`` is seconds since 1970, ``seconds`` how long it took. Where no whole answer came, ``status`` is None and
+    ``failure`` is what the transport raised.
+    """
+
+    method: str
+    url: str
+    sent: Mapping[str, str]
+    sent_body: bytes
+    at: float
+    seconds: float = 0.0
+    status: int | None = None
+    got: Mapping[str, str] = field(default_factory=dict)
+    got_body: bytes = b""
+    failure: BaseException | None = None
+
+    def answered(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
+        self.status, self.got, self.got_body = status, headers, body
+
+
+@dataclass(slots=True)
 class Calls:
     """How many requests a connector has sent since it was made, and the least it would have needed.
 
     ``minimum`` grows by the number of requests that the batch sizes allow for what was asked, so that
     ``used - minimum`` is exactly the waste (retries, probes, reading before writing is in the minimum).
+    ``listener`` hears each request once it is over (`sidefeed.recording`). A transport asks whether there is one before
+    it does anything for it, and then sends within `overheard`.
     """
 
     used: int = 0
     minimum: int = 0
+    listener: Callable[[Call], None] | None = field(default=None, repr=False, compare=False)
+
+    @contextmanager
+    def overheard(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | str | None
+    ) -> Iterator[Call]:
+        """Lets the listener hear what happens in this block, whether it ends well or raises."""
+        sent = body.encode() if isinstance(body, str) else bytes(body or b"")
+        call, began = Call(method, url, headers, sent, time.time()), time.perf_counter()
+        try:
+            yield call
+        except BaseException as failure:
+            call.failure = failure
+            raise
+        finally:
+            call.seconds = time.perf_counter() - began
+            if self.listener is not None:
+                self.listener(call)
+
+
+@dataclass(frozen=True, slots=True)
+class Recordable:
+    """What of a connector's requests and answers may be kept in a recording; a connector that says nothing is recorded
+    without bodies. A connector gives it as ``recordable``.
+
+    request_ids     headers of an answer by which the system's own support finds the request
+    headers         headers of requests and answers, beyond what every system has, that hold no secret
+    bodies          ``none``; ``values``: JSON, kept but for secrets and the words of meetings;
+                    ``shape``: JSON, XML or iCalendar, in which only what ``plain`` names is kept
+    plain           names, in lower case, of keys, elements and attributes (``@name``: an attribute alone) whose text is
+                    nobody's words: ids, times, codes
+    codes           finds the system's error codes in the body of an answer
+    asked, sent     find what a request was about, in its query and in its body: an object, an operation
+    """
+
+    request_ids: tuple[str, ...] = ()
+    headers: tuple[str, ...] = ()
+    bodies: Literal["none", "values", "shape"] = "none"
+    plain: frozenset[str] = frozenset()
+    codes: str = ""
+    asked: str = ""
+    sent: str = ""
 
 
 @runtime_checkable

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from sidefeed.connector import Connector
     from sidefeed.errors import Codes, ErrorCode
     from sidefeed.mapping import Mapping as Mappings
+    from sidefeed.recording import Recorder
     from sidefeed.sync import Engine, Limits
     from sidefeed.sync.budget import Budget
     from sidefeed.sync.capture import Progress
@@ -258,6 +259,8 @@ class Project:
     now: Now = system_now
     actor: str = "ops"
     """Who it was opened for, as the audit trail says it."""
+    recorder: Recorder | None = None
+    """What listens to every connector that is made from now on."""
     _connectors: dict[str, Connector] = field(default_factory=dict)
     _keys: Callable[[str, Mapping[str, Any]], Iterable[str]] | None = None
 
@@ -382,6 +385,8 @@ class Project:
             if error.code != "bad-setting":
                 raise
             raise ProjectError(f"[systems.{system}] in {self.folder / FILE}: {error.message} [{error.code}]") from None
+        if self.recorder is not None:
+            self.recorder.listen(system, connector, self.access(system))
         return connector
 
     def limits(self) -> Limits:
@@ -412,6 +417,8 @@ class Project:
                 raise ProjectError(f"no file in {self.mapping_folder} maps an object of {name}, so there is nothing to "
                                    f"do there. `sidefeed map init {name} OBJECT` drafts a mapping.")
         store = self.store()
+        if self.recorder is not None:
+            self.recorder.follow(store, mappings)
         try:
             names = [name for name in (systems or self.systems) if mappings.for_system(name)]
             yield Engine(store, mappings, {name: self.connector(name) for name in names}, self.limits(), progress,

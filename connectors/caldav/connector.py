@@ -27,6 +27,7 @@ from .codes import CODES
 from .collection import MULTIGET, Collection, discover
 from .contacts import Contacts
 from .dav import Dav
+from .recorded import RECORDABLE
 from .writer import Writer
 
 log = logging.getLogger(__name__)
@@ -69,6 +70,7 @@ class CalDavConnector(CalendarConnector):
     PRODUCT = "CalDAV"
     OBJECTS = ("calendar", "contacts")
     codes = CODES
+    recordable = RECORDABLE
     settings: settings.Settings
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     system: str = "caldav"

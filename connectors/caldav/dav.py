@@ -15,7 +15,7 @@ from urllib.parse import unquote, urljoin, urlsplit
 
 from lxml import etree
 
-from connectors.http import httpx, verify
+from connectors.http import Client, httpx, verify
 from sidefeed.connector import (
     AuthenticationFailed,
     Calls,
@@ -71,8 +71,8 @@ class Dav:
         self._sleep = sleep
         auth = httpx.BasicAuth(login.username, login.password) if login.username else None
         headers = {"User-Agent": "Sidefeed"} | ({"Authorization": f"Bearer {login.token}"} if login.token else {})
-        self._http = httpx.Client(auth=auth, headers=headers, verify=verify(settings.url, settings.ca_file),
-                                  timeout=settings.timeout)
+        self._http = Client(calls, auth=auth, headers=headers, verify=verify(settings.url, settings.ca_file),
+                            timeout=settings.timeout)
         self.server_time: datetime | None = None
 
     def close(self) -> None:

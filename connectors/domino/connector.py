@@ -25,6 +25,7 @@ from sidefeed.connector import (
 from . import settings
 from .calendar import Calendar
 from .door import Door
+from .recorded import RECORDABLE
 from .writer import Writer
 
 log = logging.getLogger(__name__)
@@ -70,6 +71,8 @@ class DominoConnector(CalendarConnector):
 
     PRODUCT = "Domino"
     OBJECTS = ("calendar",)
+
+    recordable = RECORDABLE
 
     settings: settings.Settings
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)

@@ -13,7 +13,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from connectors.http import httpx, verify
+from connectors.http import Client, httpx, verify
 from sidefeed.connector import (
     AuthenticationFailed,
     Calls,
@@ -42,8 +42,8 @@ class Door:
     ) -> None:
         self._calls = calls
         self._sleep = sleep
-        self._http = httpx.Client(
-            base_url=f"{settings.url}/{mailbox.path}/api/calendar", auth=(mailbox.username, mailbox.password),
+        self._http = Client(
+            calls, base_url=f"{settings.url}/{mailbox.path}/api/calendar", auth=(mailbox.username, mailbox.password),
             headers={"User-Agent": "Sidefeed"}, verify=verify(settings.url, settings.ca_file),
             timeout=settings.timeout)
         self._host = settings.host

@@ -26,6 +26,7 @@ from .calendar import Calendar
 from .codes import CODES
 from .contacts import Contacts
 from .folder import Folder
+from .recorded import RECORDABLE
 from .values import CALENDAR, CONTACT, LINK_NAME, LINK_SET, MAILBOX, Property
 from .writer import Writer
 
@@ -85,6 +86,7 @@ class ExchangeConnector(CalendarConnector):
     OBJECTS = ("calendar", "contacts")
     NAMES_LAST = 7
     codes = CODES
+    recordable = RECORDABLE
 
     settings: settings.Settings
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)

@@ -32,9 +32,9 @@ from exchangelib.errors import ErrorInternalServerTransientError, ErrorTimeoutEx
 from exchangelib.protocol import BaseProtocol, FailFast
 from exchangelib.services.common import EWSAccountService
 from exchangelib.util import is_xml
-from requests.adapters import HTTPAdapter
 from urllib3.exceptions import NameResolutionError, NewConnectionError
 
+from connectors.adapter import Adapter
 from connectors.calendars.waits import seconds
 from sidefeed.connector import (
     AuthenticationFailed,
@@ -309,16 +309,15 @@ class _Verdict(FailFast):  # type: ignore[misc]  # exchangelib ships no types
             raise _HttpError(response)
 
 
-class _Adapter(HTTPAdapter):  # type: ignore[misc]
+class _Adapter(Adapter):
     """One connection; counts requests, trusts the configured authority, and tells "never sent" from "reply lost"."""
 
     def __init__(
         self, settings: Settings, calls: Calls, heard: Callable[[requests.Response], None], *, tokens: bool
     ) -> None:
-        super().__init__(pool_connections=1, pool_maxsize=1, pool_block=True, max_retries=0)
+        super().__init__(calls, pool_connections=1, pool_maxsize=1, pool_block=True, max_retries=0)
         self._tokens = tokens
         self._settings = settings
-        self._calls = calls
         self._heard = heard
 
     def send(

@@ -12,6 +12,7 @@ from connectors.hubspot import associations, owners, schema
 from connectors.hubspot.codes import CODES
 from connectors.hubspot.feed import Feed
 from connectors.hubspot.portal import BATCH, HISTORY_BATCH, Portal
+from connectors.hubspot.recorded import RECORDABLE
 from connectors.hubspot.records import MERGEABLE, Reader, Wanted, missing_in
 from connectors.hubspot.settings import Settings
 from connectors.hubspot.transport import Transport
@@ -53,6 +54,7 @@ class HubSpotConnector:
 
     system = "hubspot"
     codes = CODES
+    recordable = RECORDABLE
 
     def __init__(self, settings: Settings, *, sleep: Callable[[float], None] = time.sleep) -> None:
         self.calls = Calls()

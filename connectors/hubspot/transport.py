@@ -23,6 +23,7 @@ from email.utils import parsedate_to_datetime
 from functools import cached_property, lru_cache
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, cast
+from urllib.parse import urlencode
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from connectors.hubspot import errors
@@ -280,7 +281,7 @@ class Transport:
         client = package.ApiClient(configuration=configuration)
         client.user_agent = "sidefeed"
         if self._pool is None:
-            self._pool = client.rest_client.pool_manager
+            self._pool = _Pool(client.rest_client.pool_manager, self._calls)
         client.rest_client.pool_manager = self._pool
         plain = client.call_api
 
@@ -294,6 +295,27 @@ class Transport:
 
         client.call_api = call_api
         return client
+
+
+class _Pool:
+    """The connections that the SDK made, which let whoever listens to ``calls`` hear each request and its answer."""
+
+    def __init__(self, made: Any, calls: Calls) -> None:
+        self._made = made
+        self._calls = calls
+
+    def request(self, method: str, url: str, **options: Any) -> Any:
+        """As urllib3's: ``fields`` are the query of a request without a body."""
+        if self._calls.listener is None:
+            return self._made.request(method, url, **options)
+        asked = f"{url}?{urlencode(options['fields'])}" if options.get("fields") else url
+        with self._calls.overheard(method, asked, options.get("headers") or {}, options.get("body")) as call:
+            answer = self._made.request(method, url, **options)
+            call.answered(answer.status, answer.headers, answer.data)
+        return answer
+
+    def clear(self) -> None:
+        self._made.clear()
 
 
 def versioned(path: str, version: str) -> str:

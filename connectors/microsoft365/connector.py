@@ -27,6 +27,7 @@ from . import settings
 from .calendar import Calendar
 from .codes import CODES
 from .contacts import Contacts, Folder
+from .recorded import RECORDABLE
 from .values import CALENDAR, CONTACT, LINK, MAILBOX
 from .writer import Writer, find_keys
 
@@ -82,6 +83,7 @@ class Microsoft365Connector(CalendarConnector):
     OBJECTS = ("calendar", "contacts")
     NAMES_LAST = 7
     codes = CODES
+    recordable = RECORDABLE
 
     settings: settings.Settings
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)

@@ -298,7 +298,7 @@ class Door:
 
     def _client(self) -> httpx.Client:
         if self._http is None:
-            from connectors.http import httpx
+            from connectors.http import Client, httpx
 
             context: Any = True
             if self._settings.ca_file:
@@ -306,7 +306,7 @@ class Door:
 
                 context = ssl.create_default_context(cafile=self._settings.ca_file)
             limits = httpx.Limits(max_connections=64, max_keepalive_connections=16)
-            self._http = httpx.Client(timeout=self._settings.timeout, verify=context, limits=limits)
+            self._http = Client(self._calls, timeout=self._settings.timeout, verify=context, limits=limits)
         return self._http
 
     # Signing in

@@ -22,9 +22,9 @@ from urllib.parse import urlsplit
 import msgspec
 import requests
 import tenacity
-from requests.adapters import HTTPAdapter
 from urllib3.exceptions import MaxRetryError, NewConnectionError
 
+from connectors.adapter import Adapter
 from sidefeed.connector import (
     AuthenticationFailed,
     Calls,
@@ -287,11 +287,11 @@ class Client:
         return self._settings.connect_timeout, self._settings.read_timeout
 
 
-class _Transport(HTTPAdapter):  # type: ignore[misc]
+class _Transport(Adapter):
     """Every request passes here: counted, timed out, kept at home, and sent once more with a new token after a 401."""
 
     def __init__(self, client: Client) -> None:
-        super().__init__(max_retries=0)
+        super().__init__(client._calls, max_retries=0)
         self._client = client
 
     def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:

@@ -37,6 +37,7 @@ from . import schema
 from .codes import CODES
 from .feed import MERGING, SKEW, WITHOUT_DELETION, Position, Reading, decoder, living, once
 from .junctions import JUNCTIONS, Junction
+from .recorded import RECORDABLE
 from .settings import Settings
 from .soql import IDS_PER_QUERY, Query, full_id, instant, literal, object_name, own_id, quoted
 
@@ -62,6 +63,7 @@ class SalesforceConnector:
 
     system = "salesforce"
     codes = CODES
+    recordable = RECORDABLE
 
     def __init__(self, settings: Settings, *, sleep: Callable[[float], None] = time.sleep) -> None:
         self.calls = Calls()

@@ -7,6 +7,7 @@ documented where it is: `auto_resolve`, `pattern_change`, `deleted_start`, `view
 from __future__ import annotations
 
 import re
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -216,6 +217,7 @@ class ExchangeServer(api.PythonApi, PracticeServer):
         response.headers += [
             ("Cache-Control", "private"),
             ("Server", "Microsoft-IIS/10.0"),
+            ("request-id", str(uuid.uuid4())),
             ("X-FEServer", "EXCH01"),
             ("X-CalculatedBETarget", "exch01.practice.example"),
             ("X-DiagInfo", "EXCH01"),

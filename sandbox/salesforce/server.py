@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import re
+import uuid
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -157,6 +158,7 @@ class SalesforceServer(PracticeServer):
             response = self._route(request)
         except Failure as failure:
             response = answer(failure)
+        response.headers.append(("X-SFDC-Request-Id", uuid.uuid4().hex))
         if request.path.startswith("/services/data/v"):
             usage = f"api-usage={self.quota.used(self.clock.now())}/{self.quota.limit}"
             response.headers.append(("Sforce-Limit-Info", usage))

@@ -26,14 +26,15 @@ def secret_raw(om: ObjectMap) -> frozenset[str]:
 def masked(values: Mapping[str, Any], secret: Iterable[str]) -> dict[str, Any]:
     """Values as they may be shown. What is withheld keeps a digest, so that two plans can still be compared."""
     hidden = frozenset(secret)
-    return {name: _mask(value) if name in hidden else value for name, value in values.items()}
+    return {name: withheld(value) if name in hidden else value for name, value in values.items()}
 
 
-def _mask(value: Any) -> Any:
+def withheld(value: Any, key: bytes = b"") -> Any:
+    """A digest in place of a value that is not blank. Nobody who lacks the ``key`` can try what a digest is of."""
     if value in (None, "", []):
         return value
     told = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
-    return f"(withheld {hashlib.blake2b(told, digest_size=6).hexdigest()})"
+    return f"(withheld {hashlib.blake2b(told, digest_size=6, key=key).hexdigest()})"
 
 
 def discreet(message: str, values: Mapping[str, Any], secret: Iterable[str]) -> str:

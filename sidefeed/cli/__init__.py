@@ -18,6 +18,7 @@ from sidefeed.cli import (
     budget,
     calendar_files,
     calendars,
+    calls,
     census,
     conflicts,
     forecasts,
@@ -39,12 +40,15 @@ from sidefeed.cli import (
 from sidefeed.cli.output import ATTENTION, EXIT_CODES, STOPPED, UNREACHABLE, USAGE
 from sidefeed.cli.shared import (
     ActorOption,
+    BodiesOption,
     JsonOption,
     ProjectOption,
+    RecordOption,
     SystemsArgument,
     calls_of,
     end_with,
     errors,
+    recorded,
     tell_problems,
     the_record,
 )
@@ -85,6 +89,8 @@ def sync(
     confirm_mapping: Annotated[
         bool, typer.Option("--confirm-mapping", help="Accept that the mapping changed since the last run.")] = False,
     actor: ActorOption = "ops",
+    record_calls: RecordOption = None,
+    record_bodies: BodiesOption = False,
 ) -> None:
     """Bring the systems and the workspace to agreement: read, merge, plan, guard, write.
 
@@ -95,7 +101,8 @@ def sync(
 
     with errors(json):
         opened = Project.load(project, actor=actor)
-        with output.progress(quiet=json) as bar, opened.engine(systems, progress=bar) as engine:
+        with recorded(opened, "sync", record_calls, bodies=record_bodies, json=json), \
+                output.progress(quiet=json) as bar, opened.engine(systems, progress=bar) as engine:
             report = engine.sync(systems or None, approve=approve, confirm_mapping=confirm_mapping)
             calls = calls_of(engine)
         opened.close()
@@ -110,6 +117,8 @@ def plan(
     limit: Annotated[int, typer.Option(help="How many writes to print; --json prints all.")] = 40,
     out: Annotated[Path | None, typer.Option("--out", help="Save the plan here, for `sidefeed apply`.")] = None,
     html: Annotated[Path | None, typer.Option("--html", help="Write the plan as one page to look at here.")] = None,
+    record_calls: RecordOption = None,
+    record_bodies: BodiesOption = False,
 ) -> None:
     """Show every write that a sync would make, with before, after and reason, without writing anything anywhere."""
     from sidefeed.cli.plan_page import page
@@ -117,7 +126,8 @@ def plan(
 
     with errors(json):
         opened = Project.load(project)
-        with output.progress(quiet=json) as bar, opened.engine(systems, progress=bar) as engine:
+        with recorded(opened, "plan", record_calls, bodies=record_bodies, json=json), \
+                output.progress(quiet=json) as bar, opened.engine(systems, progress=bar) as engine:
             plans, report = engine.plan(systems or None)
             saved = engine.save_plan(plans, report, systems)
             standings = {name: engine.meter.standing(name) for name in engine.connectors}
@@ -329,6 +339,7 @@ census.register(app)
 conflicts.register(app)
 link.register(app)
 budget.register(app)
+calls.register(app)
 trace.register(app)
 rehearse.register(app)
 panels.arrange(app)

@@ -9,7 +9,17 @@ import typer
 from rich.markup import escape
 
 from sidefeed.cli import output
-from sidefeed.cli.shared import ActorOption, JsonOption, ProjectOption, calls_of, end_with, errors
+from sidefeed.cli.shared import (
+    ActorOption,
+    BodiesOption,
+    JsonOption,
+    ProjectOption,
+    RecordOption,
+    calls_of,
+    end_with,
+    errors,
+    recorded,
+)
 from sidefeed.plural import many
 
 RunArgument = Annotated[str | None, typer.Argument(
@@ -28,6 +38,8 @@ def approve(
     actor: ActorOption = "ops",
     project: ProjectOption = Path(),
     json: JsonOption = False,
+    record_calls: RecordOption = None,
+    record_bodies: BodiesOption = False,
 ) -> None:
     """Let a run pass that a guard stopped: exactly what it was stopped for, and no more.
 
@@ -45,7 +57,8 @@ def approve(
             return
         with opened.looking() as tx:
             run = parked(tx, run).run
-        with output.progress(quiet=json) as bar, opened.engine(progress=bar) as engine:
+        with recorded(opened, "approve", record_calls, bodies=record_bodies, json=json), \
+                output.progress(quiet=json) as bar, opened.engine(progress=bar) as engine:
             report = engine.approve(run)
             calls = calls_of(engine)
         opened.close()

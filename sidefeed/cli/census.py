@@ -10,7 +10,16 @@ from rich.markup import escape
 
 from sidefeed.cli import output
 from sidefeed.cli.output import ATTENTION, UNREACHABLE
-from sidefeed.cli.shared import JsonOption, ProjectOption, SystemsArgument, calls_of, errors
+from sidefeed.cli.shared import (
+    BodiesOption,
+    JsonOption,
+    ProjectOption,
+    RecordOption,
+    SystemsArgument,
+    calls_of,
+    errors,
+    recorded,
+)
 
 if TYPE_CHECKING:
     from sidefeed.sync.census import FeedCensus
@@ -27,6 +36,8 @@ def census(
     limit: Annotated[int, typer.Option(help="How many differences to print; --json prints all.")] = 40,
     project: ProjectOption = Path(),
     json: JsonOption = False,
+    record_calls: RecordOption = None,
+    record_bodies: BodiesOption = False,
 ) -> None:
     """Hold every linked object of each system against what the workspace believes it holds: ids, versions, values.
 
@@ -38,7 +49,8 @@ def census(
 
     with errors(json):
         opened = Project.load(project)
-        with output.progress(quiet=json) as bar, opened.engine(systems, progress=bar) as engine:
+        with recorded(opened, "census", record_calls, bodies=record_bodies, json=json), \
+                output.progress(quiet=json) as bar, opened.engine(systems, progress=bar) as engine:
             found = []
             for one in engine.census(systems or None, repair=repair):
                 found.append(one)

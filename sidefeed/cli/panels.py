@@ -15,7 +15,7 @@ PANELS: dict[str, tuple[str, ...]] = {
     "Begin": ("demo", "init", "prepare", "link", "import", "sandbox"),
     "Sync": ("plan", "apply", "sync", "status", "approve", "skip", "undo", "up", "down", "serve"),
     "Decide": ("conflicts", "resolve", "ask", "release", "unlink"),
-    "Understand": ("blame", "trace", "audit", "census", "errors", "retry", "budget"),
+    "Understand": ("blame", "trace", "audit", "census", "errors", "retry", "budget", "calls"),
     "Mappings": ("check", "explain", "map", "rehearse", "canary", "backfill", "detach"),
     "Calendars": ("meet", "my-calendar", "team-calendar", "departed", "export"),
     "Forecast": ("forecast",),

@@ -13,7 +13,16 @@ from rich.markup import escape
 from sidefeed.cli import output
 from sidefeed.cli.alike import told_once
 from sidefeed.cli.output import USAGE
-from sidefeed.cli.shared import ActorOption, JsonOption, ProjectOption, calls_of, end_with
+from sidefeed.cli.shared import (
+    ActorOption,
+    BodiesOption,
+    JsonOption,
+    ProjectOption,
+    RecordOption,
+    calls_of,
+    end_with,
+    recorded,
+)
 from sidefeed.cli.shared import errors as told
 from sidefeed.plural import many
 
@@ -68,6 +77,8 @@ def retry(
     actor: ActorOption = "ops",
     project: ProjectOption = Path(),
     json: JsonOption = False,
+    record_calls: RecordOption = None,
+    record_bodies: BodiesOption = False,
 ) -> None:
     """Ask the systems again for what they refused, after its cause was mended.
 
@@ -99,7 +110,8 @@ def retry(
             opened.close()
             _marked(chosen, feeds, standing, json=json)
             return
-        with output.progress(quiet=json) as bar, opened.engine(progress=bar) as engine:
+        with recorded(opened, "retry", record_calls, bodies=record_bodies, json=json), \
+                output.progress(quiet=json) as bar, opened.engine(progress=bar) as engine:
             report = engine.sync()
             calls = calls_of(engine)
         opened.close()

@@ -16,6 +16,7 @@ from sidefeed.cli.output import ATTENTION, BUSY, STOPPED, UNREACHABLE, USAGE
 from sidefeed.plural import many
 
 if TYPE_CHECKING:
+    from sidefeed.project import Project
     from sidefeed.sync import Engine, Report
     from sidefeed.workspace import RecordState, Store
 
@@ -23,6 +24,11 @@ ProjectOption = Annotated[Path, typer.Option("--project", "-C", help="The projec
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 ActorOption = Annotated[str, typer.Option("--as", help="Who does this; kept in the audit trail.")]
 SystemsArgument = Annotated[list[str] | None, typer.Argument(help="Systems to take part; all, if none are named.")]
+RecordOption = Annotated[Path | None, typer.Option(
+    "--record-calls", metavar="FILE", show_default=False,
+    help="Keep each request and its answer in this new file, without secrets; `sidefeed calls FILE` shows them.")]
+BodiesOption = Annotated[bool, typer.Option(
+    "--record-bodies", help="Keep bodies too, without secrets and without the words of meetings.")]
 
 
 @contextmanager
@@ -35,6 +41,35 @@ def errors(json: bool) -> Iterator[None]:
         if ending is None:
             raise
         output.fail(*ending, json=json, **_stopped(error))
+
+
+@contextmanager
+def recorded(opened: Project, command: str, file: Path | None, *, bodies: bool, json: bool) -> Iterator[None]:
+    """Keep the calls of this command in a file, where one is named, and say how many, also where the command fails."""
+    if file is None:
+        if bodies:
+            output.fail("--record-bodies needs --record-calls FILE.", USAGE, json=json)
+        yield
+        return
+    from sidefeed.recording import Recorder, RecordingError
+
+    try:
+        if file.is_file() and not json and output.err.is_terminal and typer.confirm(
+                f"{file} exists already. Replace it?", err=True):
+            file.unlink()
+        opened.recorder = Recorder(file, bodies=bodies, command=command)
+    except RecordingError as error:
+        output.fail(str(error), USAGE, json=json)
+    try:
+        yield
+    finally:
+        opened.recorder.close()
+        if not json:
+            output.err.print(f"Recorded {opened.recorder.written} calls: `sidefeed calls {escape(str(file))}`"
+                             if opened.recorder.written else "No call was made, so none was recorded.")
+        if opened.recorder.lost:
+            output.err.print(f"[yellow]![/yellow] {opened.recorder.lost} calls could not be recorded in "
+                             f"{escape(str(file))}: {escape(opened.recorder.trouble)}. The command itself went on.")
 
 
 def _ending(error: Exception) -> tuple[str, int] | None:

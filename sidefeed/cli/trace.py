@@ -10,7 +10,7 @@ from rich.markup import escape
 
 from sidefeed.cli import output
 from sidefeed.cli.output import ATTENTION, UNREACHABLE
-from sidefeed.cli.shared import JsonOption, ProjectOption, errors, the_record
+from sidefeed.cli.shared import BodiesOption, JsonOption, ProjectOption, RecordOption, errors, recorded, the_record
 
 if TYPE_CHECKING:
     from sidefeed.sync.trace import Trace
@@ -25,6 +25,8 @@ def trace(
     record: Annotated[str, typer.Argument(help="A record's id, its id in a system, or part of its name.")],
     project: ProjectOption = Path(),
     json: JsonOption = False,
+    record_calls: RecordOption = None,
+    record_bodies: BodiesOption = False,
 ) -> None:
     """Show one record from end to end: what it is in each system, what each says now, which rule applies, and what a
     sync would write. Each system is asked for this one object; nothing is written anywhere.
@@ -35,7 +37,7 @@ def trace(
 
     with errors(json):
         opened = Project.load(project)
-        with opened.engine() as engine:
+        with recorded(opened, "trace", record_calls, bodies=record_bodies, json=json), opened.engine() as engine:
             found = engine.trace(the_record(engine.store, record, json=json).id)
         opened.close()
     if json:

@@ -8,7 +8,17 @@ from typing import Annotated
 import typer
 
 from sidefeed.cli import output
-from sidefeed.cli.shared import ActorOption, JsonOption, ProjectOption, calls_of, end_with, errors
+from sidefeed.cli.shared import (
+    ActorOption,
+    BodiesOption,
+    JsonOption,
+    ProjectOption,
+    RecordOption,
+    calls_of,
+    end_with,
+    errors,
+    recorded,
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -22,6 +32,8 @@ def apply(
     json: JsonOption = False,
     approve: Annotated[bool, typer.Option(help="Let the plan pass a guard that stopped it.")] = False,
     actor: ActorOption = "ops",
+    record_calls: RecordOption = None,
+    record_bodies: BodiesOption = False,
 ) -> None:
     """Do exactly what a saved plan says, or refuse, naming the difference, if the world moved since."""
     from sidefeed.project import Project
@@ -30,7 +42,8 @@ def apply(
     with errors(json):
         saved = SavedPlan.load(plan)
         opened = Project.load(project, actor=actor)
-        with output.progress(quiet=json) as bar, opened.engine(saved.systems, progress=bar) as engine:
+        with recorded(opened, "apply", record_calls, bodies=record_bodies, json=json), \
+                output.progress(quiet=json) as bar, opened.engine(saved.systems, progress=bar) as engine:
             report = engine.apply(saved, approve=approve)
             calls = calls_of(engine)
         opened.close()

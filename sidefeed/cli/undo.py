@@ -10,7 +10,16 @@ from rich.markup import escape
 
 from sidefeed.cli import output
 from sidefeed.cli.output import ATTENTION, STOPPED, UNREACHABLE, USAGE
-from sidefeed.cli.shared import JsonOption, ProjectOption, calls_of, errors, the_record
+from sidefeed.cli.shared import (
+    BodiesOption,
+    JsonOption,
+    ProjectOption,
+    RecordOption,
+    calls_of,
+    errors,
+    recorded,
+    the_record,
+)
 from sidefeed.plural import many
 
 if TYPE_CHECKING:
@@ -35,6 +44,8 @@ def undo(
     limit: Annotated[int, typer.Option(help="How many lines to print; --json prints all.")] = 40,
     project: ProjectOption = Path(),
     json: JsonOption = False,
+    record_calls: RecordOption = None,
+    record_bodies: BodiesOption = False,
 ) -> None:
     """Take back what a run did, where nobody touched it since, and say what was left and why.
 
@@ -52,7 +63,8 @@ def undo(
             run = carried_out_by(tx, run)
         if field is not None:
             _check_field(opened, field, json=json)
-        with output.progress(quiet=json) as bar, opened.engine(progress=bar) as engine:
+        with recorded(opened, "undo", record_calls, bodies=record_bodies, json=json), \
+                output.progress(quiet=json) as bar, opened.engine(progress=bar) as engine:
             one = the_record(engine.store, record, json=json).id if record else None
             options: dict[str, Any] = {"record": one, "field": field, "actor": actor}
             if plan:
