@@ -1,4 +1,4 @@
-"""`python -m sandbox`: start practice servers, or play a recorded log again."""
+"""`python -m sandbox`: start practice servers, or send a recorded log again."""
 
 from __future__ import annotations
 

@@ -155,7 +155,7 @@ def up(
         fixed_clock=fixed_clock,
         record=record,
     )
-    with _stopped_by_signals(done), sandbox:
+    with stopped_by_signals(done), sandbox:
         if ready is not None:
             ready(sandbox)
         connections = sandbox.connections()
@@ -301,7 +301,7 @@ def _explained(name: str) -> Iterator[None]:
 
 
 @contextmanager
-def _stopped_by_signals(done: threading.Event) -> Iterator[None]:
+def stopped_by_signals(done: threading.Event) -> Iterator[None]:
     """SIGINT and SIGTERM set the event; outside the main thread signals are the caller's business."""
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -16,6 +16,7 @@ RECORDABLE = Recordable(
         "client-request-id date datetime timezone type sensitivity showas importance response reason createddatetime "
         "lastmodifieddatetime originalstart originalstarttimezone originalendtimezone startdate enddate "
         "recurrencetimezone firstdayofweek daysofweek index prefer content-type retry-after if-match token_type "
+        "token_endpoint authorization_endpoint issuer scope "
         "@odata.context @odata.etag @odata.type @odata.nextlink @odata.deltalink contenttype").split()),
     codes=r'"(?:code|error)"\s*:\s*"(\w+)"',
 )

@@ -11,6 +11,7 @@ from rich.markup import escape
 from sidefeed.cli import output
 from sidefeed.cli.output import USAGE
 from sidefeed.cli.shared import JsonOption
+from sidefeed.plural import many
 
 if TYPE_CHECKING:
     from sidefeed.recording.reading import Line
@@ -62,7 +63,7 @@ def _list(lines: list[Line], found: list[Line], limit: int, *, json: bool) -> No
         output.print_json({"calls": found, "totals": [one.as_json() for one in sums], "recorded": len(lines)})
         return
     shown = found[-limit:] if limit else []
-    output.table(f"{len(found):,} of {len(lines):,} calls", (
+    output.table(f"{len(found):,} of {many(len(lines), 'call')}", (
         "#", "time (UTC)", "system", "call", "status", "ms", "out", "in", "try", "what went wrong", "request id"), [
         (line["number"], line["at"][:23].replace("T", " "), line["system"], endpoint(line),
          "no answer" if line["status"] is None else line["status"], line["ms"], sizes(line["bytes_out"]),

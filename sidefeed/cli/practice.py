@@ -10,6 +10,7 @@ import typer
 from rich.markup import escape
 
 from sidefeed.cli import output
+from sidefeed.plural import many
 
 if TYPE_CHECKING:
     from sandbox.launch import Sandbox
@@ -54,6 +55,34 @@ def up(
               ready=None if project is None else lambda sandbox: _link(project, sandbox, quiet=json))
     except (LaunchError, FileExistsError) as error:
         output.fail(str(error), output.USAGE, json=json)
+
+
+@app.command()
+def replay(
+    file: Annotated[Path, typer.Argument(help="A recording with bodies: --record-calls FILE --record-bodies.")],
+    host: Annotated[str, typer.Option(help="Where to listen.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="First port; 0 takes free ones.")] = 0,
+    tls: Annotated[bool, typer.Option("--tls/--http", help="https with a throw-away certificate, or http.")] = True,
+    json: Annotated[bool, typer.Option("--json", help="Print where each system is as one JSON object.")] = False,
+) -> None:
+    """Answer from a recording, so that what happened once can be run again: for a bug report, and as a test.
+
+    Each system in it gets a server that gives the recorded answers in their order, until Ctrl-C. Exit code 1: something
+    was asked that nobody had asked when the recording was made.
+    """
+    from sandbox.launch import LaunchError
+    from sandbox.replay import up as answer
+
+    try:
+        servers = answer(file, host=host, port=port, tls=tls, json_output=json)
+    except LaunchError as error:
+        output.fail(str(error), output.USAGE, json=json)
+    for name, server in servers.items():
+        for what in server.missed:
+            output.err.print(f"[yellow]![/yellow] {name}: not in the recording: {escape(what)}")
+        output.err.print(f"{name}: nobody asked for {many(len(server.left), 'recorded answer')}")
+    if any(server.missed for server in servers.values()):
+        raise typer.Exit(output.ATTENTION)
 
 
 _LINKED = ("salesforce", "hubspot")

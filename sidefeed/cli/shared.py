@@ -65,10 +65,10 @@ def recorded(opened: Project, command: str, file: Path | None, *, bodies: bool, 
     finally:
         opened.recorder.close()
         if not json:
-            output.err.print(f"Recorded {opened.recorder.written} calls: `sidefeed calls {escape(str(file))}`"
+            output.err.print(f"Recorded {many(opened.recorder.written, 'call')}: `sidefeed calls {escape(str(file))}`"
                              if opened.recorder.written else "No call was made, so none was recorded.")
         if opened.recorder.lost:
-            output.err.print(f"[yellow]![/yellow] {opened.recorder.lost} calls could not be recorded in "
+            output.err.print(f"[yellow]![/yellow] {many(opened.recorder.lost, 'call')} could not be recorded in "
                              f"{escape(str(file))}: {escape(opened.recorder.trouble)}. The command itself went on.")
 
 

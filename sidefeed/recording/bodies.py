@@ -69,8 +69,6 @@ class Redaction:
         """
         why: list[str] = []
         words = Words(everywhere=failed)
-        if "form" in sent[1]:
-            return None, None, "a form, which signs in"
         kept: list[Callable[[], str] | None] = []
         for which, (body, kind) in (("request", sent), ("answer", got)):
             try:
@@ -85,6 +83,8 @@ class Redaction:
         """Takes note of the words that are withheld; what it gives writes the body without them."""
         if not body:
             return str
+        if "form" in kind:
+            raise Left("a form, which signs in")
         if self._how == "none":
             raise Left("the connector does not say what of it is safe")
         if len(body) > LONGEST:
