@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -15,6 +16,7 @@ from connectors.domino import DominoConnector
 from connectors.exchange import ExchangeConnector
 from connectors.microsoft365 import Microsoft365Connector
 from sandbox.domino import DominoServer
+from sandbox.replay import ReplayServer, read
 from sidefeed.connector import Stream, Write
 from sidefeed.recording import Recorder
 from tests.connectors import caldav_office, domino_office, exchange_office, graph_office
@@ -78,7 +80,9 @@ def domino(_folder: Path) -> Iterator[Made]:
                                           **domino_office.with_people(domino_office.ANN, PRIVATE[2])))
         password = server.connection_info()["password"]
         connector = office.connect()
-        yield connector, {"password": password}, [password]
+        settings = {"url": server.url, "username": server.connection_info()["username"], "password": password,
+                    "mailboxes": [{"address": domino_office.ANN, "database": "mail/ann.nsf"}], "timezone": "Europe/Berlin"}
+        yield connector, settings, [password]
         connector.close()
 
 
@@ -117,6 +121,36 @@ def test_a_recording_tells_when_and_how_and_never_what_about(
     assert [word for word in hidden if word in text] == []
     assert [word for word in kept if word not in text] == []
     assert any(line["body_in"] for line in lines)
+
+
+@pytest.mark.parametrize(("door", "mailbox"), [
+    (exchange, ANN), (exchange_by_ntlm, ANN), (graph, ANN), (domino, domino_office.ANN),
+    pytest.param(caldav, ANN, marks=pytest.mark.slow)])
+def test_a_calendar_is_read_again_from_its_recording(tmp_path: Path, door: Callable[[Path], Any], mailbox: str) -> None:
+    """The same meetings at the same times, with digests in place of their words."""
+    stream, file = Stream("calendar", mailbox), tmp_path / "calls.jsonl"
+    with door(tmp_path) as (connector, settings, _secrets):
+        recorder = Recorder(file, bodies=True)
+        recorder.listen(connector.system, connector, settings)
+        before = [record for page in connector.changes(stream, FIELDS, None) for record in page.records]
+        recorder.close()
+    with ReplayServer(read(file)[connector.system]) as server:
+        clock = {"clock": connector.clock} if isinstance(connector, DominoConnector | CalDavConnector) else {}
+        again = type(connector).from_settings(
+            {name: _there(value, server.url) for name, value in settings.items()}, **clock)
+        after = [record for page in again.changes(stream, FIELDS, None) for record in page.records]
+        again.close()
+        assert server.missed == server.crashes == []
+    assert [record.id for record in after] == [record.id for record in before]
+    told = [[(record.values or {}).get("Start") for record in records] for records in (before, after)]
+    assert told[0] == told[1] and any(told[0])
+    subjects = {(record.values or {}).get("Subject") for record in after} - {None}
+    assert subjects and all(str(subject).startswith("(withheld ") for subject in subjects)
+
+
+def _there(value: Any, url: str) -> Any:
+    is_address = isinstance(value, str) and value.startswith("http")
+    return url + urlsplit(value).path if is_address else value
 
 
 def test_equal_words_are_equal_in_one_recording_and_others_in_another(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from sandbox.hubspot import HubSpotServer
 from sandbox.kit import Fault
 from sandbox.salesforce import SalesforceServer
 from sidefeed.cli import app
-from sidefeed.connector import Connector, ConnectorError
+from sidefeed.connector import Connector, ConnectorError, Stream, Write
 from sidefeed.project import Project
 from sidefeed.recording import Recorder
 from tests.test_command_line import Desk
@@ -65,6 +65,28 @@ def test_every_call_that_counts_is_recorded_and_no_secret_or_word_of_a_meeting(d
     (row,) = json.loads(event["body_in"])["records"]
     assert row["Subject"].startswith("(withheld ") and row["StartDateTime"].startswith("2026-12-01T10:00:00")
     assert {line["left_out"] for line in lines} == {""}
+
+
+def test_what_a_system_repeats_of_a_secret_or_of_a_meeting_is_stripped_too(desk: Desk) -> None:
+    token = str(desk.settings["hubspot"]["access_token"])
+    said = {"status": "error", "correlationId": "c-1", "category": "VALIDATION_ERROR", "message": f"{SUBJECT!r} is too long",
+            "context": {"values": [SUBJECT, f"for {SUBJECT[:13]}..."]}, "links": {"help": f"https://h.example/?k={token}"}}
+    desk.hubspot.faults.add(Fault("status", path="*/meetings/batch/create", args={"status": 400, "body": said}))
+    project = Project.load(desk.folder)
+    project.recorder = Recorder(desk.folder / "calls.jsonl", bodies=True)
+    with project.engine(["hubspot"]) as engine:
+        values = {"hs_meeting_title": SUBJECT, "hs_timestamp": "2026-12-01T10:00:00Z"}
+        write = Write("w", "create", values, external_key="rec-1:1")
+        (outcome,) = engine.connectors["hubspot"].write(Stream("meetings"), [write])
+    project.close()
+    project.recorder.close()
+    assert outcome.status == "refused" and outcome.error is not None
+    text = (desk.folder / "calls.jsonl").read_text()
+    assert [word for word in (token, SUBJECT, SUBJECT[:13]) if word in text] == []
+    (line,) = calls(desk.folder / "calls.jsonl", "--status", "400")["calls"]
+    assert (line["codes"], line["error"]) == (["VALIDATION_ERROR"], "invalid")
+    assert "is too long" in line["body_in"] and "https://h.example/?k=[stripped]" in line["body_in"]
+    assert json.loads(line["body_out"])["inputs"][0]["properties"]["hs_timestamp"] == values["hs_timestamp"]
 
 
 def test_without_the_option_nothing_listens_and_without_bodies_none_is_kept(desk: Desk) -> None:

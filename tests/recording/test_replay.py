@@ -42,6 +42,7 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str,
         return file, sync(folder, "--record-calls", str(file), "--record-bodies")
 
 
+@pytest.mark.slow
 def test_a_run_on_recorded_answers_ends_as_the_recorded_one_did(
     tmp_path: Path, recording: tuple[Path, dict[str, Any]]
 ) -> None:
@@ -62,6 +63,7 @@ def test_a_run_on_recorded_answers_ends_as_the_recorded_one_did(
         (one["code"], one["field"]) for one in before["problems"]]
 
 
+@pytest.mark.slow
 def test_what_was_not_recorded_is_refused_and_told(recording: tuple[Path, dict[str, Any]]) -> None:
     lines = read(recording[0])["hubspot"]
     with ReplayServer(lines) as server:
