@@ -102,6 +102,8 @@ def waiting(tx: Transaction, mailbox: str | None = None) -> list[dict[str, Any]]
 
 def filed(tx: Transaction, keys: Collection[str]) -> set[str]:
     """Which of these meetings are in a CRM from here."""
+    if not keys:
+        return set()
     from sidefeed.sync.match import keys_of  # a room that itself needs this one
 
     names = {name: key for key in keys for name in keys_of([("key",)], {"key": key})}
