@@ -141,8 +141,9 @@ def plan(
     calls = saved.calls
     waiting = {record: why for one in plans for record, why in one.waiting.items()}
     if json:
-        output.print_json({"ok": report.ok, "writes": saved.writes, "waiting": waiting, "min_calls": calls,
-                           "to_describe": describes, "budget": [one.as_json() for one in standings.values()],
+        output.print_json({"ok": report.ok, "writes": saved.writes, "later": saved.later, "waiting": waiting,
+                           "min_calls": calls, "to_describe": describes,
+                           "budget": [one.as_json() for one in standings.values()],
                            "mails": saved.mails, "messages": saved.messages,
                            **{key: value for key, value in report.as_json().items()
                                                     if key in ("counts", "problems", "failed", "parked")}})
@@ -165,6 +166,15 @@ def plan(
                 output.out.print(f"    {name}: {escape(f'{before}{after!r}'[:200])}")
         if len(writes) > limit:
             output.out.print(f"... and {len(writes) - limit} more; --json prints all.")
+        later = [write for one in plans for write in one.later]
+        for write in later[:max(0, limit - len(writes))]:
+            output.out.print(f"[bold]then {write.op}[/bold] {write.system} {write.object} {escape(write.label)}  "
+                             f"[dim]{escape(write.reason)}[/dim]")
+            for name, after in write.shown()[1].items():
+                output.out.print(f"    {name}: {escape(repr(after)[:200])}")
+        if later:
+            output.out.print(f"Then {many(len(later), 'object is', 'objects are')} created, each once what it belongs "
+                             f"to is there; --json and --html show all of them.")
         if calls:
             output.out.print("Calls needed: " + ", ".join(f"{name} {count}" for name, count in calls.items()))
             budget.show({name: count for name, count in calls.items() if name in standings}, standings)

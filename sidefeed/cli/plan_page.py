@@ -46,6 +46,8 @@ def page(
         *_listed("Stopped by a guard", plan.parked, "stop"),
         *_listed("Could not be read", (f"{name}: {why}" for name, why in plan.failed.items()), "stop"),
         *(_feed(*feed, list(rows)) for feed, rows in feeds),
+        *(_feed(*feed, list(rows), ", once what they belong to is there") for feed, rows in groupby(
+            plan.later, key=lambda row: (row["system"], row["object"]))),
         *_listed("Waiting", (f"{name}: {why}" for name, why in plan.waiting.items())),
         *_listed("For a person", plan.problems),
         "</html>\n"])
@@ -61,9 +63,9 @@ def _listed(title: str, lines: Iterable[str], kind: str = "") -> list[str]:
     return [f"<h2>{title}</h2><ul>{items}</ul>"] if items else []
 
 
-def _feed(system: str, object: str, rows: list[dict[str, Any]]) -> str:
-    return (f"<h2>{escape(system)} {escape(object)}: {len(rows)}</h2><table><thead><tr><th>what<th>record<th>field"
-            f"<th>before<th>after<th>why</thead><tbody>{''.join(_write(row) for row in rows)}</tbody></table>")
+def _feed(system: str, object: str, rows: list[dict[str, Any]], when: str = "") -> str:
+    return (f"<h2>{escape(system)} {escape(object)}: {len(rows)}{when}</h2><table><thead><tr><th>what<th>record"
+            f"<th>field<th>before<th>after<th>why</thead><tbody>{''.join(_write(row) for row in rows)}</tbody></table>")
 
 
 def _write(row: dict[str, Any]) -> str:

@@ -204,6 +204,9 @@ class _Planner:
         raw, problems = self.om.write(state.values, names, self.refs, create=True)
         blocked = self._problems(state, problems, creating=True)
         if state.id in self.plan.waiting:
+            self.plan.later.append(PlannedWrite(self.om.system, self.stream.name, state.id, state.entity, "create",
+                                                label(state), None, state.rev, {},
+                                                self._without_refused(state, raw, names)[0]))
             return
         required = {spec.name for spec in self.om.fields if spec.required_on_create}
         if blocked & required:
@@ -310,6 +313,8 @@ class _Planner:
         revs = {rev for write in self.plan.writes for heads in write.fields.values() for rev in heads}
         details = self.tx.head_details(revs)
         secret = secret_raw(self.om)
+        for write in self.plan.later:
+            write.secret, write.reason = secret, self.plan.waiting[write.record]
         for write in self.plan.writes:
             write.secret = secret
             for name, heads in write.fields.items():

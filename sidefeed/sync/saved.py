@@ -16,7 +16,7 @@ import orjson
 from sidefeed.connector import Connector
 from sidefeed.mapping import Mapping as Mappings
 from sidefeed.sync.report import Report
-from sidefeed.sync.writes import ObjectPlan, PlannedWrite
+from sidefeed.sync.writes import ObjectPlan, PlannedWrite, min_calls
 from sidefeed.workspace import StoreError
 from sidefeed.workspace.clock import Now, utc_text
 
@@ -36,7 +36,8 @@ class WorldMoved(StoreError):
 @dataclass(frozen=True, slots=True)
 class SavedPlan:
     """Every write of a plan in plain data. ``calls`` is the least number of requests by system; ``mails`` the messages
-    that the systems would send to people because of it, which is none unless an organiser asked for them."""
+    that the systems would send to people because of it, which is none unless an organiser asked for them;
+    ``later`` what is created once a parent is there, without the references to it."""
 
     made: str
     systems: tuple[str, ...]
@@ -49,6 +50,7 @@ class SavedPlan:
     problems: tuple[str, ...] = ()
     failed: dict[str, str] = field(default_factory=dict)
     mails: int = 0
+    later: tuple[dict[str, Any], ...] = ()
 
     @property
     def messages(self) -> list[str]:
@@ -65,15 +67,17 @@ class SavedPlan:
     ) -> SavedPlan:
         calls: dict[str, int] = {}
         for plan in plans:
-            if plan.writes:
+            if plan.writes or plan.later:
                 capabilities = connectors[plan.om.system].capabilities(plan.om.object)
-                calls[plan.om.system] = calls.get(plan.om.system, 0) + plan.min_calls(capabilities)
+                calls[plan.om.system] = calls.get(plan.om.system, 0) + min_calls(
+                    [*plan.writes, *plan.later], capabilities)
         return cls(
             utc_text(now()), tuple(systems), mappings.fingerprint,
             tuple(_plain(plan, write) for plan in plans for write in plan.writes),
             {_where(plan, record): why for plan in plans for record, why in plan.waiting.items()}, calls,
             dict(report.counts), tuple(report.parked), tuple(str(problem) for problem in report.problems),
-            dict(report.failed), sum(len(write.mails.to) for plan in plans for write in plan.writes if write.mails))
+            dict(report.failed), sum(len(write.mails.to) for plan in plans for write in plan.writes if write.mails),
+            tuple(_plain(plan, write) for plan in plans for write in plan.later))
 
     def as_json(self) -> dict[str, Any]:
         return {"format": FORMAT, **{name: getattr(self, name) for name in self.__slots__}}
@@ -89,6 +93,7 @@ class SavedPlan:
             if told.pop("format") != FORMAT:
                 raise StoreError(f"{path} was saved by another version of Sidefeed; make the plan again.")
             told |= {name: tuple(told[name]) for name in ("systems", "writes", "parked", "problems")}
+            told["later"] = tuple(told.get("later", ()))
             return cls(**told)
         except OSError as error:
             raise StoreError(f"{path} cannot be read: {error.strerror}.") from None
@@ -105,6 +110,9 @@ class SavedPlan:
                 differences.append(f"{_name(row)} needs no {row['op']} any more")
             else:
                 differences += _field_differences(row, now[key])
+        later = {_key(row): row for row in self.later}
+        for row in (_plain(plan, write) for plan in plans for write in plan.later):
+            differences += _field_differences(later[_key(row)], row) if _key(row) in later else []
         differences += [f"{_name(row)} now needs a {row['op']} as well" for key, row in now.items() if key not in mine]
         if differences:
             raise WorldMoved(differences)
@@ -112,16 +120,23 @@ class SavedPlan:
     def hold_to(self, plan: ObjectPlan) -> None:
         """Put back whatever a later wave would write beyond what was saved: it waits for the next sync."""
         mine = {_key(row): row for row in self.writes}
+        later = {_key(row): row for row in self.later}
         kept = []
         for write in plan.writes:
             row = _plain(plan, write)
             known = mine.get(_key(row))
             if (known is not None and not _field_differences(known, row)) or (
-                    write.op == "create" and _where(plan, write.record) in self.waiting):
+                    write.op == "create" and _where(plan, write.record) in self.waiting
+                    and _holds(row, later.get(_key(row)))):
                 kept.append(write)
             else:
                 plan.waiting[write.record] = "not in the plan that was applied; the next sync takes it up"
         plan.writes = kept
+
+
+def _holds(row: Mapping[str, Any], seen: Mapping[str, Any] | None) -> bool:
+    """Whether a create says of each field what was shown of it; references to its parents come besides."""
+    return seen is None or all(row["fields"].get(name) == told for name, told in seen["fields"].items())
 
 
 def _plain(plan: ObjectPlan, write: PlannedWrite) -> dict[str, Any]:

@@ -87,6 +87,7 @@ class ObjectPlan:
 
     ``origins`` names the records that are created or wait by an object they live as elsewhere; ``doubtful`` are creates
     that wait because they may be there already, made by a later state of a workspace that was restored from a backup.
+    ``later`` are those that wait for a parent which the same run creates, as far as they are known before.
     It covers what changed after the revision ``since``, up to ``upto``.
     """
 
@@ -99,6 +100,7 @@ class ObjectPlan:
     settled: list[tuple[Link, dict[str, list[int]]]] = field(default_factory=list)
     idle: list[Link] = field(default_factory=list)
     doubtful: list[PlannedWrite] = field(default_factory=list)
+    later: list[PlannedWrite] = field(default_factory=list)
     upto: int = 0
     since: int = 0
     looked_at: list[str] = field(default_factory=list)

@@ -40,7 +40,8 @@ def test_a_plan_writes_nothing_and_applying_it_does_what_it_says(office: Office,
     assert office.b.live("Account") == office.b.live("Deal") == {}
     assert [(row["op"], row["object"], row["label"]) for row in plan.writes] == [("create", "Account", "Acme")]
     assert list(plan.waiting.values()) == ["account Acme is not in b yet"]
-    assert (plan.calls, plan.mails) == ({"b": 1}, 0)
+    assert [(row["label"], row["fields"]["Amount"]["after"]) for row in plan.later] == [("Big", "10")]
+    assert (plan.calls, plan.mails) == ({"b": 2}, 0)
     report = office.engine().apply(plan)
     assert report.written == {"b Account": {"create": 1}, "b Deal": {"create": 1}}
 
@@ -63,6 +64,18 @@ def test_a_plan_is_refused_where_the_world_moved_and_the_difference_is_named(off
         assert tx.runs(1)[0]["state"] == "moved"
     office.sync()
     assert office.b.rows["Deal"][in_b].values["Amount"] == "21", "the next sync is not held back by it"
+
+
+def test_what_waits_for_its_parent_is_shown_and_held_to_as_well(office: Office, tmp_path: Path) -> None:
+    """Only its name was known before: whatever it held by then was written, though nobody had seen that."""
+    deal = a_deal_with_its_account(office)
+    plan = planned(office, tmp_path)
+    assert "10" in page(plan) and "once what they belong to is there" in page(plan)
+    office.a.person_edits("Deal", deal, {"Amount": "11"})
+    office.world.tick += 60
+    with pytest.raises(WorldMoved, match="b Deal Big: Amount was to become '10', now '11'"):
+        office.engine().apply(plan)
+    assert office.b.live("Account") == {}
 
 
 def test_what_people_do_while_a_plan_is_applied_waits_for_the_next_sync(office: Office, tmp_path: Path) -> None:
