@@ -301,11 +301,27 @@ def a_mapping_changes_under_values_of_ours_and_of_theirs() -> None:
             told.teardown()
 
 
+def accounts_merge_and_a_deal_is_restored() -> None:
+    """Few random histories of an office have either, beside all else that they have."""
+    told = OfficeHistories()
+    try:
+        told.an_office_at_work(synced=True)
+        told.person_creates_account("b", True)
+        told.sync()
+        told.person_merges_accounts("a", 0)
+        told.person_deletes("a", 0)
+        told.sync()
+        told.person_restores("b", 0)
+    finally:
+        told.teardown()
+
+
 @pytest.mark.slow
 def test_many_office_histories_and_they_reach_what_they_are_for() -> None:
     HAPPENED.clear()
     run_state_machine_as_test(OfficeHistories, settings=profile(12))  # type: ignore[no-untyped-call]
     a_mapping_changes_under_values_of_ours_and_of_theirs()
+    accounts_merge_and_a_deal_is_restored()
     wanted = ["renamed", "owner", "given away at once", "recovered", "remapped", "read anew", "written anew", "items",
               "unlinked", "merge", "restore", "conflict", "crash"]
     blind = [what for what in wanted if not HAPPENED[what]]
