@@ -161,7 +161,7 @@ class Engine:
         report = self._run(
             f"undo {run} in", None, approve=False, confirm_mapping=False, skip_changed=True, writing=True,
             before_writing=lambda live, report: self._undo(run, record, field, actor, found),
-            narrow=lambda plan: keep_only(plan, found[0].parts))
+            narrow=lambda plan: keep_only(plan, found[0].parts_in(plan.om.system, plan.stream.name)))
         return found[0], report
 
     def plan_undo(
@@ -174,7 +174,7 @@ class Engine:
             run = carried_out_by(tx, run)
         found: list[Undone] = []
         plans, report = self.plan(
-            skip_changed=True, narrow=lambda plan: keep_only(plan, found[0].parts),
+            skip_changed=True, narrow=lambda plan: keep_only(plan, found[0].parts_in(plan.om.system, plan.stream.name)),
             before_writing=lambda engine: lambda live, report: engine._undo(run, record, field, actor, found))
         return (found[0] if found else Undone(run)), plans, report
 

@@ -70,6 +70,15 @@ class Undone:
     left: list[Left] = field(default_factory=list)
     kept: list[Left] = field(default_factory=list)
     """What systems said by themselves, which is not ours to take back there."""
+    wrote: dict[tuple[str, str, str], set[str]] = field(default_factory=dict)
+    """The fields that the run wrote, by system, object and record."""
+
+    def parts_in(self, system: str, object: str) -> dict[str, set[str]]:
+        """What is taken back in one feed. A field that the run did not write there may be due all the same, from before
+        it: that waits for the next sync."""
+        return {record: {name for name in names if name in ("", DELETED) or name.startswith(followed(""))
+                         or name in self.wrote.get((system, object, record), ())}
+                for record, names in self.parts.items()}
 
     @property
     def parts(self) -> dict[str, set[str]]:
@@ -136,6 +145,7 @@ class _Undo:
                 if record in (None, id):
                     self.revisions.setdefault(id, set()).update(revs)
         self.writes = _folded(intent for intent in intents if record in (None, intent["record"]))
+        self.done.wrote = {(one.system, one.object, one.record): set(one.known) for one in self.writes}
         concerned = {*self.revisions, *(write.record for write in self.writes)}
         self.states = tx.records(concerned)
         self.histories = tx.histories(concerned)

@@ -42,6 +42,22 @@ def value(office: Office, field: str) -> Any:
     return state.values.get(field)
 
 
+def test_what_was_due_before_a_run_and_came_into_conflict_in_it_waits_for_the_next_sync(office: Office) -> None:
+    """A seed of the histories: the undo wrote a value of the workspace to a system that the run had written nothing to."""
+    office.a.person_creates("Deal", {"Name": "Big", "Amount": "10"})
+    office.quiet()
+    (in_b,) = office.b.live("Deal")
+    with office.store.write() as tx:
+        (state,) = tx.each_record("opportunity")
+        tx.append([Draft("opportunity", state.id, {"amount": "20"}, "rep", "workspace")])
+    office.b.person_edits("Deal", in_b, {"Amount": "30"})
+    run = office.sync()
+    office.engine().undo(run.run)
+    assert office.only("a")["Amount"] == "10", "the run had not written it there"
+    office.quiet()
+    assert (office.only("a")["Amount"], office.only("b")["Amount"]) == ("20", "30")
+
+
 def test_what_a_run_wrote_goes_back_and_is_not_written_again(office: Office) -> None:
     in_a, _in_b = linked(office)
     office.a.person_edits("Deal", in_a, {"Amount": "99", "NextStep": "burn"})
