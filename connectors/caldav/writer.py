@@ -81,6 +81,7 @@ class Writer:
         href, original = split(write.external_id or "")
         found = self._present(href)
         self._hold(write, found)
+        self._keep_quiet(write, found)
         if self._collection.kind == "VEVENT":
             content = self._edited_event(found, original, write.values)
         else:
@@ -91,10 +92,11 @@ class Writer:
     def _delete(self, write: Write) -> Outcome:
         href, original = split(write.external_id or "")
         try:
+            found = self._present(href)
+            self._keep_quiet(write, found)
             if original is None:
-                self._collection.delete(href, write.version or self._present(href).etag)
+                self._collection.delete(href, write.version or found.etag)
             else:
-                found = self._present(href)
                 self._hold(write, found)
                 calendar = self._calendar(found)
                 writing.exclude(calendar, original, self._zone)
@@ -112,6 +114,17 @@ class Writer:
         (present,) = self._fetch(list(write.expected), [write.external_id or ""])
         if moved_on(write, present.values):
             raise Conflict("The item changed since it was read.")
+
+    def _keep_quiet(self, write: Write, found: Found) -> None:
+        """Refuse what would mail people whom nobody asked to mail: a server that schedules (RFC 6638) has no switch
+        against it, and not every server says that it does."""
+        if self._collection.kind != "VEVENT" or write.mail:
+            return
+        people = sum(len(events.listed(each.get("ATTENDEE"))) for each in self._calendar(found).walk("VEVENT"))
+        if people:
+            raise Invalid(
+                f"The meeting has {people} attendees, and a server that schedules would mail them: change it in the "
+                "calendar, where its organiser decides who is told.", rule="would-mail", code="would-mail", owner="rep")
 
     def _present(self, href: str) -> Found:
         (found,) = self._collection.get([href])

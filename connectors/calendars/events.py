@@ -22,7 +22,7 @@ from connectors.calendars.zones import is_known, present
 from sidefeed.calendars.identity import SINGLE, meeting_key
 from sidefeed.calendars.recurrence import RECURRENCE, SERIES, recurrence, rule_text
 
-__all__ = ["LINK", "MANY_PEOPLE", "PRIVATE_FIELDS", "Broken", "Meeting"]
+__all__ = ["LINK", "MANY_PEOPLE", "PRIVATE_FIELDS", "Broken", "Meeting", "listed"]
 
 PRIVATE_FIELDS = ("Key", "Start", "End", "Zone", "IsAllDay", "ShowAs", "Sensitivity")
 """All that is ever told of a meeting that is not public: that somebody is busy, and when."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -361,3 +362,15 @@ def test_a_redirection_out_of_tls_is_not_followed_with_the_password() -> None:
         thread.join()
         server.server_close()
         authority.close()
+
+
+def test_people_whom_nobody_asked_to_mail_are_not_mailed_by_a_server_that_schedules(office: Office) -> None:
+    href = office.put(calendar(event("visit", "SUMMARY:Visit", "ORGANIZER:mailto:ann@practice.example",
+                                     "ATTENDEE:mailto:zoe@acme.example")), "visit")
+    connector = office.connect()
+    writes = [Write("u", "update", {"Subject": "Moved"}, href), Write("d", "delete", {}, href)]
+    outcomes = list(connector.write(CALENDAR, writes))
+    assert [(one.status, one.error.code if one.error else "") for one in outcomes] == [("refused", "would-mail")] * 2
+    assert "SUMMARY:Visit" in (office.get(href) or "")
+    (asked,) = connector.write(CALENDAR, [replace(writes[1], mail=True)])
+    assert asked.status == "done" and office.get(href) is None
