@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from sidefeed.calendars import busy
 from sidefeed.calendars.policy import LEVELS, Level, tightest
 from sidefeed.workspace import Transaction
@@ -39,15 +37,3 @@ def somebody_goes(tx: Transaction, key: str, *, but: str) -> bool:
     """Whether a meeting stands in another calendar than this mailbox's, whose owner did not decline it."""
     others = [copy for copy in busy.copies(tx, key) if copy["mailbox"] != but]
     return any(copy["verdict"] not in ("declined", DEPARTED) for copy in others)
-
-
-def holds(tx: Transaction, system: str, object: str, keys: Iterable[str]) -> set[str]:
-    """Which of these meetings a calendar holds, as far as it was read; what still waits to be absorbed counts."""
-    wanted = set(keys)
-    found = {key for key in wanted for copy in busy.copies(tx, key) if (copy["system"], copy["object"]) == (
-        system, object)}
-    if wanted == found:
-        return found
-    waiting = tx.inbox_items(system, object, tx.inbox_ids(system, object))
-    return found | {str(value) for item in waiting for value in ((item.payload or {}).get("values") or {}).values()
-                    if isinstance(value, str) and value in wanted}
