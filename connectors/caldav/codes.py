@@ -27,7 +27,7 @@ CODES = (
         ("http-400", "The server takes the request for no valid one.", "Report it: this is a defect."),
         ("http-415", "The server takes no data of this kind.", "Check that `url` is CalDAV's."),
         ("http-507", "The server has no room.", "Free some room, or raise the quota."))),
-    ErrorCode("would-mail", "A server that schedules would mail the attendees of this meeting.", "rep",
+    ErrorCode("would-mail", "The server would mail the attendees of this meeting.", "rep",
               "Change it in the calendar, where its organiser decides who is told.", "content"),
     ErrorCode("number-of-matches-within-limits", "The window holds more than the server tells at once.", "admin",
               "Raise its limit, or make `window_past_days` and `window_future_days` smaller.", "nightly"),

@@ -6,7 +6,7 @@ CODES = (
     ErrorCode("outside-scope", "The mailbox is not among those that the application may reach.", "admin",
               "Add it to the management scope of the application's role assignments; that takes up to an hour.",
               "nightly"),
-    ErrorCode("would-mail", "Graph would mail the attendees of this meeting.", "rep",
+    ErrorCode("would-mail", "The server would mail the attendees of this meeting.", "rep",
               "Change it in Outlook, where its organiser decides who is told.", "content"),
     ErrorCode("link", "A link that Graph gave leads to another host.", "ops",
               "Report it; no token was sent there.", "nightly"),
