@@ -124,7 +124,8 @@ class Outcome:
         assert self.report is not None
         calls = ", ".join(f"{system} {count['used']} (at least {count['minimum']} were needed)"
                           for system, count in self.calls.items())
-        return f"Workspace run `{self.report.run}`. Calls: {calls or 'none'}."
+        head = f" Audit head: {self.report.audit_head}" if self.report.audit_head else ""
+        return f"Workspace run `{self.report.run}`. Calls: {calls or 'none'}.{head}"
 
 
 def safe(text: Any) -> str:

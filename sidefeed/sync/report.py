@@ -85,6 +85,7 @@ class Report:
 
     def add(self, other: Report) -> None:
         """Take in what another part of the same work did; the run stays this one."""
+        self.audit_head = other.audit_head or self.audit_head
         for what, number in other.counts.items():
             self.count(what, number)
         for feed, ops in other.written.items():
