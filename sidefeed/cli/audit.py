@@ -94,7 +94,7 @@ def _told(detail: dict[str, Any]) -> str:
     """The detail of an entry on one line; --json has all of it."""
     from sidefeed.workspace.report import readable
 
-    told = dict(detail)
+    told = {name: value for name, value in detail.items() if name != "entries"}  # digests tell a reader nothing
     if "fields" in told:
         before = told.pop("before", {})
         fields = told.pop("fields")
