@@ -7,7 +7,7 @@ key ``meeting_key(uid, original start)``. It is never written to a CRM, which kn
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sidefeed.calendars import busy
@@ -38,6 +38,7 @@ def absorb(tx: Transaction, system: str, stream: str, source: str, seen: Sequenc
             found[keys[one.id]] = [record]
         drafts += _news(tx.records([record]).get(record), record, one, system, source)
         tx.remember(system, stream, one.id, SERIES, record, "primary")
+        tx.save_base(system, stream, record, {RECURRENCE: (one.image or {}).get(RECURRENCE)})
     tx.append(drafts)
 
 
@@ -50,6 +51,21 @@ def _news(state: RecordState | None, record: str, one: Observation, system: str,
     if state is not None and state.deleted:
         fields |= {DELETED: False, "withdrawn": None}
     return [Draft(SERIES, record, fields, system, source, at=one.modified)] if fields else []
+
+
+def differing(tx: Transaction, system: str, stream: str, record: str, values: Mapping[str, Any]) -> tuple[str, ...]:
+    """In which parts of its recurrence a series of a calendar is not what was last absorbed from there; whether it may
+    be known at all is one of them."""
+    if RECURRENCE not in values:
+        return ()  # it is there and cannot be read
+    now = values[RECURRENCE]
+    state = tx.records([record])[record]
+    held = tx.bases(system, stream, [record]).get(record, {}).get(RECURRENCE)
+    if held is None and not state.values.get("withdrawn"):
+        held = state.values.get("recurrence")
+    if now is None or held is None:
+        return () if now == held else ("sensitivity",)
+    return tuple(part for part in now if now[part] != held.get(part))
 
 
 def gone(tx: Transaction, system: str, stream: str, record: str) -> bool:

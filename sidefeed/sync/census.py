@@ -3,6 +3,8 @@
 A full read finds what no feed tells: late commits and cursor ties, values that changed without a new version
 (associations, formulas), objects that were deleted, merged or hidden, and objects that nobody ever saw. Whatever looks
 wrong is read again by id and held against the links as they are then, so that work under way is not taken for drift.
+The series of a calendar, which no listing shows, are all asked for by id, and held against the rule, zone, exceptions
+and deletions that were last read.
 Nothing is written to a system. A repair puts ids into the inbox, and the next sync absorbs them as it always does.
 
 A deletion is never inferred from absence: an object is gone where the system itself says so.
@@ -15,9 +17,10 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from sidefeed.calendars.recurrence import SERIES
+from sidefeed.calendars.series import differing as series_differing
 from sidefeed.connector import Connector, ConnectorError, NoConnection, Remote, Stream, chunked
 from sidefeed.mapping import ObjectMap
-from sidefeed.sync.capture import Progress, digest
+from sidefeed.sync.capture import Progress, digest, raw_fields
 from sidefeed.sync.guard import Limit
 from sidefeed.workspace import Link, Store, Transaction
 
@@ -126,7 +129,7 @@ def _take(
         series = frozenset(tx.ids_of(om.system, stream.name, SERIES))  # no link holds one, and no listing shows it
     suspects |= believed.keys() - seen | series
     for chunk in chunked(sorted(suspects), BATCH):
-        states = {one.id: one for one in connector.fetch(stream, om.raw_fields, chunk)}
+        states = {one.id: one for one in connector.fetch(stream, raw_fields(om, stream), chunk)}
         with store.read() as tx:
             _look(tx, om, stream, chunk, states, found, series)
     found.equal = len(believed) - len({one.external_id for one in found.differences} & believed.keys())
@@ -176,6 +179,8 @@ def _look(
         if id in series:
             if state is None or state.state == "deleted":
                 found.differences.append(Difference(om.system, stream.name, id, record, "hidden"))
+            elif record and (parts := series_differing(tx, om.system, stream.name, record, state.values or {})):
+                found.differences.append(Difference(om.system, stream.name, id, record, "unnoticed", parts))
             continue
         kind, fields = _judge(state, role, link, bases.get(record or "", {}), id)
         if kind == "underway":

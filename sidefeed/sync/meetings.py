@@ -283,6 +283,9 @@ def retract(tx: Transaction, record: str, reason: str, *, actor: str = "policy:p
         fields[DELETED] = True
     tx.append([Draft(state.entity, record, fields, actor, "policy", reason=reason)])
     forget.begin(tx, record)
+    if state.entity == SERIES:  # its rule goes with its words
+        for system, object, _id, _role in tx.roles_of(record):
+            tx.save_base(system, object, record, {})
     for row in tx.questions():
         left = [meeting for meeting in row["evidence"].get("meetings", row["evidence"].get("records", ()))
                 if meeting != record]

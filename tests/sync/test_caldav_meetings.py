@@ -15,6 +15,7 @@ from sandbox.hubspot import HubSpotServer
 from sandbox.salesforce import SalesforceServer
 from tests.connectors.caldav_office import radicale
 from tests.sync.test_meetings import ANN, BOB, GUEST, Calendar
+from tests.sync.test_series import loses, series_found
 
 
 class DavCalendar(Calendar):
@@ -82,6 +83,18 @@ def test_a_meeting_lives_in_both_crms_from_its_first_day_to_its_cancellation(dav
     assert shown(dav) == [("Cancelled: Kick-off moved", dav.deal, dav.contact)]
     _code, report = dav("sync")
     assert report["counts"].get("written", 0) == 0
+
+
+@pytest.mark.slow
+def test_a_rule_whose_change_was_lost_is_told_by_the_census(dav: DavCalendar) -> None:
+    dav.puts("weekly", "Weekly", "RRULE:FREQ=WEEKLY;COUNT=10", days=3)
+    dav.sync(2)
+    assert series_found(dav, "caldav") == []
+    dav.puts("weekly", "Weekly", "RRULE:FREQ=WEEKLY;COUNT=4", days=3)
+    loses(dav, "caldav")
+    assert series_found(dav, "caldav", "--repair") == [("unnoticed", ["rule"])]
+    dav.sync()
+    assert series_found(dav, "caldav") == []
 
 
 @pytest.mark.slow

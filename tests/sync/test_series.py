@@ -13,6 +13,8 @@ from connectors.exchange import ExchangeConnector
 from connectors.microsoft365 import Microsoft365Connector
 from sidefeed.calendars.recurrence import RECURRENCE, SERIES
 from sidefeed.connector import Stream
+from sidefeed.project import Project
+from sidefeed.sync.capture import capture
 from sidefeed.workspace import RecordState, Store
 from tests.sync.test_meetings import ANN, BOB, Calendar, calendar
 from tests.sync.test_microsoft365_meetings import CloudCalendar, cloud
@@ -106,6 +108,62 @@ def test_a_series_that_went_away_unheard_is_told_by_the_census_and_found_after_a
     assert alive() == ["Stays"]
     _code, report = calendar("sync")
     assert report["counts"].get("written", 0) == 0
+
+
+def loses(desk: Calendar, system: str) -> None:
+    """A change that a calendar told, and that nobody took up: its page was stored, and what it held was lost."""
+    project = Project.load(desk.folder)
+    with project.engine() as engine:
+        om = next(om for om in engine.mappings.for_system(system) if om.entity == "meeting")
+        for stream in engine.connectors[system].streams(om.object):
+            capture(engine.store, engine.connectors[system], om, stream)
+            with engine.store.write() as tx:
+                tx.drop_inbox(system, stream.name, tx.inbox_ids(system, stream.name))
+    project.close()
+
+
+def series_found(desk: Calendar, system: str, *more: str) -> list[tuple[str, list[str]]]:
+    _code, told = desk("census", system, *more)
+    return [(one["kind"], sorted(one["fields"])) for feed in told["feeds"] for one in feed["differences"]
+            if one["external_id"].endswith(("@", "#"))]
+
+
+@pytest.mark.slow
+def test_a_rule_whose_change_was_lost_is_told_by_the_census_and_read_after_its_repair(cloud: CloudCalendar) -> None:
+    made = cloud.meets(BOB, "Weekly", 1, recurrence={"daily": 1, "count": 6}, timezone="Europe/Berlin")
+    cloud.sync(2)
+    assert series_found(cloud, "exchange") == series_found(cloud, "microsoft365") == []
+    start = cloud.exchange.call(lambda: cloud.exchange._event(BOB, made, 1).get("calendar:Start"))
+    cloud.exchange.call(lambda: cloud.exchange.update_event(
+        BOB, made, start=start, recurrence={"daily": 2, "count": 3}))
+    cloud.exchange.call(lambda: cloud.exchange.delete(BOB, made, occurrence=2))
+    for system in ("exchange", "microsoft365"):
+        loses(cloud, system)
+        assert series_found(cloud, system) == [("unnoticed", ["deletions", "rule"])]
+    series_found(cloud, "exchange", "--repair")
+    series_found(cloud, "microsoft365", "--repair")
+    cloud.sync(2)
+    store = Store.open(cloud.folder / "workspace.db")
+    with store.read() as tx:
+        (state,) = [one for one in tx.each_record(SERIES) if not one.deleted]
+    store.close()
+    assert state.values["recurrence"]["rule"] == "FREQ=DAILY;INTERVAL=2;COUNT=3"
+    assert series_found(cloud, "exchange") == series_found(cloud, "microsoft365") == []
+
+
+@pytest.mark.slow
+def test_a_series_that_turned_private_unheard_is_taken_back_after_the_census(cloud: CloudCalendar) -> None:
+    made = cloud.meets(BOB, "Weekly", 1, recurrence={"daily": 1, "count": 3})
+    cloud.sync(2)
+    assert len(cloud.events()) == 3
+    cloud.exchange.call(lambda: cloud.exchange.update_event(BOB, made, sensitivity="Private"))
+    for system in ("exchange", "microsoft365"):
+        loses(cloud, system)
+    cloud.sync()
+    assert len(cloud.events()) == 3
+    assert ("unnoticed", ["sensitivity"]) in series_found(cloud, "exchange", "--repair")
+    cloud.sync(2)
+    assert cloud.events() == [] and series_found(cloud, "exchange") == []
 
 
 def _utc(moment: datetime) -> str:
