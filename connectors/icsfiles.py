@@ -1,7 +1,8 @@
 """Calendar files (.ics) and contact files (.vcf) as a system that is only read.
 
 object
-    ``calendar``: every meeting of the files, series by their occurrences in the window; ``contacts``: every vCard.
+    ``calendar``: every meeting of the files, series by their occurrences in the window; ``contacts``: every vCard that
+    is not private.
 id
     The UID, and of an occurrence the original start besides, so that a file read again is the same meetings.
 
@@ -111,7 +112,7 @@ class IcsConnector:
             for number, text in enumerate(_cards(file), 1):
                 try:
                     card = people.parse(text)
-                    if card is not None:
+                    if card is not None and not people.is_private(card):
                         values = people.read(card, [*fields, "DisplayName"])
                         uid = card.contents["uid"][0].value if "uid" in card.contents else values.get(
                             "EmailAddress1") or values["DisplayName"]

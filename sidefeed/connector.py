@@ -150,8 +150,9 @@ class Invalid(ConnectorError):
         self.rule = rule
 
 
-State = Literal["live", "deleted", "left"]
-"""``left``: it is there, and does not meet the scope any more. That is no deletion."""
+State = Literal["live", "deleted", "left", "private"]
+"""``left``: it is there, and does not meet the scope any more. That is no deletion. ``private``: a contact is there,
+and kept to themselves by whoever has it; nothing else is told of it, and nothing is written to it."""
 
 
 @dataclass(slots=True)

@@ -1,4 +1,6 @@
-"""The contacts of one address book. Groups are no people, and are not read."""
+"""The contacts of one address book. Groups are no people, and are not read; of a private card nothing is told but that
+it is private.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +63,8 @@ class Contacts:
             if one.gone:
                 yield Remote(one.href, state="deleted")
             elif (card := self._card(one)) is not None:
-                yield Remote(one.href, people.read(card, fields), one.etag)
+                yield Remote(one.href, state="private") if people.is_private(card) else (
+                    Remote(one.href, people.read(card, fields), one.etag))
 
     def _card(self, one: Found) -> Any:
         try:

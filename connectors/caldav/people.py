@@ -26,6 +26,12 @@ def parse(content: str) -> Any:
     return None if "group" in kinds else card
 
 
+def is_private(card: Any) -> bool:
+    """Whether its owner keeps a card private: CLASS of vCard 3.0, where anything but PUBLIC is private (RFC 2426,
+    3.7.1). vCard 4.0 has no such property, and clients go on writing it."""
+    return str(_value(card, "class") or "PUBLIC").strip().upper() != "PUBLIC"
+
+
 def read(card: Any, fields: Iterable[str]) -> dict[str, Any]:
     """Raw values of one person."""
     name = _value(card, "n")

@@ -1,4 +1,6 @@
-"""The contacts of one folder of a mailbox, by sync state. Private contacts and distribution lists are not read."""
+"""The contacts of one folder of a mailbox, by sync state. Distribution lists are not read, and of private contacts
+nothing but that they are private.
+"""
 
 from __future__ import annotations
 
@@ -45,6 +47,8 @@ class Contacts:
             items = self._read(public, fields)
             records = [Remote(gone, state="deleted") for gone in page.deleted]
             records += [self._remote(each, item, fields) for each, item in items.found.items() if _is_public(item)]
+            records += [Remote(xml.item_id(item)[0], state="private") for _, item in page.changed if _is_private(item)]
+            records += [Remote(each, state="private") for each, item in items.found.items() if _is_private(item)]
             records += [Remote(each, values={}) for each in items.broken]
             state.sync, state.loading = page.state, state.loading and not page.last
             yield Page(tuple(records), state.text(), last=page.last, complete_to=at if page.last else None)
@@ -52,8 +56,7 @@ class Contacts:
                 return
 
     def fetch(self, fields: Sequence[str], ids: Sequence[str]) -> Iterator[Remote]:
-        """The state of contacts by id: gone from here too where its owner moved one to another folder. Of a private
-        one nothing is told but that it is there."""
+        """The state of contacts by id: gone from here too where its owner moved one to another folder."""
         wanted = list(dict.fromkeys(ids))
         structure = (*_STRUCTURE, PARENT) if self.folder.name else _STRUCTURE
         narrow = operations.get_items(
@@ -67,6 +70,8 @@ class Contacts:
                 yield self._remote(each, items.found[each], fields)
             elif each in narrow.gone or each in items.gone or each in elsewhere:
                 yield Remote(each, state="deleted")
+            elif any(_is_private(read.found[each]) for read in (narrow, items) if each in read.found):
+                yield Remote(each, state="private")
             else:
                 yield Remote(each, values={})
 
@@ -88,6 +93,11 @@ class Contacts:
         }
         modified = xml.text(item, "LastModifiedTime")
         return Remote(item_id, values, xml.item_id(item)[1], instant(modified) if modified else None)
+
+
+def _is_private(item: Element) -> bool:
+    """Also where the server did not say: silence is not permission."""
+    return xml.local(item) == "Contact" and xml.text(item, "Sensitivity") != "Normal"
 
 
 def _is_public(item: Element) -> bool:

@@ -1,4 +1,5 @@
-"""The contacts of one folder of a mailbox, by contacts/delta. Private contacts and distribution lists are not read.
+"""The contacts of one folder of a mailbox, by contacts/delta. Distribution lists are not read, and of private contacts
+nothing but that they are private.
 
 The delta is asked for ids alone; the contacts themselves are read with their sensitivity, which Graph shows as a MAPI
 property only, and a private one goes no further.
@@ -99,7 +100,7 @@ class Contacts:
             rows = given.get("value") or ()
             records = [Remote(str(row["id"]), state="deleted") for row in rows if "@removed" in row]
             for each, contact in self._read([str(row["id"]) for row in rows if "@removed" not in row]).items():
-                if contact is not None and contact_is_public(contact):
+                if contact is not None:
                     records.append(_remote(each, contact, fields))
             if state.turn(given):
                 yield Page(tuple(records), state.text(), last=True, complete_to=at)
@@ -107,14 +108,9 @@ class Contacts:
             yield Page(tuple(records), state.text())
 
     def fetch(self, fields: Sequence[str], ids: Sequence[str]) -> Iterator[Remote]:
-        """The state of contacts by id. Of a private one nothing is told but that it is there."""
+        """The state of contacts by id."""
         for each, contact in self._read(list(dict.fromkeys(ids))).items():
-            if contact is None:
-                yield Remote(each, state="deleted")
-            elif contact_is_public(contact):
-                yield _remote(each, contact, fields)
-            else:
-                yield Remote(each, values={})
+            yield Remote(each, state="deleted") if contact is None else _remote(each, contact, fields)
 
     def ids(self) -> Iterator[tuple[str, str]]:
         """Ids and versions of every contact that is read."""
@@ -138,4 +134,6 @@ class Contacts:
 
 
 def _remote(each: str, contact: Json, fields: Sequence[str]) -> Remote:
+    if not contact_is_public(contact):
+        return Remote(each, state="private")
     return Remote(each, read_contact(contact, fields), str(contact.get("@odata.etag") or ""), modified(contact))

@@ -24,6 +24,7 @@ from sidefeed.sync.identify import fresh_keys, identify
 from sidefeed.sync.observation import Observation, complete, observed
 from sidefeed.sync.owner import forgotten, given_to
 from sidefeed.sync.policy import decide
+from sidefeed.sync.private_contacts import absorb_private
 from sidefeed.sync.removal import absorb_deletion, absorb_merge
 from sidefeed.sync.report import Report
 from sidefeed.sync.scope import leave, lose_sight
@@ -138,8 +139,10 @@ def _meetings(batch: Batch, live: list[Observation]) -> list[Observation]:
 
 
 def _absorb_absence(batch: Batch, one: Observation) -> None:
-    """It left the scope, is hidden from us, or was deleted: three things, and only the last is a deletion."""
-    if one.state == "left":
+    """It was made private, left the scope, is hidden from us, or was deleted: only the last is a deletion."""
+    if one.state == "private":
+        absorb_private(batch, one)
+    elif one.state == "left":
         batch.done.append(one.id)
         leave(batch.tx, batch.om, batch.stream.name, one.id, batch.report, source=batch.source)
     elif batch.hides and one.image is None and not one.version:

@@ -199,6 +199,8 @@ def _judge(
         return ("merged" if linked else "", ())
     if state.state == "deleted":
         return ("deleted" if linked else "", ())
+    if state.state == "private":
+        return ("unnoticed" if linked else "", ())
     if not role:
         return "missed", ()
     if not linked:

@@ -41,6 +41,11 @@ class Office:
         server.clock.fix(NOW)
         server.counters.reset()
         server.faults.clear()
+        self._made: list[DominoConnector] = []
+
+    def close(self) -> None:
+        for connector in self._made:
+            connector.close()
 
     @staticmethod
     def furnish(server: DominoServer) -> DominoServer:
@@ -55,7 +60,9 @@ class Office:
         table = {"url": self.server.url, "username": info["username"], "password": info["password"], "write": True,
                  "timezone": "Europe/Berlin", "mailboxes": [
                      {"address": ANN, "database": "mail/ann.nsf"}, {"address": BEN, "database": "mail/bob.nsf"}]}
-        return DominoConnector.from_settings({**table, **more}, clock=self.server.clock.now)
+        connector = DominoConnector.from_settings({**table, **more}, clock=self.server.clock.now)
+        self._made.append(connector)
+        return connector
 
     def save(self, event: Mapping[str, Any] | bytes, address: str = ANN) -> str:
         return self.server.call(self.server.save, address, event)

@@ -292,6 +292,19 @@ def test_a_contact_keeps_its_photo_its_notes_and_what_nobody_knows(office: Offic
     assert set(read(office, stream=CONTACTS)[0]) == {href}
 
 
+def test_a_private_card_is_told_to_be_private_and_nothing_else(office: Office) -> None:
+    kit = ContactsKit(office)
+    href = kit.person_creates(kit.sample("Acme"))
+    _told, cursor = read(office, stream=CONTACTS)
+    card = office.get(href) or ""
+    for word in ("PRIVATE", "confidential"):
+        assert office.http.put(href, content=card.replace("END:VCARD", f"CLASS:{word}\r\nEND:VCARD").encode()).is_success
+        told, cursor = read(office, cursor, stream=CONTACTS)
+        assert [(one.state, one.values) for one in told.values()] == [("private", None)]
+    (answer,) = office.connect().fetch(CONTACTS, ["CompanyName"], [href])
+    assert (answer.state, answer.values) == ("private", None)
+
+
 def test_categories_are_told_however_they_are_written_and_of_a_private_meeting_none(office: Office) -> None:
     office.put(calendar(event("one", "SUMMARY:One", "CATEGORIES:Red,Tracked to Dynamics 365", "CATEGORIES:Blue")), "one")
     office.put(calendar(event("two", "SUMMARY:Two", "CATEGORIES:Red", "CLASS:PRIVATE")), "two")

@@ -40,23 +40,21 @@ def server() -> Iterator[DominoServer]:
 
 
 @pytest.fixture
-def office(server: DominoServer) -> Office:
-    return Office(server)
+def office(server: DominoServer) -> Iterator[Office]:
+    office = Office(server)
+    yield office
+    office.close()
 
 
 @pytest.fixture
-def connector(office: Office) -> Iterator[DominoConnector]:
-    found = office.connect()
-    yield found
-    found.close()
+def connector(office: Office) -> DominoConnector:
+    return office.connect()
 
 
 class TestContract(ConnectorContract):
     @pytest.fixture
-    def kit(self, office: Office) -> Iterator[CalendarKit]:
-        kit = CalendarKit(office)
-        yield kit
-        kit.connector.close()
+    def kit(self, office: Office) -> CalendarKit:
+        return CalendarKit(office)
 
 
 def read(connector: DominoConnector, cursor: str | None = None, stream: Stream = CALENDAR) -> tuple[list[Remote], str]:

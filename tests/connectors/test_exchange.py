@@ -556,9 +556,11 @@ def test_a_private_contact_is_not_read(office: Office) -> None:
     connector = office.connect()
     fields = ["DisplayName", "CompanyName"]
     records, _ = read(connector, CONTACTS, fields=fields)
-    assert set(records) == {shown.id} == {external_id for external_id, _ in connector.ids(CONTACTS)}
+    assert {shown.id} == {external_id for external_id, _ in connector.ids(CONTACTS)}
+    assert {each: (one.state, one.values is None) for each, one in records.items()} == {
+        shown.id: ("live", False), hidden.id: ("private", True)}
     (answer,) = connector.fetch(CONTACTS, fields, [hidden.id])
-    assert (answer.state, answer.values) == ("live", {})
+    assert (answer.state, answer.values) == ("private", None)
 
 
 def spy(server: ExchangeServer) -> list[bytes]:

@@ -112,6 +112,7 @@ def test_a_certificate_signs_in_and_a_key_that_is_none_is_told_without_showing_i
     broken = Microsoft365Connector.from_settings({**table, "private_key": "nonsense-of-mine"})
     with pytest.raises(AuthenticationFailed) as refused:
         read(broken, STREAM)
+    broken.close()
     assert "nonsense-of-mine" not in refused.value.message
 
 
