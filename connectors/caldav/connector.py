@@ -9,13 +9,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from connectors.calendars import writing
-from connectors.calendars.frame import CalendarConnector, digest
-from connectors.calendars.records import MEETING, Problem, teller
+from connectors.calendars.fields import CONTACT
+from connectors.calendars.frame import OneDoorEach, digest
+from connectors.calendars.records import Problem, teller
 from sidefeed.connector import (
     Calls,
     Capabilities,
-    FieldSchema,
-    ObjectSchema,
     Outcome,
     Stream,
     Write,
@@ -35,7 +34,7 @@ log = logging.getLogger(__name__)
 _KINDS = {"calendar": "VEVENT", "contacts": "VCARD"}
 
 @dataclass(repr=False)
-class CalDavConnector(CalendarConnector):
+class CalDavConnector(OneDoorEach):
     """Calendars and address books on a CalDAV and CardDAV server.
 
     ========== =========== ==============================================================
@@ -68,7 +67,8 @@ class CalDavConnector(CalendarConnector):
     """
 
     PRODUCT = "CalDAV"
-    OBJECTS = ("calendar", "contacts")
+    SCHEMAS = {"calendar": ("Meeting", writing.FIELDS), "contacts": ("Contact", {
+        name: CONTACT[name] for name in people.FIELDS})}
     codes = CODES
     recordable = RECORDABLE
     settings: settings.Settings
@@ -87,25 +87,9 @@ class CalDavConnector(CalendarConnector):
         parsed = settings.parse(table)
         return cls(parsed) if clock is None else cls(parsed, clock)
 
-    def __repr__(self) -> str:
-        return f"CalDavConnector({self.settings.host}, {len(self.settings.mailboxes)} mailboxes)"
-
     def marker(self) -> str:
         """The host (and port) of the server; each cursor is bound to its collection besides."""
         return self.settings.host
-
-    def describe(self, object: str) -> ObjectSchema:
-        """The raw fields, which are the same on every server."""
-        self._known(object)
-        if object == "mailboxes":
-            fields = {name: FieldSchema(name, "string", createable=False, updateable=False)
-                      for name in ("address", "name")}
-        elif object == "calendar":
-            fields = {name: FieldSchema(name, kind, createable=name in (*writing.WRITTEN, *writing.ON_CREATE),
-                                        updateable=name in writing.WRITTEN) for name, kind in MEETING.items()}
-        else:
-            fields = {name: FieldSchema(name, "set" if name == "Categories" else "string") for name in people.FIELDS}
-        return ObjectSchema(object, object.capitalize(), fields)
 
     def prepare(self, objects: Sequence[str], *, apply: bool) -> Sequence[str]:
         """Nothing needs to be created."""
@@ -117,21 +101,7 @@ class CalDavConnector(CalendarConnector):
                 "begin with sidefeed-; no client shows either, and a calendar that is only read carries no mark. To "
                 "end its access, withdraw the login or the app password that Sidefeed uses."]
 
-    @property
-    def own_credentials(self) -> bool:
-        """Whether each mailbox is opened with its own login, so that a wrong one concerns that mailbox alone."""
-        return len({each.login for each in self.settings.mailboxes.values()}) > 1
-
-    def close(self) -> None:
-        for door in self._doors.values():
-            door.close()
-        self._doors.clear()
-
     # Inside
-
-    @property
-    def names(self) -> Mapping[str, str | None]:
-        return {each.address: each.name for each in self.settings.mailboxes.values()}
 
     def _abilities(self, object: str) -> Capabilities:
         """Writes are conditional by ETag; the feed has deletions."""

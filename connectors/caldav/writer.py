@@ -9,13 +9,10 @@ from datetime import datetime
 from typing import Any
 
 from connectors.calendars import events, writing
-from connectors.calendars.events import Broken
-from connectors.calendars.outcomes import Fetch, failed, moved_on, one_by_one
+from connectors.calendars.outcomes import Fetch, moved_on, one_by_one, outcome
 from connectors.calendars.records import split
 from sidefeed.connector import (
-    AuthenticationFailed,
     Conflict,
-    ConnectorError,
     Duplicate,
     Gone,
     Invalid,
@@ -52,14 +49,7 @@ class Writer:
         return one_by_one(writes, self._one)
 
     def _one(self, write: Write) -> Outcome:
-        try:
-            return {"create": self._create, "update": self._update, "delete": self._delete}[write.op](write)
-        except AuthenticationFailed:
-            raise
-        except Broken as broken:
-            return failed(write, Invalid(f"The item cannot be edited: {broken}.", rule="broken"))
-        except ConnectorError as error:
-            return failed(write, error)
+        return outcome(write, {"create": self._create, "update": self._update, "delete": self._delete})
 
     def _create(self, write: Write) -> Outcome:
         key = write.external_key or write.key

@@ -17,15 +17,13 @@ from zoneinfo import ZoneInfo
 
 from connectors.calendars.bounds import MOST, Broken, listed, refuse_endless
 from connectors.calendars.encoding import text_of
+from connectors.calendars.fields import PRIVATE_FIELDS, conference_link, in_order, tidy
 from connectors.calendars.window import Window
 from connectors.calendars.zones import is_known, present
 from sidefeed.calendars.identity import SINGLE, meeting_key
 from sidefeed.calendars.recurrence import RECURRENCE, SERIES, recurrence, rule_text
 
 __all__ = ["LINK", "MANY_PEOPLE", "PRIVATE_FIELDS", "Broken", "Meeting", "listed"]
-
-PRIVATE_FIELDS = ("Key", "Start", "End", "Zone", "IsAllDay", "ShowAs", "Sensitivity")
-"""All that is ever told of a meeting that is not public: that somebody is busy, and when."""
 
 LINK = "X-SIDEFEED-LINK"
 MANY_PEOPLE = 5000
@@ -35,9 +33,6 @@ blocked."""
 _SENSITIVITY = {"PRIVATE": "private", "CONFIDENTIAL": "confidential", "PUBLIC": "normal"}
 _RESPONSE = {"ACCEPTED": "accept", "DECLINED": "decline", "TENTATIVE": "tentative"}
 _ROLE = {"OPT-PARTICIPANT": "optional", "NON-PARTICIPANT": "optional"}
-_CONFERENCE = re.compile(
-    r"https://(?:[a-z0-9-]+\.)*(?:teams\.microsoft\.com|teams\.live\.com|zoom\.us|meet\.google\.com|webex\.com|"
-    r"gotomeet\.me|whereby\.com|meet\.jit\.si)/[^\s<>\"']+", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -420,8 +415,7 @@ def _word(event: Any, name: str) -> str:
 
 def _text(event: Any, name: str) -> str | None:
     told = _first(event.get(name))
-    text = "" if told is None else str(told)
-    return text if text.strip() else None
+    return None if told is None else tidy(str(told))
 
 
 def _first(value: Any) -> Any:
@@ -453,7 +447,7 @@ def _attendees(event: Any) -> list[dict[str, Any]]:
         found.append({
             "address": address_of(each), "name": str(params.get("CN") or "") or None, "role": role,
             "response": _RESPONSE.get(str(params.get("PARTSTAT") or "").upper(), "none")})
-    return sorted(found, key=lambda each: (each["address"] or "", each["name"] or "", each["role"]))
+    return in_order(found)
 
 
 def _categories(event: Any) -> list[str]:
@@ -473,8 +467,7 @@ def _join_url(event: Any) -> str | None:
         told = _text(event, name)
         if told and told.startswith("https://"):
             return told
-    texts = [_text(event, name) or "" for name in ("LOCATION", "URL", "DESCRIPTION")]
-    return next((found[0] for text in texts if (found := _CONFERENCE.search(text))), None)
+    return conference_link(*(_text(event, name) for name in ("LOCATION", "URL", "DESCRIPTION")))
 
 
 def to_date_or_instant(text: str, zone: str | None) -> date | datetime:

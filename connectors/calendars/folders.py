@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from sidefeed.connector import AuthenticationFailed, ConnectorError, NoConnection, PermissionDenied
+from sidefeed.connector import AuthenticationFailed, ConnectorError, Invalid, NoConnection, PermissionDenied
 
 
 class ContactFolder(Protocol):
@@ -24,6 +24,12 @@ class ContactFolder(Protocol):
     def hindrance(self, *, creates: bool) -> str:
         """Why contacts cannot be read there or, with ``creates``, made; blank where they can."""
         ...
+
+
+def missing(mailbox: str, name: str, system: str) -> Invalid:
+    """A mailbox has no folder of that name."""
+    return Invalid(f"Mailbox {mailbox} has no contact folder {name!r}: `sidefeed prepare {system}` creates it, or its "
+                   "owner does in Outlook.", field="contacts_folder", rule="setting", code="bad-setting", owner="ops")
 
 
 def prepare(name: str, folders: Mapping[str, ContactFolder], *, apply: bool) -> list[str]:

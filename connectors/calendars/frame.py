@@ -11,10 +11,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, ClassVar, Protocol
 
+from connectors.calendars.fields import MAILBOX
 from sidefeed.connector import (
     Capabilities,
     CursorExpired,
+    FieldSchema,
     Invalid,
+    ObjectSchema,
     Outcome,
     Page,
     PermissionDenied,
@@ -38,15 +41,25 @@ class Reader(Protocol):
 
 
 class CalendarConnector(ABC):
-    """A connector of mailboxes and what lies in them. ``object`` is one of ``OBJECTS``, or ``mailboxes``."""
+    """A connector of mailboxes and what lies in them. ``object`` is one of ``SCHEMAS``, or ``mailboxes``."""
 
     PRODUCT: ClassVar[str]
-    OBJECTS: ClassVar[tuple[str, ...]]
+    SCHEMAS: ClassVar[Mapping[str, tuple[str, Mapping[str, FieldSchema]]]]
+    """Object -> what one record of it is called, and its raw fields, which are the same on every server."""
     NAMES_LAST: ClassVar[int | None] = None
     """Days for which the names of mailboxes are believed, where a directory tells them: they change when people marry,
     and asking costs calls. None: the settings alone tell them."""
 
+    settings: Any
     clock: Callable[[], datetime]
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._where}, {len(self.names)} mailboxes)"
+
+    @property
+    def _where(self) -> str:
+        """The server or organisation, as it may be shown."""
+        return str(self.settings.host)
 
     # What a system adds
 
@@ -72,6 +85,12 @@ class CalendarConnector(ABC):
         return {each: name for each in addresses if (name := self.names[each]) is not None}
 
     # The contract
+
+    def describe(self, object: str) -> ObjectSchema:
+        """The raw fields of an object."""
+        self._known(object)
+        label, fields = ("Mailbox", MAILBOX) if object == MAILBOXES else self.SCHEMAS[object]
+        return ObjectSchema(object, label, dict(fields))
 
     def streams(self, object: str) -> Sequence[Stream]:
         """One stream of mailboxes; of everything else one per mailbox."""
@@ -126,9 +145,9 @@ class CalendarConnector(ABC):
     # Inside
 
     def _known(self, object: str) -> None:
-        if object != MAILBOXES and object not in self.OBJECTS:
+        if object != MAILBOXES and object not in self.SCHEMAS:
             raise Invalid(f"{self.PRODUCT} has no object {object!r} here; it has "
-                          f"{', '.join((MAILBOXES, *self.OBJECTS))}.", rule="object", owner="ops")
+                          f"{', '.join((MAILBOXES, *self.SCHEMAS))}.", rule="object", owner="ops")
 
     def _address(self, stream: Stream) -> str:
         """The mailbox of a stream. Raises Invalid for one that is not in the settings."""
@@ -158,6 +177,32 @@ class CalendarConnector(ABC):
         names = self._named(addresses) if "name" in fields and addresses else {}
         return [Remote(each, ({"address": each} if "address" in fields else {})
                        | ({"name": names[each]} if each in names else {})) for each in addresses]
+
+
+class Closable(Protocol):
+    def close(self) -> None: ...
+
+
+class OneDoorEach(CalendarConnector):
+    """A connector that goes to each mailbox by a door of its own. ``settings.mailboxes`` are tables with ``address``,
+    ``name`` and ``login``."""
+
+    _doors: Mapping[str, Closable]
+
+    @property
+    def names(self) -> Mapping[str, str | None]:
+        return {each.address: each.name for each in self.settings.mailboxes.values()}
+
+    @property
+    def own_credentials(self) -> bool:
+        """Whether each mailbox is opened with its own login, so that a wrong one concerns that mailbox alone."""
+        return len({each.login for each in self.settings.mailboxes.values()}) > 1
+
+    def close(self) -> None:
+        """Close the connections."""
+        for door in self._doors.values():
+            door.close()
+        self._doors = {}
 
 
 def refused(writes: Iterable[Write], why: str) -> Iterator[Outcome]:

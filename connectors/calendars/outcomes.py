@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from connectors.calendars.events import Broken
 from sidefeed.connector import (
+    AuthenticationFailed,
     Conflict,
     ConnectorError,
     Duplicate,
@@ -43,6 +45,21 @@ def one_by_one(writes: Sequence[Write], write: Callable[[Write], Outcome]) -> It
         outcome = write(each)
         throttled = outcome.error if isinstance(outcome.error, RateLimited) else None
         yield outcome
+
+
+def outcome(
+    write: Write, ways: Mapping[str, Callable[[Write], Outcome]], *, uncertain: type[ConnectorError] | None = None,
+) -> Outcome:  # fmt: skip
+    """What becomes of a write by the way of its kind (create, update, delete). ``uncertain`` is the error after which
+    it may have happened. Raises AuthenticationFailed, which concerns the rest too."""
+    try:
+        return ways[write.op](write)
+    except AuthenticationFailed:
+        raise
+    except Broken as broken:
+        return failed(write, Invalid(f"The item cannot be edited: {broken}.", rule="broken"))
+    except ConnectorError as error:
+        return lost(write, error) if uncertain is not None and isinstance(error, uncertain) else failed(write, error)
 
 
 def failed(write: Write, error: ConnectorError) -> Outcome:

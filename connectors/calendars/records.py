@@ -11,13 +11,6 @@ from sidefeed.connector import Stream
 
 log = logging.getLogger(__name__)
 
-MEETING = {
-    "Key": "string", "UID": "string", "OriginalStart": "string", "Subject": "string", "Start": "datetime",
-    "End": "datetime", "Zone": "string", "IsAllDay": "boolean", "Location": "string", "Body": "text",
-    "Sensitivity": "choice", "Organizer": "email", "IsOrganizer": "boolean", "Attendees": "attendees",
-    "MyResponse": "choice", "IsCancelled": "boolean", "ShowAs": "choice", "JoinUrl": "url", "Series": "boolean",
-    "Categories": "set", "Marks": "set"}
-
 MARK = "#"
 """Between the href of a series and the original start of its occurrence: no path holds one."""
 

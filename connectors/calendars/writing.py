@@ -7,6 +7,7 @@ Properties nobody here knows, alarms and zones belong to the user and stay. New 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -14,6 +15,7 @@ from zoneinfo import ZoneInfo
 from sidefeed.connector import Invalid
 
 from .events import LINK, is_series, original_of, to_date_or_instant
+from .fields import MEETING
 
 TIMES = ("Start", "End", "Zone", "IsAllDay")
 _TEXTS = {"Subject": "SUMMARY", "Location": "LOCATION", "Body": "DESCRIPTION", "JoinUrl": "URL"}
@@ -21,6 +23,9 @@ _CLASSES = {"normal": None, "private": "PRIVATE", "personal": "PRIVATE", "confid
 _SHOW_AS = {"free": "TRANSPARENT", "busy": "OPAQUE", "tentative": "OPAQUE", "oof": "OPAQUE"}
 WRITTEN = (*_TEXTS, *TIMES, "Sensitivity", "ShowAs")
 ON_CREATE = ("Attendees", "Organizer")
+FIELDS = {name: replace(each, createable=name in (*WRITTEN, *ON_CREATE), updateable=name in WRITTEN)
+          for name, each in MEETING.items()}
+"""The raw fields of meetings in iCalendar."""
 
 
 def new_event(values: Mapping[str, Any], uid: str, key: str | None, now: datetime) -> bytes:

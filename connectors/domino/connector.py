@@ -8,14 +8,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from connectors.calendars.frame import CalendarConnector, digest, refused
-from connectors.calendars.records import MEETING, Problem, teller
-from connectors.calendars.writing import ON_CREATE, WRITTEN
+from connectors.calendars import writing
+from connectors.calendars.frame import OneDoorEach, digest, refused
+from connectors.calendars.records import Problem, teller
 from sidefeed.connector import (
     Calls,
     Capabilities,
-    FieldSchema,
-    ObjectSchema,
     Outcome,
     Rights,
     Stream,
@@ -35,7 +33,7 @@ EXPERIMENTAL = ("The Domino connector is experimental: it was tested against a p
 
 
 @dataclass(repr=False)
-class DominoConnector(CalendarConnector):
+class DominoConnector(OneDoorEach):
     """Calendars in the mail files of a Domino server, through Domino Access Services. Experimental.
 
     ========== =========== ==============================================================
@@ -70,7 +68,7 @@ class DominoConnector(CalendarConnector):
     """
 
     PRODUCT = "Domino"
-    OBJECTS = ("calendar",)
+    SCHEMAS = {"calendar": ("Meeting (experimental)", writing.FIELDS)}
 
     recordable = RECORDABLE
 
@@ -87,22 +85,9 @@ class DominoConnector(CalendarConnector):
         parsed = settings.parse(table)
         return cls(parsed) if clock is None else cls(parsed, clock)
 
-    def __repr__(self) -> str:
-        return f"DominoConnector({self.settings.host}, {len(self.settings.mailboxes)} mailboxes)"
-
     def marker(self) -> str:
         """The host (and port) of the server; each cursor is bound to its mail file besides."""
         return self.settings.host
-
-    def describe(self, object: str) -> ObjectSchema:
-        """The raw fields, which are the same on every server."""
-        self._known(object)
-        if object == "mailboxes":
-            return ObjectSchema(object, "Mailbox", {name: FieldSchema(
-                name, "string", createable=False, updateable=False) for name in ("address", "name")})
-        return ObjectSchema(object, "Meeting (experimental)", {name: FieldSchema(
-            name, kind, createable=name in (*WRITTEN, *ON_CREATE), updateable=name in WRITTEN)
-            for name, kind in MEETING.items()})
 
     def prepare(self, objects: Sequence[str], *, apply: bool) -> Sequence[str]:
         """Nothing needs to be created."""
@@ -118,21 +103,7 @@ class DominoConnector(CalendarConnector):
         return Rights((f"{needed} in the access control list of each mail file",
                        "the service 'Calendar' of Domino Access Services, switched on for the server"))
 
-    @property
-    def own_credentials(self) -> bool:
-        """Whether each mailbox is opened with its own login, so that a wrong one concerns that mailbox alone."""
-        return len({each.username for each in self.settings.mailboxes.values()}) > 1
-
-    def close(self) -> None:
-        for door in self._doors.values():
-            door.close()
-        self._doors.clear()
-
     # Inside
-
-    @property
-    def names(self) -> Mapping[str, str | None]:
-        return {each.address: each.name for each in self.settings.mailboxes.values()}
 
     def _abilities(self, object: str) -> Capabilities:
         """No condition on writes; deletions are found by comparing; a key leads to one UID."""

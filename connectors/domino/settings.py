@@ -23,6 +23,10 @@ class Mailbox:
     username: str
     password: str = field(repr=False)
 
+    @property
+    def login(self) -> str:
+        return self.username
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:

@@ -17,12 +17,10 @@ from urllib.parse import quote, unquote, urlsplit
 from connectors.caldav.writer import resource_name
 from connectors.calendars import events, writing
 from connectors.calendars.events import Broken
-from connectors.calendars.outcomes import Fetch, failed, moved_on, one_by_one
+from connectors.calendars.outcomes import Fetch, moved_on, one_by_one, outcome
 from connectors.calendars.records import split
 from sidefeed.connector import (
-    AuthenticationFailed,
     Conflict,
-    ConnectorError,
     Duplicate,
     Gone,
     Invalid,
@@ -64,14 +62,7 @@ class Writer:
             return False
 
     def _one(self, write: Write) -> Outcome:
-        try:
-            return {"create": self._create, "update": self._update, "delete": self._delete}[write.op](write)
-        except AuthenticationFailed:
-            raise
-        except Broken as broken:
-            return failed(write, Invalid(f"The meeting cannot be edited: {broken}.", rule="broken"))
-        except ConnectorError as error:
-            return failed(write, error)
+        return outcome(write, {"create": self._create, "update": self._update, "delete": self._delete})
 
     def _create(self, write: Write) -> Outcome:
         key = write.external_key or write.key

@@ -13,7 +13,6 @@ from sidefeed.connector import (
     Calls,
     Capabilities,
     ConnectorError,
-    ObjectSchema,
     Outcome,
     PermissionDenied,
     Rights,
@@ -27,18 +26,11 @@ from .codes import CODES
 from .contacts import Contacts
 from .folder import Folder
 from .recorded import RECORDABLE
-from .values import CALENDAR, CONTACT, LINK_NAME, LINK_SET, MAILBOX, Property
+from .values import CALENDAR, CONTACT, LINK_NAME, LINK_SET, schemas
 from .writer import Writer
 
 if TYPE_CHECKING:
     from .ews import Mailbox, Transport
-
-_LABELS: dict[str, tuple[str, Mapping[str, Property]]] = {
-    "mailboxes": ("Mailbox", MAILBOX),
-    "calendar": ("Meeting", CALENDAR),
-    "contacts": ("Contact", CONTACT),
-}
-
 
 @dataclass(repr=False)
 class ExchangeConnector(CalendarConnector):
@@ -83,7 +75,7 @@ class ExchangeConnector(CalendarConnector):
     """
 
     PRODUCT = "Exchange"
-    OBJECTS = ("calendar", "contacts")
+    SCHEMAS = {"calendar": ("Meeting", schemas(CALENDAR)), "contacts": ("Contact", schemas(CONTACT))}
     NAMES_LAST = 7
     codes = CODES
     recordable = RECORDABLE
@@ -103,9 +95,6 @@ class ExchangeConnector(CalendarConnector):
         parsed = settings.parse(table)
         return cls(parsed) if clock is None else cls(parsed, clock)
 
-    def __repr__(self) -> str:
-        return f"ExchangeConnector({self.settings.host}, {len(self.settings.mailboxes)} mailboxes)"
-
     # Itself
 
     def marker(self) -> str:
@@ -116,12 +105,6 @@ class ExchangeConnector(CalendarConnector):
         besides, and Exchange itself refuses a sync state of another folder.
         """
         return self.settings.host
-
-    def describe(self, object: str) -> ObjectSchema:
-        """The raw fields, which are the same on every server."""
-        self._known(object)
-        label, table = _LABELS[object]
-        return ObjectSchema(object, label, {name: known.schema for name, known in table.items()})
 
     def prepare(self, objects: Sequence[str], *, apply: bool) -> Sequence[str]:
         """The contact folder of its own, where one is wanted; a named property exists once it is set."""

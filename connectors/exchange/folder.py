@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from connectors.calendars.folders import missing
 from sidefeed.connector import Invalid
 
 from . import xml
@@ -92,10 +93,7 @@ class Folder:
     @property
     def _there(self) -> _Found:
         if self._found is None:
-            raise Invalid(
-                f"Mailbox {self._door.address} has no contact folder {self.name!r}: `sidefeed prepare exchange` "
-                "creates it, or its owner does in Outlook.", field="contacts_folder", rule="setting",
-                code="bad-setting", owner="ops")  # fmt: skip
+            raise missing(self._door.address, self.name, "exchange")
         return self._found
 
     @cached_property

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from connectors.calendars.fields import PRIVATE_FIELDS
 from connectors.calendars.identity import meeting_key, normalised_uid, occurrence_id, split_id
 from connectors.calendars.window import Window, spans
 from sidefeed.calendars.marks import Named
@@ -25,7 +26,6 @@ from . import operations, recurrence, xml
 from .times import instant
 from .values import (
     CALENDAR,
-    PRIVATE_FIELDS,
     STRUCTURE,
     Row,
     When,

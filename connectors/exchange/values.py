@@ -6,12 +6,12 @@ Raw fields are named in ``CALENDAR`` and ``CONTACT``. Text that is blank is None
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from connectors.calendars.fields import PRIVATE_FIELDS, SENSITIVITIES, SHOW_AS, conference_link, field, in_order, tidy
 from connectors.calendars.identity import SINGLE, meeting_key
 from sidefeed.calendars.marks import Named, said
 from sidefeed.connector import FieldSchema, Invalid
@@ -23,20 +23,14 @@ from .xml import Element, T
 LINK_SET, LINK_NAME = "542f9e28-0fa7-425e-93ea-82cf115d5612", "sidefeed-link"
 """Named property that holds the idempotency key. Graph sees it as ``String {542f9e28-…} Name sidefeed-link``."""
 
-PRIVATE_FIELDS = ("Key", "Start", "End", "Zone", "IsAllDay", "ShowAs", "Sensitivity")
-"""All that is ever told of a meeting whose sensitivity is not normal: that somebody is busy, and when."""
-
 _RESPONSES = {
     "Unknown": "none", "NoResponseReceived": "none", "Organizer": "organizer", "Tentative": "tentative",
     "Accept": "accept", "Decline": "decline",
 }  # fmt: skip
-_CONFERENCE = re.compile(
-    r"https://(?:[a-z0-9-]+\.)*(?:teams\.microsoft\.com|teams\.live\.com|zoom\.us|meet\.google\.com|webex\.com|"
-    r"gotomeet\.me|whereby\.com|meet\.jit\.si)/[^\s<>\"']+", re.IGNORECASE
-)  # fmt: skip
+_SPELT = {"oof": "OOF", "workingelsewhere": "WorkingElsewhere", "nodata": "NoData"}
 _ROLES = (("RequiredAttendees", "required"), ("OptionalAttendees", "optional"), ("Resources", "resource"))
-_SENSITIVITIES = {each.lower(): each for each in ("Normal", "Personal", "Private", "Confidential")}
-_SHOW_AS = {each.lower(): each for each in ("Free", "Tentative", "Busy", "OOF", "WorkingElsewhere", "NoData")}
+_SENSITIVITIES = {each: each.capitalize() for each in SENSITIVITIES}
+_SHOW_AS = {each: _SPELT.get(each, each.capitalize()) for each in SHOW_AS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +172,7 @@ def _attendees(item: Element, _: str) -> list[dict[str, Any]]:
             found.append(
                 {"address": address(who), "name": xml.text(who, "Name"), "role": role, "response": response}
             )
-    return sorted(found, key=lambda each: (each["address"] or "", each["name"] or "", each["role"]))
+    return in_order(found)
 
 
 def _is_organizer(item: Element, mailbox: str) -> bool:
@@ -189,13 +183,8 @@ def _is_organizer(item: Element, mailbox: str) -> bool:
 
 def _join_url(item: Element, _: str) -> str | None:
     """The join link: Exchange's own, else one of a known service in the place or, if it was read, the body."""
-    told = _tidy(xml.text(item, "JoinOnlineMeetingUrl"))
+    told = tidy(xml.text(item, "JoinOnlineMeetingUrl"))
     return told or conference_link(xml.text(item, "Location"), xml.text(item, "Body"))
-
-
-def conference_link(*texts: str | None) -> str | None:
-    """The first link of a known conference service in these texts."""
-    return next((found[0] for text in texts if (found := _CONFERENCE.search(text or ""))), None)
 
 
 def _choice(tag: str, default: str) -> Callable[[Element, str], str]:
@@ -203,12 +192,7 @@ def _choice(tag: str, default: str) -> Callable[[Element, str], str]:
 
 
 def _plain(*path: str) -> Callable[[Element, str], str | None]:
-    return lambda item, _: _tidy(xml.text(item, *path))
-
-
-def _tidy(text: str | None) -> str | None:
-    """None where there is nothing to see; the text itself is left as the person wrote it."""
-    return text if text is not None and text.strip() else None
+    return lambda item, _: tidy(xml.text(item, *path))
 
 
 # Writing
@@ -276,15 +260,11 @@ def _read_entry(container: str, key: str) -> Callable[[Element, str], str | None
     def read(item: Element, _: str) -> str | None:
         for entry in xml.each(item, container):
             if entry.get("Key") == key:
-                told = _tidy(entry.text)
+                told = tidy(entry.text)
                 return None if told is None or told.lower().startswith("/o=") else told
         return None
 
     return read
-
-
-def _field(name: str, kind: str, label: str, *, writable: bool = True, **more: Any) -> FieldSchema:
-    return FieldSchema(name, kind, label, createable=writable, updateable=writable, **more)
 
 
 _TIME = ("calendar:Start", "calendar:End", "calendar:IsAllDayEvent", "calendar:StartTimeZone")
@@ -292,66 +272,63 @@ _TIME = ("calendar:Start", "calendar:End", "calendar:IsAllDayEvent", "calendar:S
 CALENDAR: dict[str, Property] = {
     each.schema.name: each
     for each in (
-        Property(("calendar:UID",), _field("UID", "string", "UID", writable=False), _plain("UID")),
-        Property((), _field("OriginalStart", "string", "Original start", writable=False)),
-        Property(("calendar:UID",), _field("Key", "string", "Meeting key", writable=False)),
+        Property(("calendar:UID",), field("UID", writable=False), _plain("UID")),
+        Property((), field("OriginalStart", writable=False)),
+        Property(("calendar:UID",), field("Key", writable=False)),
         Property(
-            ("item:Subject",), _field("Subject", "string", "Subject", length=255), _plain("Subject"),
+            ("item:Subject",), field("Subject", length=255), _plain("Subject"),
             _text_element("Subject"),
         ),
-        Property(_TIME, _field("Start", "datetime", "Start")),
-        Property(_TIME, _field("End", "datetime", "End, exclusive")),
-        Property(_TIME, _field("Zone", "string", "Time zone")),
-        Property(_TIME, _field("IsAllDay", "boolean", "All-day event")),
+        Property(_TIME, field("Start")),
+        Property(_TIME, field("End")),
+        Property(_TIME, field("Zone")),
+        Property(_TIME, field("IsAllDay")),
         Property(
-            ("calendar:Location",), _field("Location", "string", "Location", length=255), _plain("Location"),
+            ("calendar:Location",), field("Location", length=255), _plain("Location"),
             _text_element("Location"),
         ),
-        Property(("item:Body",), _field("Body", "text", "Body, as plain text"), _plain("Body"), _body),
+        Property(("item:Body",), field("Body"), _plain("Body"), _body),
         Property(
             ("item:Sensitivity",),
-            _field("Sensitivity", "choice", "Sensitivity", options=tuple(_SENSITIVITIES), restricted=True),
+            field("Sensitivity"),
             None, _one_of("Sensitivity", "Sensitivity", _SENSITIVITIES),
         ),
         Property(
-            ("calendar:Organizer",), _field("Organizer", "email", "Organiser", writable=False),
+            ("calendar:Organizer",), field("Organizer", writable=False),
             lambda item, _: address(xml.at(item, "Organizer", "Mailbox")),
         ),
         Property(
             ("calendar:Organizer", "calendar:MyResponseType"),
-            _field("IsOrganizer", "boolean", "This mailbox organises it", writable=False), _is_organizer,
+            field("IsOrganizer", writable=False), _is_organizer,
         ),
         Property(
             ("calendar:RequiredAttendees", "calendar:OptionalAttendees", "calendar:Resources"),
-            _field("Attendees", "attendees", "Attendees", writable=False), _attendees,
+            field("Attendees", writable=False), _attendees,
         ),
         Property(
             ("calendar:MyResponseType",),
-            _field(
-                "MyResponse", "choice", "Response of this mailbox", writable=False,
-                options=tuple(dict.fromkeys(_RESPONSES.values())),
-            ),
+            field("MyResponse", writable=False),
             lambda item, _: _RESPONSES.get(xml.text(item, "MyResponseType") or "", "none"),
         ),
         Property(
-            ("calendar:IsCancelled",), _field("IsCancelled", "boolean", "Cancelled", writable=False),
+            ("calendar:IsCancelled",), field("IsCancelled", writable=False),
             lambda item, _: xml.flag(item, "IsCancelled"),
         ),
         Property(
             ("calendar:LegacyFreeBusyStatus",),
-            _field("ShowAs", "choice", "Show as", options=tuple(_SHOW_AS), restricted=True),
+            field("ShowAs"),
             _choice("LegacyFreeBusyStatus", "Busy"), _one_of("ShowAs", "LegacyFreeBusyStatus", _SHOW_AS),
         ),
         Property(
             ("calendar:JoinOnlineMeetingUrl", "calendar:Location"),
-            _field("JoinUrl", "url", "Join link", writable=False), _join_url,
+            field("JoinUrl", writable=False), _join_url,
         ),
-        Property((), _field("Series", "boolean", "Part of a series", writable=False)),
+        Property((), field("Series", writable=False)),
         Property(
-            ("item:Categories",), _field("Categories", "set", "Categories", writable=False), _categories,
+            ("item:Categories",), field("Categories", writable=False), _categories,
         ),
         Property(
-            ("item:Categories",), _field("Marks", "set", "Categories and marks of other tools", writable=False), _marks,
+            ("item:Categories",), field("Marks", writable=False), _marks,
         ),
     )
 }  # fmt: skip
@@ -363,41 +340,33 @@ STRUCTURE = (
 """Properties that every reading of a meeting needs, and that are not private."""
 
 
-def _contact_field(name: str, label: str, element: str, **more: Any) -> Property:
-    schema = _field(name, "string", label, **more)
-    return Property((f"contacts:{element}",), schema, _plain(element), _text_element(element))
+def _contact_field(name: str, **more: Any) -> Property:
+    return Property((f"contacts:{name}",), field(name, **more), _plain(name), _text_element(name))
 
 
-def _contact_entry(name: str, label: str, kind: str, uri: str, container: str, key: str) -> Property:
-    schema = _field(name, kind, label)
-    return Property((f"contacts:{uri}",), schema, _read_entry(container, key), _entry(container, key), key)
+def _contact_entry(name: str, uri: str, container: str) -> Property:
+    return Property((f"contacts:{uri}",), field(name), _read_entry(container, name), _entry(container, name), name)
 
 
 CONTACT: dict[str, Property] = {
     each.schema.name: each
     for each in (
-        Property(
-            ("item:Categories",), _field("Categories", "set", "Categories"), _categories, _strings("Categories"),
-        ),
-        _contact_field("DisplayName", "Display name", "DisplayName", length=255),
-        _contact_field("GivenName", "First name", "GivenName"),
-        _contact_field("CompanyName", "Company", "CompanyName"),
-        *(
-            _contact_entry(key, f"E-mail {key[-1]}", "email", "EmailAddress", "EmailAddresses", key)
-            for key in ("EmailAddress1", "EmailAddress2", "EmailAddress3")
-        ),
-        _contact_entry("BusinessPhone", "Business phone", "phone", "PhoneNumber", "PhoneNumbers", "BusinessPhone"),
-        _contact_entry("MobilePhone", "Mobile phone", "phone", "PhoneNumber", "PhoneNumbers", "MobilePhone"),
-        _contact_field("JobTitle", "Job title", "JobTitle"),
-        _contact_field("Surname", "Last name", "Surname"),
+        Property(("item:Categories",), field("Categories"), _categories, _strings("Categories")),
+        _contact_field("DisplayName", length=255),
+        _contact_field("GivenName"),
+        _contact_field("CompanyName"),
+        *(_contact_entry(f"EmailAddress{rank}", "EmailAddress", "EmailAddresses") for rank in (1, 2, 3)),
+        _contact_entry("BusinessPhone", "PhoneNumber", "PhoneNumbers"),
+        _contact_entry("MobilePhone", "PhoneNumber", "PhoneNumbers"),
+        _contact_field("JobTitle"),
+        _contact_field("Surname"),
     )
-}  # fmt: skip
+}
 """In the order of the schema's ContactItemType, which a create must keep."""
 
-MAILBOX: dict[str, Property] = {
-    "address": Property((), _field("address", "email", "Primary SMTP address", writable=False, unique=True)),
-    "name": Property((), _field("name", "string", "Display name", writable=False)),
-}
+def schemas(table: Mapping[str, Property]) -> dict[str, FieldSchema]:
+    """The raw fields of a table."""
+    return {name: known.schema for name, known in table.items()}
 
 
 def uris(fields: Iterable[str], table: Mapping[str, Property]) -> list[Element]:

@@ -10,11 +10,9 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from connectors.calendars.identity import split_id
-from connectors.calendars.outcomes import Fetch, failed, lost, moved_on, one_by_one
+from connectors.calendars.outcomes import Fetch, moved_on, one_by_one, outcome
 from sidefeed.connector import (
-    AuthenticationFailed,
     Conflict,
-    ConnectorError,
     Gone,
     Invalid,
     Outcome,
@@ -61,14 +59,7 @@ class Writer:
         return one_by_one(writes, self._one)
 
     def _one(self, write: Write) -> Outcome:
-        try:
-            return {"create": self._create, "update": self._update, "delete": self._delete}[write.op](write)
-        except AuthenticationFailed:
-            raise
-        except Lost as error:
-            return lost(write, error)
-        except ConnectorError as error:
-            return failed(write, error)
+        return outcome(write, {"create": self._create, "update": self._update, "delete": self._delete}, uncertain=Lost)
 
     def _create(self, write: Write) -> Outcome:
         invited = _invited(write)

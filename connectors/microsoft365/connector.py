@@ -13,9 +13,7 @@ from connectors.calendars.frame import CalendarConnector, digest
 from sidefeed.connector import (
     Calls,
     Capabilities,
-    FieldSchema,
     Gone,
-    ObjectSchema,
     Outcome,
     PermissionDenied,
     Rights,
@@ -28,17 +26,12 @@ from .calendar import Calendar
 from .codes import CODES
 from .contacts import Contacts, Folder
 from .recorded import RECORDABLE
-from .values import CALENDAR, CONTACT, LINK, MAILBOX
+from .values import CALENDAR, CONTACT, LINK
 from .writer import Writer, find_keys
 
 if TYPE_CHECKING:
     from .door import Door
 
-_LABELS: dict[str, tuple[str, Mapping[str, FieldSchema]]] = {
-    "mailboxes": ("Mailbox", MAILBOX),
-    "calendar": ("Meeting", CALENDAR),
-    "contacts": ("Contact", CONTACT),
-}
 _PERMISSIONS = {"calendar": "Calendars", "contacts": "Contacts"}
 
 
@@ -80,7 +73,7 @@ class Microsoft365Connector(CalendarConnector):
     """
 
     PRODUCT = "Microsoft 365"
-    OBJECTS = ("calendar", "contacts")
+    SCHEMAS = {"calendar": ("Meeting", CALENDAR), "contacts": ("Contact", CONTACT)}
     NAMES_LAST = 7
     codes = CODES
     recordable = RECORDABLE
@@ -102,20 +95,15 @@ class Microsoft365Connector(CalendarConnector):
         parsed = settings.parse(table)
         return cls(parsed, sleep=sleep) if clock is None else cls(parsed, clock, sleep)
 
-    def __repr__(self) -> str:
-        return f"Microsoft365Connector({self.settings.tenant}, {len(self.settings.mailboxes)} mailboxes)"
+    @property
+    def _where(self) -> str:
+        return self.settings.tenant
 
     # Itself
 
     def marker(self) -> str:
         """The organisation, and the cloud that it lives in."""
         return f"{self.settings.tenant.lower()}@{self.settings.host}"
-
-    def describe(self, object: str) -> ObjectSchema:
-        """The raw fields, which are the same in every organisation."""
-        self._known(object)
-        label, table = _LABELS[object]
-        return ObjectSchema(object, label, dict(table))
 
     def prepare(self, objects: Sequence[str], *, apply: bool) -> Sequence[str]:
         """The contact folder of its own, where one is wanted; a named property exists once it is set."""

@@ -13,7 +13,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
-from sidefeed.connector import Gone, Invalid, Page, Remote
+from connectors.calendars.folders import missing
+from sidefeed.connector import Gone, Page, Remote
 
 from .cursor import Cursor
 from .door import Answer, Part
@@ -69,10 +70,7 @@ class Folder:
     @property
     def _id(self) -> str:
         if self._found is None:
-            raise Invalid(
-                f"Mailbox {self._mailbox} has no contact folder {self._name!r}: `sidefeed prepare microsoft365` "
-                "creates it, or its owner does in Outlook.", field="contacts_folder", rule="setting",
-                code="bad-setting", owner="ops")  # fmt: skip
+            raise missing(self._mailbox, self._name, "microsoft365")
         return self._found
 
 

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from connectors.calendars.fields import PRIVATE_FIELDS, conference_link, in_order, tidy
 from connectors.calendars.identity import SINGLE
 from connectors.exchange import values as exchange
 from connectors.exchange.times import Zone, instant, is_date, local_date, utc_text, zone_name
@@ -25,7 +26,6 @@ LINK = f"String {{{exchange.LINK_SET}}} Name {exchange.LINK_NAME}"
 """The property of the key, as Graph writes what EWS calls PropertySetId and PropertyName."""
 SENSITIVITY = "Integer 0x36"
 """PidTagSensitivity, by which Graph tells whether a contact is private."""
-PRIVATE_FIELDS = exchange.PRIVATE_FIELDS
 _STRUCTURE = (
     "@odata.etag", "@removed", "id", "type", "seriesMasterId", "iCalUId", "start", "end", "isAllDay", "showAs",
     "sensitivity", "originalStart", "originalStartTimeZone", "createdDateTime", "lastModifiedDateTime",
@@ -121,7 +121,7 @@ def _address(who: Any) -> str | None:
 
 def _name(who: Any) -> str | None:
     inner = who.get("emailAddress") if isinstance(who, Mapping) else None
-    return _tidy((inner or {}).get("name"))
+    return tidy((inner or {}).get("name"))
 
 
 def _attendees(event: Json) -> list[dict[str, Any]]:
@@ -134,7 +134,7 @@ def _attendees(event: Json) -> list[dict[str, Any]]:
         }
         for one in event.get("attendees") or ()
     ]
-    return sorted(found, key=lambda each: (each["address"] or "", each["name"] or "", each["role"]))
+    return in_order(found)
 
 
 def _response(status: Any) -> str:
@@ -147,17 +147,17 @@ def _organizer(event: Json) -> str | None:
 
 
 def _location(event: Json) -> str | None:
-    return _tidy((event.get("location") or {}).get("displayName"))
+    return tidy((event.get("location") or {}).get("displayName"))
 
 
 def _body(event: Json) -> str | None:
-    return _tidy((event.get("body") or {}).get("content"))
+    return tidy((event.get("body") or {}).get("content"))
 
 
 def _join_url(event: Json) -> str | None:
     """The join link: Graph's own, else one of a known service in the place or, if it was read, the body."""
-    told = _tidy((event.get("onlineMeeting") or {}).get("joinUrl")) or _tidy(event.get("onlineMeetingUrl"))
-    return told or exchange.conference_link(_location(event), _body(event))
+    told = tidy((event.get("onlineMeeting") or {}).get("joinUrl")) or tidy(event.get("onlineMeetingUrl"))
+    return told or conference_link(_location(event), _body(event))
 
 
 def _show_as(event: Json) -> str:
@@ -165,12 +165,8 @@ def _show_as(event: Json) -> str:
     return _SHOW_AS.get(told, told)
 
 
-def _tidy(text: Any) -> str | None:
-    return text if isinstance(text, str) and text.strip() else None
-
-
 _READERS: dict[str, Callable[[Json], Any]] = {
-    "Subject": lambda event: _tidy(event.get("subject")),
+    "Subject": lambda event: tidy(event.get("subject")),
     "Location": _location,
     "Body": _body,
     "Organizer": _organizer,
@@ -184,12 +180,11 @@ _READERS: dict[str, Callable[[Json], Any]] = {
 }
 
 CALENDAR: dict[str, FieldSchema] = {
-    name: replace(known.schema, updateable=False) if name == "Body" else known.schema
-    for name, known in exchange.CALENDAR.items()
+    name: replace(known, updateable=False) if name == "Body" else known
+    for name, known in exchange.schemas(exchange.CALENDAR).items()
 } | {"OnlineMeeting": FieldSchema("OnlineMeeting", "boolean", "Teams meeting", updateable=False)}
 """The body is never written back: the details of a Teams meeting stand in it, and rewriting it disables the meeting."""
-CONTACT: dict[str, FieldSchema] = {name: known.schema for name, known in exchange.CONTACT.items()}
-MAILBOX: dict[str, FieldSchema] = {name: known.schema for name, known in exchange.MAILBOX.items()}
+CONTACT = exchange.schemas(exchange.CONTACT)
 
 # Writing meetings
 
@@ -313,19 +308,19 @@ def read_contact(contact: Json, fields: Iterable[str]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for name in fields:
         if name in _CONTACT_TEXTS:
-            values[name] = _tidy(contact.get(_CONTACT_TEXTS[name]))
+            values[name] = tidy(contact.get(_CONTACT_TEXTS[name]))
         elif name in _EMAILS:
             rank = _EMAILS.index(name)
             values[name] = emails[rank] if rank < len(emails) else None
         elif name == "BusinessPhone":
-            values[name] = _tidy(phones[0]) if phones else None
+            values[name] = tidy(phones[0]) if phones else None
         elif name == "Categories":
             values[name] = sorted(contact.get("categories") or ())
     return values
 
 
 def _mail(one: Any) -> str | None:
-    told = _tidy(one.get("address")) if isinstance(one, Mapping) else None
+    told = tidy(one.get("address")) if isinstance(one, Mapping) else None
     return None if told is None or told.lower().startswith("/o=") else told
 
 

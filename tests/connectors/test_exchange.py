@@ -15,9 +15,9 @@ from exchangelib import Attendee, Contact, DistributionList, EWSTimeZone, Mailbo
 from exchangelib.items import SEND_TO_ALL_AND_SAVE_COPY
 from exchangelib.recurrence import DailyPattern, Recurrence, WeeklyPattern
 
+from connectors.calendars.fields import PRIVATE_FIELDS
 from connectors.calendars.identity import meeting_key, occurrence_id
 from connectors.exchange import ExchangeConnector
-from connectors.exchange.values import PRIVATE_FIELDS
 from sandbox.exchange import ExchangeServer
 from sandbox.exchange.auth import Application
 from sandbox.kit.faults import Fault

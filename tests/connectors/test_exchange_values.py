@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from lxml import etree
 
+from connectors.calendars.fields import PRIVATE_FIELDS
 from connectors.calendars.identity import SINGLE, meeting_key, normalised_uid
 from connectors.exchange import settings, values, xml
 from connectors.exchange.times import Zone, instant, local_date, midnight, windows_zone, zone_name
@@ -186,7 +187,7 @@ def test_of_a_private_meeting_only_the_time_is_told_even_if_the_server_told_more
         sensitivity=sensitivity,
     )
     told = read(meeting)
-    assert set(told) == set(values.PRIVATE_FIELDS)
+    assert set(told) == set(PRIVATE_FIELDS)
     assert told["Sensitivity"] == sensitivity.lower()
     assert "dentist" not in repr(told)
 
