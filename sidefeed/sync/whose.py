@@ -7,6 +7,7 @@ lies, and stays where it lies when the record changes hands: somebody may have w
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from weakref import WeakKeyDictionary
 
 from sidefeed.connector import Stream
@@ -28,8 +29,12 @@ class Whose:
         self._stream = stream
         self._who = om.who or ("owner" if om.owned else "all")
         self._anybodys = not stream.partition or self._who == "all"
-        self._person = None if self._anybodys else tx.records_known_as(
-            om.system, "user", [stream.partition]).get(stream.partition)
+
+    @cached_property
+    def _person(self) -> str | None:
+        """Whose feed it is; None where nobody is known by its name."""
+        name = self._stream.partition
+        return self._tx.records_known_as(self._om.system, "user", [name]).get(name)
 
     def holds(self, state: RecordState) -> bool:
         """Whether a record that has no object in this feed may get one."""
@@ -41,7 +46,7 @@ class Whose:
 
     def more(self, since: int) -> list[str]:
         """Records that did not change after a revision, and that a deal or an account which did brings here."""
-        if self._person is None or self._who != "deals":
+        if self._anybodys or self._who != "deals" or self._person is None:
             return []
         deals, accounts = (
             {state.id: state for state in self._tx.records(self._tx.behind(
