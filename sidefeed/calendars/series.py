@@ -10,10 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from sidefeed.calendars import busy
-from sidefeed.calendars.export import Whole, occurrences_between
-from sidefeed.calendars.identity import meeting_key
-from sidefeed.calendars.policy import publishes, tightest
 from sidefeed.calendars.recurrence import RECURRENCE, SERIES
 from sidefeed.workspace import DELETED, Draft, RecordState, Transaction
 
@@ -77,35 +73,3 @@ def gone(tx: Transaction, system: str, stream: str, record: str) -> bool:
     if not state.deleted and all(place == (system, stream) for place in held):
         tx.append([Draft(SERIES, record, {DELETED: True}, system, system, reason="deleted from the calendar")])
     return True
-
-
-def wholes(tx: Transaction, meetings: Sequence[RecordState]) -> tuple[list[Whole], list[RecordState]]:
-    """Series of which some of these meetings are occurrences, and the meetings that are of no known series.
-
-    An occurrence that was taken back, or that one of its calendars keeps to itself, is hidden in its series.
-    """
-    by_uid: dict[str, list[RecordState]] = {}
-    for meeting in meetings:
-        by_uid.setdefault(str(meeting.values.get("uid") or ""), []).append(meeting)
-    withdrawn = {str(state.values.get("key")) for state in tx.each_record("meeting") if state.values.get("withdrawn")}
-    found: list[Whole] = []
-    placed: set[str] = set()
-    for state in tx.each_record(SERIES):
-        own = by_uid.get(str(state.values.get("uid")), [])
-        if not own or state.deleted or not state.values.get("recurrence"):
-            continue
-        places = _places(state, own)
-        occurrences = {places[key]: one for one in own if (key := str(one.values.get("key"))) in places}
-        hidden = {original for key, original in places.items() if key in withdrawn or not publishes(
-            tightest("full", *(copy["level"] for copy in busy.copies(tx, key))))}
-        found.append(Whole(state, {at: one for at, one in occurrences.items() if at not in hidden}, hidden))
-        placed |= {one.id for one in occurrences.values()}
-    return found, [meeting for meeting in meetings if meeting.id not in placed]
-
-
-def _places(state: RecordState, meetings: Sequence[RecordState]) -> dict[str, str]:
-    """Meeting key -> original start, of the occurrences around these meetings and of every exception."""
-    told = state.values["recurrence"]
-    starts = sorted(str(one.values["when"]["start"]) for one in meetings if one.values.get("when"))
-    near = occurrences_between(told, starts[0], starts[-1]) if starts else []
-    return {meeting_key(str(state.values["uid"]), original): original for original in {*near, *told["exceptions"]}}

@@ -28,6 +28,7 @@ from sidefeed.cli import (
     meet,
     output,
     panels,
+    pauses,
     practice,
     quarantine,
     rehearse,
@@ -146,7 +147,7 @@ def plan(
                            "budget": [one.as_json() for one in standings.values()],
                            "mails": saved.mails, "messages": saved.messages,
                            **{key: value for key, value in report.as_json().items()
-                                                    if key in ("counts", "problems", "failed", "parked")}})
+                                                    if key in ("counts", "problems", "failed", "parked", "paused")}})
     else:
         counts = report.counts
         output.out.print(
@@ -193,12 +194,15 @@ def status(project: ProjectOption = Path(), json: JsonOption = False) -> None:
     """Tell how far each feed has been read, what waits, what is in conflict, what was refused, and who must act."""
     from sidefeed.calendars import foreign, uids
     from sidefeed.project import Project, known_codes
+    from sidefeed.workspace.pauses import pauses as in_force
     from sidefeed.workspace.report import workspace_status
 
     with errors(json):
         store = Project.load(project).store()
         found = workspace_status(store, known_codes())
         with store.read() as tx:
+            paused = in_force(tx)
+            found["paused"] = [one.as_json() for one in paused]
             found["two_tools"] = foreign.waiting(tx)
             found["shared_uids"] = [{"mailbox": one.mailbox, "starts": one.starts, "message": str(one)}
                                     for one in uids.shared(tx)]
@@ -208,6 +212,7 @@ def status(project: ProjectOption = Path(), json: JsonOption = False) -> None:
         return
     output.table("Feeds", ("feed", "linked", "waiting in inbox", "complete to"), [
         (one["feed"], one["linked"], one["inbox"], one["complete_to"] or "not read yet") for one in found["feeds"]])
+    pauses.show(paused)
     output.table("Last runs", ("run", "started", "what", "state", "written"), [
         (one["id"], one["started"][:19], one["what"], one["state"], one["written"]) for one in found["runs"]])
     output.out.print(f"{found['conflicts']} in conflict, {many(len(found['questions']), 'question')}, "
@@ -350,6 +355,7 @@ conflicts.register(app)
 link.register(app)
 budget.register(app)
 calls.register(app)
+pauses.register(app)
 trace.register(app)
 rehearse.register(app)
 panels.arrange(app)

@@ -116,8 +116,7 @@ def export_ics(
 
     Attendees are left out: importing the file anywhere invites nobody.
     """
-    from sidefeed.calendars.export import meetings_file
-    from sidefeed.calendars.series import wholes
+    from sidefeed.calendars.export import meetings_file, wholes
     from sidefeed.project import Project
 
     with errors(json):

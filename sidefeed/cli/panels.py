@@ -13,7 +13,7 @@ MARKUP: Literal["markdown"] = "markdown"
 
 PANELS: dict[str, tuple[str, ...]] = {
     "Begin": ("demo", "init", "prepare", "link", "import", "sandbox"),
-    "Sync": ("plan", "apply", "sync", "status", "approve", "skip", "undo", "up", "down", "serve"),
+    "Sync": ("plan", "apply", "sync", "status", "approve", "skip", "undo", "pause", "resume", "up", "down", "serve"),
     "Decide": ("conflicts", "resolve", "ask", "release", "unlink"),
     "Understand": ("blame", "trace", "audit", "census", "errors", "retry", "budget", "calls"),
     "Mappings": ("check", "explain", "map", "rehearse", "canary", "backfill", "detach"),

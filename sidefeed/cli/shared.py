@@ -178,6 +178,8 @@ def tell_problems(report: Report) -> None:
         output.out.print(f"[yellow]![/yellow] {escape(sentence)}")
     for name, message in report.failed.items():
         output.out.print(f"[red]x[/red] {escape(f'{name}: {message}')}")
+    for name, message in report.paused.items():
+        output.out.print(f"[yellow]=[/yellow] {escape(f'{name}: {message}')}")
     if report.parked:
         from sidefeed.sync.guard import told_together
 

@@ -35,6 +35,7 @@ from sidefeed.sync import quarantine
 from sidefeed.sync.capture import Progress, pack
 from sidefeed.sync.due import catch_up, is_due
 from sidefeed.sync.hindsight import look_back, to_look_back
+from sidefeed.sync.hold import held
 from sidefeed.sync.owner import given_to, names_no_owner
 from sidefeed.sync.plan import content_digest
 from sidefeed.sync.report import Report
@@ -57,12 +58,23 @@ def apply(
         writes = [write for write in plan.writes if write.op == op]
         for batch in chunked(writes, max(1, capabilities.write_batch)):
             store.keep_leases()
+            if _paused_meanwhile(store, plan, report):
+                return again
             again |= _apply_batch(store, om, plan, connector, batch, report, read_first=not capabilities.conditional)
             if progress is not None:
                 progress(f"writing {om.system} {object}", len(batch))
     with store.write() as tx:
         tx.move_cursor(om.system, object, planned_rev=plan.upto)
     return again
+
+
+def _paused_meanwhile(store: Store, plan: ObjectPlan, report: Report) -> bool:
+    """Whether somebody paused the feed while this run wrote: what is left is planned again from where this plan was."""
+    with store.read() as tx:
+        pause = held(tx, plan.om, plan.stream)
+    if pause is not None:
+        report.paused[f"{plan.om.system} {plan.stream.name}"] = f"{pause}: what was not written by then waits"
+    return pause is not None
 
 
 def _note_unwritten(store: Store, plan: ObjectPlan, report: Report) -> None:

@@ -30,7 +30,6 @@ from sidefeed.mapping import ObjectMap
 from sidefeed.sync import quarantine, schemas
 from sidefeed.sync.absorb import absorb
 from sidefeed.sync.apply import apply
-from sidefeed.sync.approval import carried_out, carried_out_by, parked
 from sidefeed.sync.awaited import wake
 from sidefeed.sync.budget import Budget, Meter
 from sidefeed.sync.capture import Progress, capture, missing_ids, read_anew, swept
@@ -47,19 +46,20 @@ from sidefeed.sync.guard import (
     people_mailed,
     refuse,
 )
+from sidefeed.sync.hold import hold, note
 from sidefeed.sync.match import index, natural_keys
 from sidefeed.sync.matching import LinkPlan, questions
 from sidefeed.sync.observation import look_up
 from sidefeed.sync.plan import plan_object
 from sidefeed.sync.recover import recover
 from sidefeed.sync.report import Report
-from sidefeed.sync.restored import older_than_the_world
 from sidefeed.sync.retranslate import changed_fields, check_reading, note_fields, noted_fields, retranslate
 from sidefeed.sync.reunite import reunite, strangers
 from sidefeed.sync.saved import SavedPlan, WorldMoved
 from sidefeed.sync.shards import HEAD, PART, Shard
 from sidefeed.sync.writes import ObjectPlan, keep_only
 from sidefeed.workspace import Store, Transaction
+from sidefeed.workspace.pauses import EVERYTHING, Pause, pause_of, pauses
 from sidefeed.workspace.tables import metadata
 
 if TYPE_CHECKING:
@@ -97,6 +97,8 @@ class Engine:
     """The settings that the audit trail follows, by name; without secrets."""
     codes: Codes = field(default_factory=Codes, init=False)
     meter: Meter = field(init=False)
+    unread: list[Pause] = field(default_factory=list, init=False)
+    """The pauses under which feeds take no part in this run."""
 
     def __post_init__(self) -> None:
         self.store.calendars = self.calendars
@@ -123,6 +125,8 @@ class Engine:
         """Run again what a guard parked, and let exactly that pass: these guards at these feeds, for no more records
         than were shown. It waits on where a system it needs failed. Raises StoreError where no such run waits,
         GuardTripped where more came since."""
+        from sidefeed.sync.approval import carried_out, parked
+
         with self.store.read() as tx:
             waiting = parked(tx, run)
         approval = waiting.approval({(om.system, om.object): om.entity for om in self.mappings.objects})
@@ -141,7 +145,12 @@ class Engine:
 
         def unmoved(live: list[str], report: Report) -> None:
             with self.store.read() as tx:
-                saved.check(self._plans(tx, live, report))
+                plans = self._plans(tx, live, report)
+                saved.check(plans)
+                for plan in plans:
+                    hold(tx, plan, report)
+            if report.paused:  # exactly what the plan says, or nothing
+                raise WorldMoved(list(report.paused.values()))
 
         return self._run("apply", saved.systems, approve=approve, confirm_mapping=True, before_writing=unmoved,
                          narrow=saved.hold_to)
@@ -155,6 +164,8 @@ class Engine:
         Feeds whose mapping changed since the last run take no part: `sync` brings them into line once the new mapping
         is confirmed. Raises StoreError where no run has that id.
         """
+        from sidefeed.sync.approval import carried_out_by
+
         with self.store.read() as tx:
             run = carried_out_by(tx, run)
         found: list[Undone] = []
@@ -168,6 +179,7 @@ class Engine:
         self, run: str, *, record: str | None = None, field: str | None = None, actor: str = "ops"
     ) -> tuple[Undone, list[ObjectPlan], Report]:
         """What `undo` would do, computed on a scratch copy: nothing is written anywhere."""
+        from sidefeed.sync.approval import carried_out_by
         from sidefeed.sync.undo import Undone
 
         with self.store.read() as tx:
@@ -262,7 +274,7 @@ class Engine:
                 for plan in plans:
                     if narrow is not None:
                         narrow(plan)
-                    else:
+                    if not note(tx, plan, report) and narrow is None:
                         trips += check_plan(tx, plan, self.limits)
             report.parked = [trip.message for trip in trips]
         self.meter.settle()  # a plan writes nothing, but it reads, and reading counts
@@ -325,7 +337,13 @@ class Engine:
         """The systems that answer and are the ones they were at set-up."""
         index(self.store, self.mappings)
         live, trips = [], []
+        with self.store.read() as tx:
+            self.unread = [one for one in pauses(tx) if one.stops_reading]
         for name in names:
+            stopped = next((one for one in self.unread if one.what in (EVERYTHING, name)), None)
+            if stopped is not None:
+                report.paused[name] = f"{stopped}: it is not read"
+                continue
             try:
                 marker = self.connectors[name].marker()
             except ConnectorError as error:
@@ -367,7 +385,15 @@ class Engine:
         return live
 
     def _feeds(self, names: Sequence[str], report: Report) -> Iterator[tuple[ObjectMap, Stream]]:
-        """Feeds in dependency order, systems side by side, without those that failed in this run."""
+        """Feeds in dependency order, systems side by side, without those that failed in this run or are not read."""
+        for om, stream in self._mapped(names, report):
+            stopped = pause_of(self.unread, om.system, om.object, stream.partition)
+            if stopped is None:
+                yield om, stream
+            else:
+                report.paused[f"{om.system} {stream.name}"] = f"{stopped}: it is not read"
+
+    def _mapped(self, names: Sequence[str], report: Report) -> Iterator[tuple[ObjectMap, Stream]]:
         for om in self.mappings.objects:
             if om.system in names and om.system in self.connectors and f"{om.system} {om.object}" not in report.skipped:
                 for stream in self.connectors[om.system].streams(om.object):
@@ -392,10 +418,11 @@ class Engine:
 
     def _read(self, live: list[str], report: Report, *, approve: Approval) -> None:
         """Recover, capture everything, guard the deletions, then absorb in dependency order."""
-        from sidefeed.calendars.enforce import enforce_policy  # which itself needs this room
+        if calendars := [(om.system, stream.name) for om, stream in self._mapped(live, report)
+                         if om.entity == "meeting" and stream.partition]:
+            from sidefeed.calendars.enforce import enforce_policy  # which itself needs this room
 
-        enforce_policy(self.store, [(om.system, stream.name) for om, stream in self._feeds(live, report)
-                                    if om.entity == "meeting" and stream.partition])
+            enforce_policy(self.store, calendars)
         for om, stream in self._feeds(live, report):
             with self._contained(om, stream, report):
                 if self.meter.standing(om.system).left == 0:
@@ -475,6 +502,10 @@ class Engine:
     def _unbelievable(self, live: list[str], report: Report) -> dict[str, Trip]:
         """What waits in the inbox and is not to be believed without a person, by guard and feed."""
         feeds = self._waiting(live, report)
+        if not feeds:
+            return {}
+        from sidefeed.sync.restored import older_than_the_world
+
         with self.store.read() as tx:
             return {trip.key: trip for om, stream in feeds
                     for trip in (*older_than_the_world(tx, om, stream),
@@ -502,6 +533,8 @@ class Engine:
         """Plan and apply in waves: parents before children, and again for what moved meanwhile."""
         with self.store.read() as tx:
             plans = self._plans(tx, live, report)
+            for plan in plans:
+                hold(tx, plan, report)
             self._guard(tx, plans, report, approve)
             self.meter.set_aside(tx, plans)
         known = {(plan.om.system, plan.stream.name): plan for plan in plans}
@@ -519,6 +552,7 @@ class Engine:
                     if narrow is not None:
                         narrow(plan)
                     with self.store.read() as tx:
+                        hold(tx, plan, report)
                         self._guard(tx, [plan], report, approve)  # what this very wave released counts too
                         waiting = self.meter.fit(tx, plan)
                     if waiting:
@@ -543,8 +577,9 @@ class Engine:
         """Hold what moved while this run wrote against the guards, all feeds together, before any of it is written."""
         with self.store.read() as tx:
             plans = self._plans(tx, live, report)
-            if narrow is not None:
-                for plan in plans:
+            for plan in plans:
+                hold(tx, plan, report)
+                if narrow is not None:
                     narrow(plan)
             self._guard(tx, plans, report, approve)
 

@@ -52,6 +52,8 @@ class Report:
     waiting: dict[str, str] = field(default_factory=dict)
     parked: list[str] = field(default_factory=list)
     skipped: dict[str, str] = field(default_factory=dict)
+    paused: dict[str, str] = field(default_factory=dict)
+    """What waits in each feed that a person paused, and since when."""
     approved: list[str] = field(default_factory=list)
     still_parked: list[str] = field(default_factory=list)
     """Why an approved run waits on: what failed of what it was to write."""
@@ -95,7 +97,8 @@ class Report:
         for mine, theirs in ((self.changes, other.changes), (self.introduced, other.introduced)):
             for key, number in theirs.items():
                 mine[key] = mine.get(key, 0) + number
-        for told, more in ((self.failed, other.failed), (self.waiting, other.waiting), (self.skipped, other.skipped)):
+        for told, more in ((self.failed, other.failed), (self.waiting, other.waiting), (self.skipped, other.skipped),
+                           (self.paused, other.paused)):
             told |= {key: text for key, text in more.items() if key not in told}
         for listed, more_of in ((self.parked, other.parked), (self.approved, other.approved)):
             listed += more_of
@@ -122,5 +125,6 @@ class Report:
                 "written": self.written, "absorbed": self.changes,
                 "problems": [asdict(problem) for problem in self.problems],
                 "failed": self.failed, "waiting": self.waiting, "parked": self.parked,
-                "skipped": self.skipped, "approved": self.approved, "still_parked": self.still_parked,
+                "skipped": self.skipped, "paused": self.paused, "approved": self.approved,
+                "still_parked": self.still_parked,
                 **({"audit_head": self.audit_head} if self.audit_head else {})}

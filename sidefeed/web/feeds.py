@@ -16,6 +16,7 @@ from sidefeed.web.desk import SignedIn, Visitor
 from sidefeed.workspace import Transaction
 from sidefeed.workspace import tables as t
 from sidefeed.workspace.clock import utc_instant
+from sidefeed.workspace.pauses import pauses
 from sidefeed.workspace.report import FLOW_RUN, workspace_status
 
 router = APIRouter(include_in_schema=False)
@@ -35,9 +36,10 @@ def feeds(visitor: SignedIn) -> HTMLResponse:
     with visitor.desk.store.read() as tx:
         runs = [_run(visitor, run) for run in tx.runs(RUNS)]
         refusals, number = _refusals(tx, visitor)
+        paused = pauses(tx)
     return visitor.render("feeds.html", systems=_systems(visitor, status, runs), runs=runs, refusals=refusals,
                           refused=number, records=sorted(status["records"].items()),
-                          questions=len(status["questions"]))
+                          questions=len(status["questions"]), paused=paused)
 
 
 def _systems(visitor: Visitor, status: Mapping[str, Any], runs: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -59,6 +59,11 @@ class Inbox(Unit):
         """Everything to be absorbed now, oldest first."""
         return list(self._waiting(_DUE, system, object).scalars())
 
+    def feeds(self) -> list[tuple[str, str]]:
+        """(system, stream) of everything that was ever read."""
+        return [(system, object) for system, object in self.connection.execute(
+            sa.select(t.cursor.c.system, t.cursor.c.object)).all()]
+
     def waiting_feeds(self) -> set[tuple[str, str]]:
         """System and object of every feed with anything in the inbox, parked or not."""
         return {(row.system, row.object) for row in self.connection.execute(

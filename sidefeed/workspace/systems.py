@@ -41,5 +41,14 @@ class Systems(Unit):
     def setting(self, name: str) -> str | None:
         return self.connection.execute(_SETTING, {"name": name}).scalar_one_or_none()
 
+    def settings(self, prefix: str) -> dict[str, str]:
+        """The settings whose name begins so, by the rest of the name."""
+        c = t.setting.c
+        return {name.removeprefix(prefix): value for name, value in self.connection.execute(
+            sa.select(c.name, c.value).where(c.name.startswith(prefix, autoescape=True))).all()}
+
+    def drop_setting(self, name: str) -> None:
+        self.connection.execute(t.setting.delete().where(t.setting.c.name == name))
+
     def save_setting(self, name: str, value: str) -> None:
         self.upsert(t.setting, [{"name": name, "value": value}])

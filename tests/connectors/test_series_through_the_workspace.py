@@ -14,7 +14,7 @@ from connectors.calendars import events
 from connectors.calendars.events import Broken
 from connectors.calendars.window import Window
 from sidefeed.calendars import series
-from sidefeed.calendars.export import meetings_file
+from sidefeed.calendars.export import meetings_file, wholes
 from sidefeed.calendars.recurrence import RECURRENCE, SERIES
 from sidefeed.sync.match import keys_of
 from sidefeed.sync.observation import Observation
@@ -60,7 +60,7 @@ def keep(tx: Transaction, calendar: Any, window: Window) -> bool:
 
 def exported(tx: Transaction, uid: str) -> bytes:
     own = [state for state in tx.each_record("meeting") if state.values.get("uid") == uid]
-    found, alone = series.wholes(tx, own)
+    found, alone = wholes(tx, own)
     return meetings_file(alone, NOW, found)
 
 

@@ -86,6 +86,32 @@ def test_a_mailbox_out_of_scope_holds_back_no_other(cloud: CloudCalendar) -> Non
     assert "management scope" in str(report["failed"]) + str(report["problems"])
 
 
+def asked_of(cloud: CloudCalendar, mailbox: str) -> int:
+    return sum(mailbox in entry.path for entry in cloud.graph.log)
+
+
+def test_a_paused_mailbox_is_not_read_and_what_its_rep_hides_is_taken_back_all_the_same(cloud: CloudCalendar) -> None:
+    cloud.meets(ANN, "Kick-off")
+    cloud.sync(2)
+    code, _told = cloud("pause", ANN.upper(), "--why", "on leave")
+    assert code == 0
+    cloud.meets(ANN, "Unread")
+    cloud.meets(BOB, "Review")
+    asked = asked_of(cloud, ANN)
+    _code, report = cloud("sync")
+    assert report["paused"][f"microsoft365 calendar/{ANN}"].endswith("(on leave): it is not read")
+    assert asked_of(cloud, ANN) == asked
+    cloud.sync()
+    assert [subject for subject, _deal, _contact in shown(cloud)] == ["Kick-off", "Review"]
+    cloud("my-calendar", "show", "none", "--as", ANN)
+    cloud.sync(2)
+    assert [subject for subject, _deal, _contact in shown(cloud)] == ["Review"]
+    cloud("resume", ANN)
+    cloud("my-calendar", "show", "full", "--as", ANN)
+    cloud.sync(2)
+    assert [subject for subject, _deal, _contact in shown(cloud)] == ["Kick-off", "Review", "Unread"]
+
+
 def test_a_teams_meeting_is_planned_and_its_join_link_reaches_the_workspace(cloud: CloudCalendar) -> None:
     cloud.sync()
     wish = ("Pumps", "--as", ANN, "--start", "2099-01-05T10:00", "--zone", "UTC", "--teams")

@@ -26,6 +26,7 @@ from sidefeed.mapping import load
 from sidefeed.sync.look import LAST_CHECK
 from sidefeed.sync.match import natural_keys
 from sidefeed.workspace import Store
+from sidefeed.workspace.pauses import pause
 from sidefeed.workspace.report import FLOW_RUN
 from tests.web.conftest import NOW, Company, own_files
 from tests.web.site import MAPPINGS, Site, Team, listed, read, ready
@@ -332,7 +333,7 @@ def test_the_workbook_is_in_the_reporting_currency(abroad: Site) -> None:
     assert any("USD" in row and "EUR" in row for row in rows)
 
 
-def test_what_was_refused_for_one_cause_is_told_once(tmp_path: Path) -> None:
+def test_what_was_refused_for_one_cause_is_told_once_and_what_is_paused(tmp_path: Path) -> None:
     store = Store.open(tmp_path / "workspace.db", now=lambda: NOW)
     store.natural_keys = natural_keys(load(MAPPINGS))
     team = Team(store)
@@ -345,9 +346,14 @@ def test_what_was_refused_for_one_cause_is_told_once(tmp_path: Path) -> None:
     site = Site(store, listed())
     try:
         page = read(site.client("dana@example.com").get("/feeds"))
+        with store.write() as tx:
+            pause(tx, "hubspot", by="dana", why="bad <mapping>", reads=True)
+        paused = read(site.client("dana@example.com").get("/feeds"))
     finally:
         site.close()
         store.close()
+    assert "Paused" not in page
+    assert "hubspot since" in paused and "bad <mapping>. Nothing is written there, and it is not read" in paused
     assert page.count(unknown) == 1
     assert "and 2 more" in page
     assert "For administrators of the system: 3" in page and "For reps: 1" in page
