@@ -20,8 +20,10 @@ def test_a_paused_system_gets_nothing_until_it_goes_on(desk: Desk) -> None:
     code, told = desk("sync")
     assert (code, told["written"]) == (0, {}) and "(migration): 1 write waits" in told["paused"]["hubspot deals"]
     assert [one["what"] for one in desk("status")[1]["paused"]] == ["hubspot"]
-    code, told = desk("resume", "hubspot")
+    code, told = desk("resume", "hubspot", "--as", "kim")
     assert (code, told["resumed"]["what"], told["paused"]) == (0, "hubspot", [])
+    who = [(one["what"], one["actor"]) for one in desk("audit")[1]["entries"] if one["what"] in ("pause", "resume")]
+    assert who == [("resume", "kim"), ("pause", "dana")]
     assert desk("sync")[1]["written"] == {"hubspot deals": {"update": 1}}
 
 

@@ -15,7 +15,6 @@ from typing import Any
 import orjson
 import sqlalchemy as sa
 
-from sidefeed.audit.redact import redact
 from sidefeed.calendars.policy import SECRET
 from sidefeed.calendars.recurrence import SERIES
 from sidefeed.workspace import Link, RecordState, Store, Transaction
@@ -100,6 +99,8 @@ class _Forgotten:
         """Whether everything is done: no system holds a word any more that is still to be taken back."""
         calendars = {link.system for link in self.links if _is_calendar(link.object)}
         cleared = {**self._log({*calendars, "policy", "workspace", "import"}), **self._intents()}
+        from sidefeed.audit.redact import redact
+
         redact(self.tx, self.record, cleared, actor=ACTOR, why="the meeting was made private")
         self.tx.connection.execute(t.refusal.update().where(t.refusal.c.record == self.record).values(
             message="(withheld: the meeting was made private)"))

@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 
 from sidefeed.cli import output
-from sidefeed.cli.shared import JsonOption, ProjectOption, errors
+from sidefeed.cli.shared import ActorOption, JsonOption, ProjectOption, errors
 
 if TYPE_CHECKING:
     from sidefeed.project import Project
@@ -33,7 +33,7 @@ def pause(
     why: Annotated[str, typer.Option(help="The reason; shown wherever something waits for it.")] = "",
     reads: Annotated[
         bool, typer.Option("--reads", help="Do not read it either: it takes no part in any sync.")] = False,
-    actor: Annotated[str, typer.Option("--as", help="Who pauses it.")] = "ops",
+    actor: ActorOption = "ops",
     project: ProjectOption = Path(),
     json: JsonOption = False,
 ) -> None:
@@ -47,7 +47,7 @@ def pause(
     from sidefeed.workspace import pauses
 
     with errors(json):
-        opened = Project.load(project)
+        opened = Project.load(project, actor=actor)
         store = opened.store()
         try:
             with store.write() as tx:
@@ -70,6 +70,7 @@ def pause(
 def resume(
     what: WhatArgument,
     object: ObjectArgument = None,
+    actor: ActorOption = "ops",
     project: ProjectOption = Path(),
     json: JsonOption = False,
 ) -> None:
@@ -78,7 +79,7 @@ def resume(
     from sidefeed.workspace import pauses
 
     with errors(json):
-        store = Project.load(project).store()
+        store = Project.load(project, actor=actor).store()
         try:
             with store.write() as tx:
                 ended = pauses.resume(tx, _name(what or "", object))

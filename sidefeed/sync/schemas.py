@@ -6,15 +6,18 @@ from __future__ import annotations
 import base64
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import orjson
 import zstandard
 
 from sidefeed.connector import ObjectSchema
 from sidefeed.mapping import Mapping as Mappings
-from sidefeed.mapping.drift import Drift, compact, drift, expanded, without_notes
 from sidefeed.workspace import Transaction
 from sidefeed.workspace.clock import utc_text
+
+if TYPE_CHECKING:
+    from sidefeed.mapping.drift import Drift
 
 Schemas = Mapping[tuple[str, str], ObjectSchema]
 
@@ -25,6 +28,8 @@ def look(tx: Transaction, mapping: Mappings, schemas: Schemas, *, accept: bool =
     A change is told until it is accepted: with ``accept`` the copies become what is there now. An object that is not
     among ``schemas`` is passed over.
     """
+    from sidefeed.mapping.drift import drift, without_notes
+
     found: list[Drift] = []
     for om in mapping.objects:
         now = schemas.get((om.system, om.object))
@@ -83,6 +88,8 @@ def unseen_today(tx: Transaction, mapping: Mappings, systems: Collection[str]) -
 def keep_seen(tx: Transaction, mapping: Mappings, schemas: Schemas, run: str) -> int:
     """Keep what a run saw; an object seen for the first time is known from now on. Gives how many changes there are
     since the known copies."""
+    from sidefeed.mapping.drift import drift, without_notes
+
     changes = 0
     for om in mapping.objects:
         now = schemas.get((om.system, om.object))
@@ -102,6 +109,8 @@ def kept(tx: Transaction, system: str, object: str) -> ObjectSchema | None:
     text = tx.setting(_name(system, object))
     if text is None:
         return None
+    from sidefeed.mapping.drift import expanded
+
     return expanded(object, orjson.loads(zstandard.decompress(base64.b85decode(text))))
 
 
@@ -111,6 +120,8 @@ def keep(tx: Transaction, system: str, schema: ObjectSchema) -> None:
 
 
 def _packed(schema: ObjectSchema) -> str:
+    from sidefeed.mapping.drift import compact
+
     packed = zstandard.compress(orjson.dumps(compact(schema), option=orjson.OPT_SORT_KEYS))
     return base64.b85encode(packed).decode()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 from collections.abc import Mapping
 from functools import cache
@@ -40,6 +39,8 @@ def _plain(detail: Mapping[str, Any]) -> dict[str, Any]:
 @cache
 def account() -> str:
     """The account that this process runs under, and its machine. A container may know no name for its user."""
+    import getpass  # and with it what asks for passwords, which no run does
+
     try:
         user = getpass.getuser()
     except (OSError, KeyError):

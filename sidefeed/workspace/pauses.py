@@ -64,6 +64,7 @@ def pause(tx: Transaction, what: str, *, by: str, why: str = "", reads: bool = F
     known = next((one for one in pauses(tx) if one.what == what), None)
     made = Pause(what, known.since if known else utc_text(tx.store.now()), by, why, reads)
     tx.save_setting(_PREFIX + what, orjson.dumps(asdict(made)).decode())
+    tx.note("pause", actor=by, paused=what, why=why or None, read=not made.stops_reading)
     return made
 
 
@@ -73,4 +74,5 @@ def resume(tx: Transaction, what: str) -> Pause:
     if what not in known:
         raise StoreError(f"{what} is not paused; paused: {', '.join(known) or 'nothing'}.")
     tx.drop_setting(_PREFIX + what)
+    tx.note("resume", resumed=what)
     return known[what]
