@@ -28,7 +28,6 @@ from sidefeed.errors import Codes
 from sidefeed.mapping import Mapping as Mappings
 from sidefeed.mapping import ObjectMap
 from sidefeed.sync import quarantine, schemas
-from sidefeed.sync.absorb import absorb
 from sidefeed.sync.apply import apply
 from sidefeed.sync.awaited import wake
 from sidefeed.sync.budget import Budget, Meter
@@ -49,7 +48,6 @@ from sidefeed.sync.guard import (
 from sidefeed.sync.hold import hold, note
 from sidefeed.sync.match import index, natural_keys
 from sidefeed.sync.matching import LinkPlan, questions
-from sidefeed.sync.observation import look_up
 from sidefeed.sync.plan import plan_object
 from sidefeed.sync.recover import recover
 from sidefeed.sync.report import Report
@@ -433,6 +431,8 @@ class Engine:
             _tell_problems(self.connectors[om.system], report)
         self._sweep(live, report, approve)
         for om, stream in self._waiting(live, report):
+            from sidefeed.sync.observation import look_up
+
             with self._contained(om, stream, report):
                 look_up(self.store, om, stream, self.connectors[om.system])
         report.approved += refuse(approve, list(self._unbelievable(live, report).values()))
@@ -440,7 +440,7 @@ class Engine:
         for om, stream in self._feeds(live, report):
             if wake(self.store, om, stream):
                 with self._contained(om, stream, report):
-                    absorb(self.store, self.mappings, om, stream, self.connectors[om.system], report, self.progress)
+                    self._absorb_feed(om, stream, report)
         self._retranslate(live, report, approve)
         self._reunite(live, report)
 
@@ -485,7 +485,7 @@ class Engine:
                                 "key": "what it holds"} for id, record in placed.items()]
             if placed:
                 with self._contained(om, stream, report):
-                    absorb(self.store, self.mappings, om, stream, self.connectors[om.system], report, self.progress)
+                    self._absorb_feed(om, stream, report)
 
     def _sweep(self, live: list[str], report: Report, approve: Approval) -> None:
         """Where a feed was read from the start, look for linked objects that went away meanwhile."""
@@ -519,13 +519,22 @@ class Engine:
         for om, stream in self._feeds(live, report):
             if f"{om.system} {stream.name}" not in without:
                 with self._contained(om, stream, report):
-                    absorb(self.store, self.mappings, om, stream, self.connectors[om.system], report, self.progress)
+                    self._absorb_feed(om, stream, report)
         derive(self.store)
         with self.store.write() as tx:
             for om, stream in self._feeds(live, report):
                 if f"{om.system} {stream.name}" not in without:
                     tx.drop_moot_questions(om.system, stream.name)
             report.count("flips_parked", park(tx, report.run, flips=self.limits.flips, window=self.limits.window))
+
+    def _absorb_feed(self, om: ObjectMap, stream: Stream, report: Report) -> None:
+        """Absorb what waits in the inbox of one feed; where nothing does, what absorbs is not even imported."""
+        with self.store.read() as tx:
+            if (om.system, stream.name) not in tx.waiting_feeds():
+                return
+        from sidefeed.sync.absorb import absorb
+
+        absorb(self.store, self.mappings, om, stream, self.connectors[om.system], report, self.progress)
 
     def _write(
         self, live: list[str], report: Report, *, approve: Approval, narrow: Narrow | None = None

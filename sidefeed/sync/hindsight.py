@@ -14,7 +14,6 @@ import orjson
 
 from sidefeed.connector import Connector, Outcome, Stream, Write
 from sidefeed.mapping import ObjectMap
-from sidefeed.sync.absorb import rescue
 from sidefeed.sync.report import Report
 from sidefeed.workspace import Store, Transaction
 
@@ -49,6 +48,8 @@ def look_back(store: Store, om: ObjectMap, connector: Connector, stream: Stream,
         for id, one in known.items()})
     with store.write() as tx:
         if lost:
+            from sidefeed.sync.absorb import rescue
+
             report.count("rescued", rescue(tx, om, stream, lost))
         tx.save_setting(_name(om.system, stream), "")
 
