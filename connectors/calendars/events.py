@@ -8,6 +8,7 @@ of the calendar's owner. What is not public comes out as a time and nothing else
 from __future__ import annotations
 
 import re
+import threading
 import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,6 +31,9 @@ MANY_PEOPLE = 5000
 """Attendees of a meeting that is read. Of one with more nothing is told: whoever is not read may be of a domain that is
 blocked."""
 
+_READING = threading.Lock()
+"""icalendar knows one set of zones for a whole process."""
+
 _SENSITIVITY = {"PRIVATE": "private", "CONFIDENTIAL": "confidential", "PUBLIC": "normal"}
 _RESPONSE = {"ACCEPTED": "accept", "DECLINED": "decline", "TENTATIVE": "tentative"}
 _ROLE = {"OPT-PARTICIPANT": "optional", "NON-PARTICIPANT": "optional"}
@@ -47,18 +51,26 @@ class Meeting:
 def parse(content: bytes) -> list[Any]:
     """The VCALENDARs of a file. Raises Broken where there is none that is whole."""
     text = text_of(content)
-    import icalendar  # with what it needs a third of a second to import, and a quiet calendar needs none of it
-
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            found = icalendar.Calendar.from_ical(text, multiple=True)
+        found = _from_ical(text)
     except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
         raise Broken(f"it is no iCalendar that can be read ({type(error).__name__})") from None
     calendars = [each for each in found if each.name == "VCALENDAR"]
     if not calendars:
         raise Broken("it holds no calendar, or ends before its calendar does (END:VCALENDAR)")
     return calendars
+
+
+def _from_ical(text: Any) -> list[Any]:
+    """icalendar keeps every zone that a file describes for all files that follow, by its name alone. A name such as
+    ``tzone://Microsoft/Custom`` is somebody else's zone in each of them, so each file begins without any."""
+    import icalendar  # with what it needs a third of a second to import, and a quiet calendar needs none of it
+    from icalendar.timezone import tzp
+
+    with _READING, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        tzp.use_default()
+        return list(icalendar.Calendar.from_ical(text, multiple=True))
 
 
 def by_uid(calendars: Iterable[Any]) -> dict[str, Any]:
@@ -279,11 +291,9 @@ def exceptions(calendar: Any, originals: Collection[str], zone: str) -> list[Mee
 
 def _grounded(calendar: Any, zone: str) -> Any:
     """Floating times expand in the zone of the calendar's owner, not in that of this machine."""
-    import icalendar
-
     if not any(_floats(event) for event in calendar.walk("VEVENT")):
         return calendar
-    copy: Any = icalendar.Calendar.from_ical(calendar.to_ical())
+    (copy,) = _from_ical(calendar.to_ical())
     rules = ZoneInfo(zone)
     for event in copy.walk("VEVENT"):
         if not _floats(event):

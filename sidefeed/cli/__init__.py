@@ -13,7 +13,6 @@ import typer
 from rich.markup import escape
 
 from sidefeed.cli import (
-    approvals,
     audit,
     budget,
     calendar_files,
@@ -21,6 +20,7 @@ from sidefeed.cli import (
     calls,
     census,
     conflicts,
+    consent,
     forecasts,
     imports,
     link,
@@ -28,14 +28,12 @@ from sidefeed.cli import (
     meet,
     output,
     panels,
-    pauses,
     practice,
     quarantine,
     rehearse,
     serve,
     server,
     trace,
-    trust,
     undo,
 )
 from sidefeed.cli.output import ATTENTION, EXIT_CODES, STOPPED, UNREACHABLE, USAGE
@@ -212,7 +210,7 @@ def status(project: ProjectOption = Path(), json: JsonOption = False) -> None:
         return
     output.table("Feeds", ("feed", "linked", "waiting in inbox", "complete to"), [
         (one["feed"], one["linked"], one["inbox"], one["complete_to"] or "not read yet") for one in found["feeds"]])
-    pauses.show(paused)
+    consent.show_pauses(paused)
     output.table("Last runs", ("run", "started", "what", "state", "written"), [
         (one["id"], one["started"][:19], one["what"], one["state"], one["written"]) for one in found["runs"]])
     output.out.print(f"{found['conflicts']} in conflict, {many(len(found['questions']), 'question')}, "
@@ -343,19 +341,17 @@ maps.register(app)
 calendars.register(app)
 calendar_files.register(app)
 meet.register(app)
-trust.register(app)
 forecasts.register(app)
 serve.register(app)
 undo.register(app)
 quarantine.register(app)
-approvals.register(app)
+consent.register(app)
 audit.register(app)
 census.register(app)
 conflicts.register(app)
 link.register(app)
 budget.register(app)
 calls.register(app)
-pauses.register(app)
 trace.register(app)
 rehearse.register(app)
 panels.arrange(app)

@@ -11,7 +11,6 @@ import typer
 from rich.markup import escape
 
 from sidefeed.cli import output
-from sidefeed.cli.alike import told_once
 from sidefeed.cli.output import USAGE
 from sidefeed.cli.shared import (
     ActorOption,
@@ -132,6 +131,10 @@ def _marked(chosen: list[dict[str, Any]], feeds: Counter[str], standing: Counter
 
 def show(refusals: Sequence[dict[str, Any]]) -> None:
     """The quarantine by code and who must act, and what was refused for one reason once, with its first records."""
+    if not refusals:
+        return
+    from sidefeed.cli.alike import told_once
+
     by_code: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
     for one in refusals:
         by_code.setdefault((one["owner"], one["code"], one["fix"]), []).append(one)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -57,6 +56,8 @@ def rehearse(
     Ends with 0 where the change loses nothing, 1 where it would refuse, cut, blank or misread something, 3 where a
     guard would stop it.
     """
+    from tempfile import TemporaryDirectory
+
     from sidefeed.cli.mapping_versions import NoVersion, counted
     from sidefeed.mapping.compare import compare
     from sidefeed.project import Project
@@ -69,7 +70,7 @@ def rehearse(
         try:
             new, old = opened.mappings(), None if first else _deployed(opened, against)
             changes = counted(compare(old, new), opened) if old is not None else []
-            with output.progress(quiet=json) as bar, tempfile.TemporaryDirectory(prefix="sidefeed-") as scratch:
+            with output.progress(quiet=json) as bar, TemporaryDirectory(prefix="sidefeed-") as scratch:
                 done = _run(opened, old, new, [each for each, _number in changes], records, Path(scratch), bar)
         except NoVersion as error:
             output.fail(str(error), USAGE, json=json)

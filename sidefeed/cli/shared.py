@@ -11,7 +11,6 @@ import typer
 from rich.markup import escape
 
 from sidefeed.cli import output
-from sidefeed.cli.alike import feeds_once, told_once
 from sidefeed.cli.output import ATTENTION, BUSY, STOPPED, UNREACHABLE, USAGE
 from sidefeed.plural import many
 
@@ -174,8 +173,11 @@ def tell_problems(report: Report) -> None:
             feeds.append((feed, message))
         else:
             told.append((feed, one.record, f", field {one.field}" if one.field else "", message))
-    for sentence in (*told_once(told), *feeds_once(feeds)):
-        output.out.print(f"[yellow]![/yellow] {escape(sentence)}")
+    if problems:
+        from sidefeed.cli.alike import feeds_once, told_once
+
+        for sentence in (*told_once(told), *feeds_once(feeds)):
+            output.out.print(f"[yellow]![/yellow] {escape(sentence)}")
     for name, message in report.failed.items():
         output.out.print(f"[red]x[/red] {escape(f'{name}: {message}')}")
     for name, message in report.paused.items():

@@ -46,6 +46,15 @@ def configure_sqlite(engine: Engine) -> None:
         cursor.close()
 
 
+def sync_to_disk(connection: Connection, durable: bool) -> None:
+    """Have an SQLite connection's next transaction on the disk when it is stored, or soon after. Set before a
+    transaction and never behind one, because a commit that fails leaves one open."""
+    level = "FULL" if durable else "NORMAL"
+    if connection.info.get("synchronous", "NORMAL") != level:
+        connection.exec_driver_sql(f"PRAGMA synchronous={level}")
+        connection.info["synchronous"] = level
+
+
 def chunks(items: Collection[Any]) -> Iterator[list[Any]]:
     listed = list(items)
     for start in range(0, len(listed), _AT_ONCE):

@@ -20,7 +20,7 @@ from sqlalchemy.engine import Connection, Engine
 from sidefeed.calendars.policy import CalendarPolicy
 from sidefeed.workspace import tables as t
 from sidefeed.workspace.clock import HybridClock, Now, system_now
-from sidefeed.workspace.database import configure_sqlite, database_url, dialect_module, make_private
+from sidefeed.workspace.database import configure_sqlite, database_url, dialect_module, make_private, sync_to_disk
 from sidefeed.workspace.journal import OPS
 from sidefeed.workspace.leases import HELD, lease_owner
 from sidefeed.workspace.transaction import Transaction
@@ -93,10 +93,8 @@ class Store:
         """
         self.site  # noqa: B018  made outside the transaction, once
         with self.engine.connect() as connection:
-            sqlite = connection.dialect.name == "sqlite"
-            if sqlite:
-                if durable:
-                    connection.exec_driver_sql("PRAGMA synchronous=FULL")
+            if connection.dialect.name == "sqlite":
+                sync_to_disk(connection, durable)
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
             else:
                 # Revisions are given out in Python: one appender at a time, and no late commit below a known revision.
@@ -109,9 +107,6 @@ class Store:
             except BaseException:
                 connection.rollback()
                 raise
-            finally:
-                if sqlite and durable:
-                    connection.exec_driver_sql("PRAGMA synchronous=NORMAL")
 
     def hybrid_clock(self, connection: Connection) -> HybridClock:
         if self._clock is None:
