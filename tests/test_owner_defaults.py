@@ -6,6 +6,7 @@ from shutil import copy
 
 import pytest
 
+from sandbox.salesforce.records import Actor
 from tests.test_command_line import Desk, desk
 
 __all__ = ["desk"]
@@ -62,6 +63,25 @@ def test_whom_a_person_gives_it_to_before_we_looked_is_an_edit_also_where_the_an
              for row in hubspot.call(hubspot.records, "deals")}
     assert deals == {"Ours": ann, "Given away": there}
     assert desk("sync")[1]["written"] == {}
+
+
+def test_what_was_deleted_before_anybody_read_it_and_restored_does_not_change_hands(desk: Desk) -> None:
+    hubspot, salesforce = desk.hubspot, desk.salesforce
+    admin = next(row for row in salesforce.call(salesforce.rows, "User"))
+    ann, _robot = (hubspot.call(lambda address=address: hubspot.add_owner(address, "A", "B"))
+                   for address in ("ann@us.example", admin["Email"]))
+    hubspot.call(lambda: hubspot.create("deals", dealname="Pumps", amount="1", hubspot_owner_id=ann,
+                                        dealstage="appointmentscheduled", closedate="2027-01-15T00:00:00Z"))
+    desk("sync")
+    (deal,) = salesforce.call(salesforce.rows, "Opportunity")
+    salesforce.call(lambda: salesforce.delete("Opportunity", deal["Id"]))
+    desk("sync")
+    salesforce.call(lambda: salesforce.records.undelete(deal["Id"], Actor(salesforce.admin_id)))
+    for _ in range(3):
+        desk("sync")
+    (there,) = hubspot.call(hubspot.records, "deals")
+    assert there["properties"]["hubspot_owner_id"] == ann, "whom Salesforce gave the row to is nobody's choice"
+    assert [line["source"] for line in desk("blame", "Pumps", "owner")[1]["history"]] == ["hubspot"]
 
 
 @pytest.mark.slow

@@ -56,6 +56,12 @@ def is_given(spec: FieldMap, link: Link, image: Mapping[str, Any]) -> bool:
     return made is True or any(image.get(key) == made for key in spec.lens.raw)
 
 
+def unread(link: Link) -> dict[str, Any] | None:
+    """What stays of a making whose object went before it was read: whose it became there, should it come back."""
+    made = (link.sent or {}).get("made")
+    return {"sure": True, "values": {}, "known": {}, "made": made} if made else None
+
+
 def _is_owner(spec: FieldMap) -> bool:
     wanted = spec.lens.spec
     return spec.reads and (wanted.type, wanted.entity) == ("ref", "user")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sidefeed.calendars import series
-from sidefeed.sync import meetings
+from sidefeed.sync import meetings, owner
 from sidefeed.sync.batch import Batch
 from sidefeed.sync.due import in_sync, is_due, known_there, remapped
 from sidefeed.sync.observation import Observation
@@ -92,7 +92,7 @@ def absorb_deletion(batch: Batch, one: Observation) -> None:
     unseen = [spec.name for spec in batch.om.fields if spec.name in state.conflicts or (
         # What this mapping cannot express there (an owner it does not know) is no edit that anybody missed.
         is_due(spec, link, state) and not remapped(link, spec.name) and f"={spec.name}" not in told)]
-    link.state, link.due, link.digest, link.sent = "gone", False, None, None
+    link.state, link.due, link.digest, link.sent = "gone", False, None, owner.unread(link)
     if state.deleted:  # both sides deleted it: whoever lets it live again lets it live in both
         link.exceptions[DELETED] = list(state.heads_of(DELETED))
     batch.tx.save_link(link)
