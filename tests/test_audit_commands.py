@@ -35,6 +35,7 @@ def said(desk: Desk, what: str) -> list[tuple[str, dict[str, Any]]]:
     return [(line["actor"], line["detail"]) for line in desk("audit", "--what", what)[1]["entries"]][::-1]
 
 
+@pytest.mark.slow
 def test_who_set_confirmed_approved_and_skipped_what_is_in_the_trail(desk: Desk) -> None:
     ids = [desk.sf("Opportunity", Name=f"Deal {each:02}", StageName="Prospecting", CloseDate="2027-01-15")
            for each in range(24)]

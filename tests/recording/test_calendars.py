@@ -123,6 +123,7 @@ def test_a_recording_tells_when_and_how_and_never_what_about(
     assert any(line["body_in"] for line in lines)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("door", "mailbox"), [
     (exchange, ANN), (exchange_by_ntlm, ANN), (graph, ANN), (domino, domino_office.ANN),
     pytest.param(caldav, ANN, marks=pytest.mark.slow)])

@@ -38,6 +38,7 @@ def calls(file: Path, *options: str) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.slow
 def test_every_call_that_counts_is_recorded_and_no_secret_or_word_of_a_meeting(desk: Desk) -> None:
     account = desk.sf("Account", Name="Acme", Website="https://acme.example")
     desk.sf("Opportunity", Name="Pumps", AccountId=account, Amount=1200.5, StageName="Prospecting",
