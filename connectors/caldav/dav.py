@@ -160,7 +160,7 @@ def _error(answer: httpx.Response, method: str) -> ConnectorError:
     if code in (429, 503):
         after = answer.headers.get("retry-after", "")
         return RateLimited(f"{where}: it asks to wait.", retry_after=float(after) if after.isdigit() else None)
-    if code >= 500:
+    if code >= 500 or code == 408:  # 408: a proxy gave up, as with 504
         return Unavailable(f"{where}.")
     return Invalid(f"{where}: the server refuses this.", rule=said or str(code), code=said or f"http-{code}")
 

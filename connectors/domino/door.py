@@ -116,7 +116,7 @@ class Door:
         if code in (429, 503):
             after = answer.headers.get("retry-after", "")
             return RateLimited(f"{where}: it asks to wait.", retry_after=float(after) if after.isdigit() else None)
-        if code >= 500 or answer.is_redirect:
+        if code >= 500 or code == 408 or answer.is_redirect:  # 408: a proxy gave up, as with 504
             return Unavailable(f"{where}: {message or 'no reason given'}.")
         return Invalid(f"{where}: {message or 'the server refuses this'}.", rule=message or str(code),
                        code=f"cserror-{number}" if number else f"http-{code}", owner="ops")

@@ -73,7 +73,7 @@ def error_for(
         return Duplicate(f"Graph has seen this create before, in {where} ({said}).", code=code)
     if status == 423:
         return Locked(f"The item in {where} is locked ({said}).", code=code)
-    if status >= 500 or not code:
+    if status >= 500 or status == 408 or not code:  # 408: a proxy gave up, as with 504
         return Lost(f"Graph failed on a request for {where} ({said}).", code=code or "no-code")
     if effect:
         return Invalid(f"Graph refused the item for {where} ({said}).", rule=code, code=code)

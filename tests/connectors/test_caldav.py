@@ -262,6 +262,14 @@ def test_what_the_server_says_no_with(office: Office, status: int, error: type[C
     assert getattr(raised.value, "retry_after", 7) == 7
 
 
+def test_a_proxy_that_gave_up_leaves_a_create_unknown(office: Office) -> None:
+    connector, kit = office.connect(), CalendarKit(office)
+    read(office)
+    office.proxy.refusals += [(408, "<html>no</html>")] * 2
+    (outcome,) = connector.write(CALENDAR, [Write("w", "create", kit.sample("mine"), external_key="rec:1")])
+    assert (outcome.status, outcome.error and outcome.error.code) == ("unknown", "unknown-outcome")
+
+
 def test_a_create_that_happened_already_is_a_duplicate_and_unknown_properties_stay_on_edits(office: Office) -> None:
     connector, kit = office.connect(), CalendarKit(office)
     made = Write("w", "create", kit.sample("mine"), external_key="rec:1")

@@ -352,6 +352,13 @@ def test_nobody_is_told_unless_people_are_invited(office: Office, connector: Dom
     assert "ATTENDEE" not in office.server.mail_file(ANN).entries[quiet.external_id or ""].master
 
 
+def test_a_proxy_that_gave_up_leaves_a_create_unknown(office: Office, connector: DominoConnector) -> None:
+    office.server.faults.add("html", method="POST", status=408)
+    (outcome,) = connector.write(CALENDAR, [Write("w", "create", {
+        "Subject": "Plan", "Start": "2026-11-24T09:00:00Z", "End": "2026-11-24T10:00:00Z"}, external_key="rec-1:1")])
+    assert (outcome.status, outcome.error and outcome.error.code) == ("unknown", "unknown-outcome")
+
+
 def test_a_second_create_for_one_record_is_refused_with_the_first(office: Office, connector: DominoConnector) -> None:
     write = Write("w", "create", {"Subject": "Plan", "Start": "2026-11-24T09:00:00Z", "End": "2026-11-24T10:00:00Z"},
                   external_key="rec-1:1")

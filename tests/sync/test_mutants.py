@@ -21,7 +21,7 @@ from hypothesis.stateful import run_state_machine_as_test
 import sidefeed.sync.apply as apply_module
 import sidefeed.sync.recover as recover_module
 from sidefeed.connector import Invalid, Locked, Write
-from sidefeed.sync import Engine, GuardTripped, absorb, capture, edits, engine, plan, policy, quarantine, undo
+from sidefeed.sync import Engine, GuardTripped, absorb, capture, edits, engine, plan, policy, quarantine, restored, undo
 from sidefeed.sync import budget as budget_module
 from sidefeed.sync.budget import Budget, Meter
 from sidefeed.sync.plan import content_digest
@@ -536,7 +536,7 @@ def intent_before_create(patch: Patch) -> None:
             self.store = store
 
         @contextmanager
-        def write(self) -> Iterator[Transaction]:
+        def write(self, *, durable: bool) -> Iterator[Transaction]:
             with self.store.read() as tx:
                 yield tx
 
@@ -691,7 +691,7 @@ def retries_stop(patch: Patch) -> None:
 
 
 def restored_backup(patch: Patch) -> None:
-    patch.setattr(engine, "older_than_the_world", lambda *_args: [])
+    patch.setattr(restored, "older_than_the_world", lambda *_args: [])
 
 
 def found_again(patch: Patch) -> None:

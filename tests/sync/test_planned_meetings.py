@@ -84,7 +84,7 @@ def test_nobody_but_the_organiser_raises_the_mail_budget(calendar: Calendar) -> 
     code, plan = calendar("plan")
     assert code == 3 and "not asked for by its organiser" in plan["messages"][0]
     code, told = calendar("sync")
-    assert code == 3 and "mail 1 people" in told["error"]
+    assert code == 3 and "mail 1 person" in told["error"]
     assert outbox(calendar) == [] and items(calendar) == []
 
 
