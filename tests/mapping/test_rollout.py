@@ -89,7 +89,7 @@ def test_a_canary_goes_from_a_few_to_a_team_to_all(desk: Desk) -> None:  # noqa:
     code, told = desk("canary", "--records", "1", "--team", "ann@us.example")
     assert code == 0, told
     assert [(one["stage"], one["records"], one["refused"], one["differ"]) for one in told["stages"]] == [
-        ("1 records", 1, 0, 0), ("ann@us.example", 3, 0, 0)]
+        ("1 record", 1, 0, 0), ("ann@us.example", 3, 0, 0)]
     filled = {name for name, value in tiers(desk).items() if value}
     assert len(filled) == 4
     assert {"Deal 1", "Deal 3", "Deal 5"} <= filled
