@@ -101,4 +101,5 @@ def test_every_series_of_the_corpora_comes_back_as_one_object_that_means_the_sam
     assert counts["series"] > 150
     # An exception that brings a rule of its own; and one that speaks for all that follow it, which no one rule can say.
     assert {name.split()[0] for name in changed} == {"issue_253_additional_recurrence_id.ics"}
-    assert refused == {"issue_75_range_parameter.ics"}
+    # What several rules say together no one rule can say either; their occurrences are read all the same.
+    assert refused == {"issue_75_range_parameter.ics", "duplicated_rrule.ics", "multiple_rrule.ics"}
