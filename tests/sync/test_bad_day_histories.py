@@ -219,10 +219,33 @@ def test_bad_day_histories() -> None:
     run_state_machine_as_test(BadDayHistories, settings=profile(2, 8))  # type: ignore[no-untyped-call]
 
 
+def a_bad_day_of_each_kind() -> None:
+    """Of fifteen random histories none may have one of these, as chance has it; here each is told, one after another."""
+    for each, kind in enumerate(FAILURES):
+        told = BadDayHistories()
+        try:
+            told.an_office_at_work(synced=True)
+            told.calls_fail("b", 1, 2, kind, 0)
+            told.two_people_tag_one_deal(0, True)
+            told.calls_fail("a", 3, 1, kind, 1)
+            told.two_people_tag_one_deal(1, False)
+            told.an_answer_breaks_off("b", 1, True, 0)
+            told.a_system_refuses("b", (refuses_amounts, is_locked)[each % 2])
+            for pick in range(4):
+                told.person_edits("a", pick % 2, "Amount")
+                told.sync()
+            told.a_cursor_is_lost("a")
+            told.one_row_spoils_its_batch("a")
+            told.person_deletes("a", 0)
+        finally:
+            told.teardown()
+
+
 @pytest.mark.slow
 def test_many_bad_day_histories_and_they_reach_what_they_are_for() -> None:
     HAPPENED.clear()
     run_state_machine_as_test(BadDayHistories, settings=profile(15))  # type: ignore[no-untyped-call]
+    a_bad_day_of_each_kind()
     wanted = ["failed", "refused", "postponed", "unknown", "broken off", "poison", "cursor lost", "tagged by two", "delete"]
     blind = [what for what in wanted if not HAPPENED[what]]
     assert blind == [], f"no history had one of these: the harness is blind to it; {HAPPENED}"
