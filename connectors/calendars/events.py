@@ -11,6 +11,7 @@ import re
 import threading
 import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
@@ -70,7 +71,22 @@ def _from_ical(text: Any) -> list[Any]:
     with _READING, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         tzp.use_default()
-        return list(icalendar.Calendar.from_ical(text, multiple=True))
+        found = list(icalendar.Calendar.from_ical(text, multiple=True))
+        late = [zone for calendar in found for zone in _described_late(calendar)]
+        if late:  # what stood before its zone was read by a guess
+            tzp.use_default()
+            for zone in late:
+                with suppress(ValueError, KeyError, IndexError, TypeError, AttributeError):
+                    tzp.cache_timezone_component(zone)
+            found = list(icalendar.Calendar.from_ical(text, multiple=True))
+        return found
+
+
+def _described_late(calendar: Any) -> list[Any]:
+    """The zones of a calendar that come after its first event."""
+    names = [each.name for each in calendar.subcomponents]
+    first = names.index("VEVENT") if "VEVENT" in names else len(names)
+    return [each for each in calendar.subcomponents[first:] if each.name == "VTIMEZONE"]
 
 
 def by_uid(calendars: Iterable[Any]) -> dict[str, Any]:

@@ -87,7 +87,7 @@ def walk(tx: Transaction, progress: Progress | None = None) -> Iterator[Entry | 
                 prev, number = entry.hash, entry.number
             if progress is not None:
                 progress("checking", block["count"])
-    except (zstandard.ZstdError, orjson.JSONDecodeError):
+    except (zstandard.ZstdError, orjson.JSONDecodeError, sa.exc.OperationalError):  # no JSON, no bytes, no text
         yield Finding(SEAL, "seal", None, number + 1, (
             f"the seal after seal {before['number']:,} cannot be read: it was changed by hand, or damaged"))
 
@@ -118,6 +118,8 @@ def _entries(
 
 
 def _among(kind: Kind, block: Mapping[str, Any], ids: list[int]) -> sa.ColumnElement[bool]:
+    if not ids:
+        return sa.false()
     return any_of(kind.column, ids) if block["ids"] else kind.column.between(ids[0], ids[-1])
 
 

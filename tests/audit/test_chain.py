@@ -118,9 +118,11 @@ def _sealed(ledger: Ledger, number: int) -> tuple[str, str, int]:
 
 def _edit(ledger: Ledger, number: int, other: int) -> int:
     table, key, id = _sealed(ledger, number)
-    columns = [column.name for column in t.metadata.tables[table].c if column.name != key]
+    columns = [column for column in t.metadata.tables[table].c if column.name != key]
     column = columns[other % len(columns)]
-    return ledger.tamper(f"UPDATE {table} SET {column} = coalesce({column}, '') || ' ' WHERE {key} = ?", id)
+    other_value = f"coalesce({column.name}, 0) + 1000" if isinstance(column.type, sa.Integer) else (
+        f"coalesce({column.name}, '') || ' '")
+    return ledger.tamper(f"UPDATE {table} SET {column.name} = {other_value} WHERE {key} = ?", id)
 
 
 def _move(ledger: Ledger, number: int, _other: int) -> int:
@@ -180,7 +182,7 @@ def _break(ledger: Ledger, number: int, other: int) -> int:
     seals = ledger.rows("SELECT number FROM seal ORDER BY number")
     change = ("kind = 'change ' || kind", "first = first + 1", "count = count + 1", "low = low - 1", "high = high + 1",
               "ids = x'00'", "salts = randomblob(length(salts))", "hashes = randomblob(length(hashes))",
-              "number = number + 1000", "salts = x''", "hashes = x'00' || hashes")[other % 11]
+              "number = number + 1000", "salts = x''", "hashes = CAST(x'00' || hashes AS BLOB)")[other % 11]
     return ledger.tamper(f"UPDATE seal SET {change} WHERE number = ?", seals[number % len(seals)][0])
 
 

@@ -49,7 +49,8 @@ def test_every_file_in_out_and_in_again_keeps_its_meaning(reference_data: Path) 
         try:
             found = list(objects(path.read_bytes()))
         except Broken:
-            counts["unreadable files"] += 1
+            whole = b"BEGIN:VCALENDAR" in path.read_bytes()  # others are fragments of a calendar, which say nothing alone
+            counts["unreadable files" if whole else "fragments"] += 1
             continue
         for uid, calendar in found:
             try:
