@@ -16,7 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from sidefeed.audit.kinds import GENESIS, HASH, KINDS, SALT, Kind, digest, entry_text, hash_of
-from sidefeed.workspace import Store, Transaction
+from sidefeed.workspace import Store, StoreError, Transaction
 from sidefeed.workspace import tables as t
 from sidefeed.workspace.database import any_of
 
@@ -56,9 +56,19 @@ class Waiting:
     left: tuple[int, ...] = ()
 
 
+def _last(tx: Transaction) -> Any:
+    """The newest seal, None where there is none. Raises StoreError where it cannot be read."""
+    try:
+        return tx.connection.execute(_LAST).one_or_none()
+    except sa.exc.OperationalError:  # what was bytes is text
+        raise StoreError("the newest seal of the audit trail cannot be read, so the trail is not continued: it was "
+                         "changed by hand, or damaged. `sidefeed audit verify` says what holds; restore a backup of "
+                         "the workspace.") from None
+
+
 def head(tx: Transaction) -> Head:
-    """The last sealed entry."""
-    row = tx.connection.execute(_LAST).one_or_none()
+    """The last sealed entry. Raises StoreError where its seal cannot be read."""
+    row = _last(tx)
     return Head() if row is None else Head(row.first + row.count - 1, bytes(row.hashes[-HASH:]).hex())
 
 
@@ -86,7 +96,8 @@ def settled_now(tx: Transaction, kind: Kind, left: Sequence[int]) -> bool:
 
 
 def seal(store: Store, progress: Progress | None = None) -> Head:
-    """Seal everything that is settled and not sealed yet; returns the head. It costs as much as was added."""
+    """Seal everything that is settled and not sealed yet; returns the head. It costs as much as was added.
+    Raises StoreError where the newest seal cannot be read."""
     while True:
         with store.read() as tx:
             if not waiting(tx):
@@ -118,7 +129,7 @@ def _seal(tx: Transaction, wanted: Waiting) -> int:
 
 
 def _add(tx: Transaction, kind: Kind, rows: Sequence[Sequence[Any]], high: int, left: Sequence[int]) -> None:
-    last = tx.connection.execute(_LAST).one_or_none()
+    last = _last(tx)
     first = 1 if last is None else last.first + last.count
     prev = GENESIS if last is None else bytes(last.hashes[-HASH:]).hex()
     salts = secrets.token_bytes(SALT * len(rows))

@@ -80,7 +80,8 @@ def test_rules_expand_as_the_reference_says(reference_data: Path) -> None:
         raw = (f"BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\nUID:x\r\n{kind}:{parts['DTSTART']}\r\nRRULE:{parts['RRULE']}\r\n"
                "END:VEVENT\r\nEND:VCALENDAR\r\n").encode()
         wanted = parts["INSTANCES"].split(",")
-        window = Window(datetime(1990, 1, 1, tzinfo=UTC), datetime(2040, 1, 1, tzinfo=UTC))
+        hurried = any(f"FREQ={each}" in parts["RRULE"] for each in ("SECONDLY", "MINUTELY", "HOURLY"))
+        window = Window(datetime(1990, 1, 1, tzinfo=UTC), datetime(2040 if hurried else 2100, 1, 1, tzinfo=UTC))
         try:
             (calendar,) = [each for _uid, each in objects(raw)]
             starts = sorted(each.event["DTSTART"].dt.strftime("%Y%m%dT%H%M%S" if "T" in parts["DTSTART"] else "%Y%m%d")

@@ -130,6 +130,24 @@ def test_a_zone_of_outlooks_own_is_looked_up_in_the_file_and_an_old_name_is_the_
         {"Start": "2026-11-24T08:00:00Z", "Zone": "Europe/Kyiv"}]
 
 
+@pytest.mark.parametrize(("name", "unknown"), [
+    ("tzone://Microsoft/Custom", "2026-11-24T09:00:00Z"), ("/own.example/Tzfile/America/Chicago", "2026-11-24T16:00:00Z")])
+def test_a_zone_that_one_file_describes_is_nobody_elses_and_may_stand_after_its_events(
+    tmp_path: Path, name: str, unknown: str
+) -> None:
+    zone = (f"BEGIN:VTIMEZONE\nTZID:{name}\nBEGIN:STANDARD\nDTSTART:16010101T000000\n"
+            "TZOFFSETFROM:+0530\nTZOFFSETTO:+0530\nEND:STANDARD\nEND:VTIMEZONE\n")
+    meeting = event("x", start=f'DTSTART;TZID="{name}":20261124T100000', end="DURATION:PT1H")
+    begins = {}
+    for place, parts in (("early", (zone, meeting)), ("late", (meeting, zone)), ("none", (meeting,))):
+        path = tmp_path / f"{place}.ics"
+        path.write_text(calendar(*parts))
+        ((record,), problems) = read(path)
+        assert problems == []
+        begins[place] = (record.values or {})["Start"]
+    assert begins == {"early": "2026-11-24T04:30:00Z", "late": "2026-11-24T04:30:00Z", "none": unknown}
+
+
 def test_nobody_is_overlooked_in_a_large_round(tmp_path: Path) -> None:
     crowd = [f"ATTENDEE:mailto:p{number}@acme.example" for number in range(600)]
     (tmp_path / "a.ics").write_text(calendar(event("x", "SUMMARY:All", *crowd, "ATTENDEE:mailto:z@lawyers.example")))
